@@ -1,0 +1,158 @@
+"""Attribute: the small vector that says how an image looks (stain, exposure, ...)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.errors import ChannelError, DataError, ModelFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Attribute:
+    """How an image looks, as numbers that may be mixed linearly.
+
+    Attributes
+    ----------
+    values
+        Float64 of shape (P,), or (..., P) with one row per plane or stack when
+        ``axes`` names the leading axes. NaN where there was nothing to measure.
+    names
+        Names of the P values.
+    spread
+        Robust standard deviation of each value over the tiles of the image (P,).
+    n_tiles
+        Number of tiles that had enough to measure; 0 means nothing was found.
+    channels
+        Names of the channels it describes.
+    model, model_hash
+        Which model it belongs to.
+    axes
+        Leading axes of ``values``; empty for one attribute per image or batch.
+    status
+        What a person should know, in words.
+    unlike
+        Distance from all that the model was trained on; ``None`` for closed forms.
+    """
+
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    spread: NDArray[np.float64]
+    n_tiles: int
+    channels: tuple[str, ...]
+    model: str
+    model_hash: str
+    axes: str = ""
+    status: tuple[str, ...] = ()
+    unlike: float | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether there was anything to measure."""
+        return bool(np.isfinite(self.values).all())
+
+    def at(self, lead: tuple[int, ...], lead_axes: str) -> NDArray[np.float64]:
+        """Values (P,) that hold for one plane of an image."""
+        index = dict(zip(lead_axes, lead, strict=True))
+        row: NDArray[np.float64] = self.values[tuple(index[a] for a in self.axes)]
+        return row
+
+    def mix(self, other: Attribute, strength: float) -> Attribute:
+        """Move from this attribute (0) to the other (1), linearly in the values.
+
+        Raises
+        ------
+        ChannelError
+            If the two describe different models or channels.
+        ValueError
+            If ``strength`` is not finite.
+        """
+        if not np.isfinite(strength):
+            raise ValueError(
+                f"strength {strength} must be a finite number, e.g. 0 to 1"
+            )
+        self.check(other)
+        if other.axes and other.axes != self.axes:
+            raise DataError(
+                f"the donor has one attribute per {other.axes}, the image does not: "
+                "use a donor pooled over its image or batch"
+            )
+        values = (1 - strength) * self.values + strength * other.values
+        return replace(self, values=values, status=())
+
+    def check(self, other: Attribute) -> None:
+        """Raise one clear sentence if ``other`` cannot be used with this one."""
+        if other.model_hash != self.model_hash:
+            raise ChannelError(
+                f"the donor's attribute belongs to model {other.model!r}, but this is "
+                f"{self.model!r} with other settings or weights: measure it again"
+            )
+        if other.channels != self.channels:
+            raise ChannelError(
+                f"the donor has channels {list(other.channels)}, but the image has "
+                f"{list(self.channels)}: choose a donor with the same channels"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers, strings and lists; floats keep every digit."""
+        plain = asdict(self)
+        arrays = {key: plain[key].tolist() for key in ("values", "spread")}
+        tuples = {k: list(v) for k, v in plain.items() if isinstance(v, tuple)}
+        return plain | tuples | arrays
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Attribute:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            If it is not an attribute.
+        """
+        try:
+            arrays = {k: np.asarray(data[k], np.float64) for k in ("values", "spread")}
+            tuples = {k: tuple(data[k]) for k in ("names", "channels", "status")}
+            return cls(**(data | arrays | tuples))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"this is not a saved attribute ({error})") from error
+
+
+def average(attributes: Sequence[Attribute]) -> Attribute:
+    """Mean of several attributes, one vote per image; blank images do not vote.
+
+    Attributes with leading axes are first averaged over them.
+    """
+    first = attributes[0]
+    for other in attributes[1:]:
+        first.check(other)
+    rows = np.stack([_nanmean(_rows(a)) for a in attributes])
+    spreads = np.stack([a.spread for a in attributes])
+    n_tiles = sum(a.n_tiles for a in attributes)
+    status = tuple(dict.fromkeys(s for a in attributes for s in a.status))
+    return replace(
+        first,
+        values=_nanmean(rows),
+        spread=_nanmean(spreads),
+        n_tiles=n_tiles,
+        axes="",
+        status=status,
+    )
+
+
+def _rows(attribute: Attribute) -> NDArray[np.float64]:
+    shape = attribute.values.shape
+    return attribute.values.reshape(math.prod(shape[:-1]), shape[-1])
+
+
+def _nanmean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = rows[np.isfinite(rows).all(axis=1)]
+    mean: NDArray[np.float64] = known.mean(axis=0) if len(known) else rows[0]
+    return mean

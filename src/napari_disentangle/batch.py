@@ -1,0 +1,228 @@
+"""Following a recipe: the one path behind the widget, the console and the CLI."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_disentangle.attribute import Attribute, average
+from napari_disentangle.detection.detector import Detector, fit_detector_steps
+from napari_disentangle.device import pick
+from napari_disentangle.errors import DataError
+from napari_disentangle.model import Model, unfitted
+from napari_disentangle.output import Kind, Output, make
+from napari_disentangle.recipe import Recipe, Source
+from napari_disentangle.store import Done, read, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_disentangle.field import Field
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sign of life of a long run.
+
+    Attributes
+    ----------
+    text
+        What is being done, in words.
+    done
+        Share of this part that is done, 0 to 1.
+    """
+
+    text: str
+    done: float
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The images of a recipe, ready to be read."""
+
+    images: Sequence[Field]
+    donors: Sequence[Field] = ()
+    normals: Sequence[Field] = ()
+
+
+def follow(
+    recipe: Recipe, inputs: Inputs, detector: Detector | None = None
+) -> Iterator[Step | Output]:
+    """Follow a recipe up to lazy outputs; nothing but samples is read.
+
+    Parameters
+    ----------
+    recipe
+        What to do.
+    inputs
+        The images that it names.
+    detector
+        A fitted detector, instead of one fitted as the recipe says.
+
+    Yields
+    ------
+    Step or Output
+        Signs of life, then one output per image and kind, in the recipe's order.
+
+    Raises
+    ------
+    DataError
+        If the images do not go together, or a swap has no donor.
+    """
+    if not inputs.images:
+        raise DataError("no image is chosen: choose at least one")
+    model = unfitted(inputs.images[0], recipe.model, **recipe.config)
+    sources: list[Attribute] = []
+    for attribute in _attributes(model, recipe, inputs.images):
+        sources.append(attribute)
+        yield Step("measuring", len(sources) / len(inputs.images))
+    donor = _donor(model, recipe, inputs)
+    yield Step("measuring", 1.0)
+    model = replace(model, reference=_reference(model, recipe, sources, donor))
+    resolved = _resolved(recipe, inputs, model, donor)
+    shared = detector is not None or bool(inputs.normals)
+    for image, source in zip(inputs.images, sources, strict=True):
+        if "anomaly" in recipe.outputs and not (detector and shared):
+            for part in _detector(model, recipe, inputs, image, source):
+                if isinstance(part, Detector):
+                    detector = part
+                else:
+                    yield Step("learning normal", part)
+        for kind in recipe.outputs:
+            yield make(
+                model,
+                image,
+                kind,
+                donor,
+                recipe.strength,
+                detector,
+                source,
+                pick(recipe.device),
+                resolved.to_json(),
+            )
+
+
+def run(
+    recipe: Recipe, folder: str | Path, suffix: str | None = None
+) -> Iterator[Step | Done | Path]:
+    """Follow a recipe from files to files.
+
+    Parameters
+    ----------
+    recipe
+        Its images must have paths.
+    folder
+        Where the outputs go, as ``<image>_<output><suffix>``.
+    suffix
+        ``".ome.zarr"``, ``".ome.tif"``, ``".png"`` or ``".jpg"``; ``None`` takes that
+        of the image. Anomaly maps are float32 and never go to PNG or JPEG.
+
+    Yields
+    ------
+    Step, Done or Path
+        Signs of life; the path of every finished file.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    for part in follow(recipe, open_inputs(recipe)):
+        if isinstance(part, Step):
+            yield part
+            continue
+        path = target / _file_name(part.image, part.kind, suffix)
+        yield from write(part.lazy, path)
+        yield path
+
+
+def open_inputs(recipe: Recipe) -> Inputs:
+    """Read the headers of a recipe's files."""
+    groups = (recipe.images, recipe.donors, recipe.normals)
+    return Inputs(*([_open(source) for source in group] for group in groups))
+
+
+def _open(source: Source) -> Field:
+    if source.path is None:
+        raise DataError(f"the recipe gives no file for {source.name!r}: add its path")
+    return read(
+        source.path,
+        axes=source.axes,
+        modality=source.modality,
+        full_scale=source.full_scale,
+        channel_names=source.channels,
+    )
+
+
+def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
+    name = Path(image.path or image.name).name
+    stem = name.split(".")[0]
+    own = suffix or name[len(stem) :]
+    lossy = own.lower() in {".png", ".jpg", ".jpeg"}
+    ending = ".ome.tif" if kind == "anomaly" and lossy else own
+    return f"{stem}_{kind}{ending}"
+
+
+# --- parts of a run -----------------------------------------------------------------
+def _attributes(
+    model: Model, recipe: Recipe, images: Sequence[Field]
+) -> Iterator[Attribute]:
+    if recipe.pool == "batch":
+        each = [model.attribute(image) for image in images]
+        yield from [average(each)] * len(images)
+    else:
+        yield from (model.attribute(image, recipe.pool) for image in images)
+
+
+def _donor(model: Model, recipe: Recipe, inputs: Inputs) -> Attribute | None:
+    if recipe.donor is not None:
+        return Attribute.from_json(recipe.donor)
+    if inputs.donors:
+        return average([model.attribute(donor) for donor in inputs.donors])
+    if "swap" in recipe.outputs:
+        raise DataError("a swap needs a donor: choose a layer or a saved attribute")
+    return None
+
+
+def _reference(
+    model: Model,
+    recipe: Recipe,
+    sources: Sequence[Attribute],
+    donor: Attribute | None,
+) -> Attribute:
+    """The given one, or the mean look of all images that take part."""
+    if recipe.reference is not None:
+        reference = Attribute.from_json(recipe.reference)
+        model.reference.check(reference)
+        return reference
+    looks = [*sources, *([donor] if donor else [])]
+    return average([look for look in looks if look.found] or looks)
+
+
+def _resolved(
+    recipe: Recipe, inputs: Inputs, model: Model, donor: Attribute | None
+) -> Recipe:
+    """The recipe with everything filled in that was measured or left to defaults."""
+    return recipe.model_copy(
+        update={
+            "images": tuple(Source.of(f) for f in inputs.images),
+            "donors": tuple(Source.of(f) for f in inputs.donors),
+            "normals": tuple(Source.of(f) for f in inputs.normals),
+            "config": asdict(model.config),
+            "donor": donor.to_json() if donor else None,
+            "reference": model.reference.to_json(),
+        }
+    )
+
+
+def _detector(
+    model: Model, recipe: Recipe, inputs: Inputs, image: Field, source: Attribute
+) -> Iterator[float | Detector]:
+    normals = list(inputs.normals) or [image]
+    known = [] if inputs.normals else [source]
+    return fit_detector_steps(
+        normals,
+        recipe.detector,
+        model,
+        recipe.seed,
+        known,
+        **recipe.detector_config,
+    )

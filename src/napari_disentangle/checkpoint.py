@@ -1,0 +1,73 @@
+"""Model files: safetensors with a JSON header, never pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.errors import ModelFileError
+from napari_disentangle.methods import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+FORMAT = 1
+_KEY = "napari_disentangle"
+
+
+def write_checkpoint(
+    path: str | Path, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
+) -> None:
+    """Write tensors and a JSON header to a ``.safetensors`` file."""
+    from safetensors.numpy import save_file
+
+    text = json.dumps({"format": FORMAT, **header}, sort_keys=True)
+    contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
+    save_file(contiguous, _checked(path), metadata={_KEY: text})
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read the header of a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, foreign, or of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    name = Path(path).name
+    try:
+        with safe_open(_checked(path), framework="numpy") as file:
+            text = (file.metadata() or {}).get(_KEY)
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(f"{name!r} cannot be read as a model ({error})") from error
+    if text is None:
+        raise ModelFileError(
+            f"{name!r} is a safetensors file, but not one of our models"
+        )
+    header: dict[str, Any] = json.loads(text)
+    if header.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{name!r} has format {header.get('format')}, this version reads {FORMAT}: "
+            "update napari-disentangle"
+        )
+    if header.get("model") not in MODELS:
+        raise ModelFileError(
+            f"{name!r} holds a {header.get('model')!r} model, which this version does "
+            "not know: update napari-disentangle"
+        )
+    return header
+
+
+def _checked(path: str | Path) -> str:
+    if Path(path).suffix != ".safetensors":
+        raise ModelFileError(
+            f"{Path(path).name!r} must end in .safetensors; other formats can run code"
+        )
+    return str(path)

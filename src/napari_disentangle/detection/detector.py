@@ -1,0 +1,283 @@
+"""Detector: what fitting returns. It scores content-only images against normal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.detection import scorer
+from napari_disentangle.detection.calibrate import Calibration, calibration, regions
+from napari_disentangle.errors import DataError
+from napari_disentangle.field import Field, Lead
+from napari_disentangle.infer import LazyImage
+from napari_disentangle.model import Model, Rendering, fit
+from napari_disentangle.sampling import Block, blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.attribute import Attribute
+    from napari_disentangle.detection.base import Scorer
+
+HELD_OUT = "held-out normals"
+SELF = "this image: rarity assumed"
+
+_BLOCK = 64
+_BLOCKS = 64
+_PIXELS_PER_BLOCK = 1024
+_TILE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """How surprising an image is, pixel by pixel.
+
+    Attributes
+    ----------
+    z
+        Signed map (..., Y, X), float32: 0 is typical, positive surprising, in robust
+        standard deviations of held-out normal pixels.
+    p
+        Conformal p value of the same shape, in (0, 1].
+    basis
+        What was taken for normal, in words.
+    spacing
+        World size of a pixel per axis.
+    """
+
+    z: NDArray[np.float32]
+    p: NDArray[np.float32]
+    basis: str
+    spacing: tuple[float, ...]
+
+    def regions(
+        self, alpha: float = 0.01, min_size: int = 16
+    ) -> tuple[NDArray[np.int32], dict[str, NDArray[Any]]]:
+        """Connected regions of at least ``min_size`` pixels with ``p <= alpha``.
+
+        Returns
+        -------
+        labels, table
+            Int32 labels on the grid of ``z``, and a table with one row per label.
+        """
+        return regions(self.p, self.z, alpha, min_size, self.spacing)
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A fitted detector.
+
+    Attributes
+    ----------
+    name, config
+        Which detector, and its settings.
+    on
+        Model whose content-only image is scored.
+    normal
+        What was learned of normal.
+    calibration
+        Held-out scores.
+    fitted_on
+        Names of the normal images.
+    """
+
+    name: str
+    config: Any
+    on: Model
+    normal: Mapping[str, NDArray[np.float64]]
+    calibration: Calibration
+    fitted_on: tuple[Field, ...] = field(repr=False)
+
+    @property
+    def hash(self) -> str:
+        """Identifies the detector with all that it learned."""
+        text = json.dumps([self.name, asdict(self.config), self.on.hash])
+        learned = [self.normal[key].tobytes() for key in sorted(self.normal)]
+        return hashlib.sha256(b"".join([text.encode(), *learned])).hexdigest()[:16]
+
+    def basis(self, image: Field) -> str:
+        """What is taken for normal when this image is scored."""
+        same = any(image.levels[0] is known.levels[0] for known in self.fitted_on)
+        return SELF if same else HELD_OUT
+
+    def lazy(
+        self, image: Field, source: Attribute | None = None, device: str = "cpu"
+    ) -> LazyImage:
+        """The z map, computed where it is read."""
+        rendering = content_rendering(self.on, image, source, device)
+        return LazyImage(image, Scoring(self, rendering), tile=_TILE)
+
+    def score(
+        self, image: Field, source: Attribute | None = None, device: str = "cpu"
+    ) -> Score:
+        """Score a whole image in memory; ``source`` is measured if ``None``."""
+        z = np.asarray(self.lazy(image, source, device))
+        return self.read(z, image)
+
+    def read(self, z: NDArray[np.float32], image: Field) -> Score:
+        """Put a computed z map together with its p values and its basis."""
+        sizes = dict(zip(image.grid_axes, image.scale, strict=True))
+        spacing = tuple(sizes[axis] for axis in image.axes if axis != "C")
+        return Score(z, self.calibration.p_of_z(z), self.basis(image), spacing)
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """The operation that turns planes of one image into a z map."""
+
+    detector: Detector
+    rendering: Rendering
+    keeps_channels: bool = False
+
+    @property
+    def device(self) -> str:
+        """Where the content is rendered."""
+        return self.rendering.device
+
+    @property
+    def halo(self) -> int:
+        """Reach of the features."""
+        return scorer(self.detector.name).halo(self.detector.config)
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    def on(self, device: str) -> Scoring:
+        """The same on another device."""
+        return replace(self, rendering=self.rendering.on(device))
+
+    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
+        """Score a region (C, h, w) of one plane: (1, h, w)."""
+        detector = self.detector
+        signal = self.rendering.signal(plane, lead).cpu().numpy()
+        by_name = scorer(detector.name)
+        features = by_name.features(signal, detector.config)
+        z = detector.calibration.z(by_name.score(features, detector.normal))
+        return np.where(np.isfinite(signal).all(axis=0), z, np.float32(np.nan))[None]
+
+
+def fit_detector(
+    normals: Field | Sequence[Field],
+    detector: str = "mahalanobis",
+    on: Model | None = None,
+    seed: int = 0,
+    sources: Sequence[Attribute] = (),
+    **config: Any,
+) -> Detector:
+    """Learn what normal looks like; see :func:`fit_detector_steps`."""
+    *_, last = fit_detector_steps(normals, detector, on, seed, sources, **config)
+    assert isinstance(last, Detector)
+    return last
+
+
+def fit_detector_steps(
+    normals: Field | Sequence[Field],
+    detector: str = "mahalanobis",
+    on: Model | None = None,
+    seed: int = 0,
+    sources: Sequence[Attribute] = (),
+    **config: Any,
+) -> Iterator[float | Detector]:
+    """Learn what normal looks like, block by block.
+
+    Half of the blocks teach normal, the other half calibrates.
+
+    Parameters
+    ----------
+    normals
+        Images, or parts of images marked by ``where``, that are normal.
+    detector
+        Name in :func:`napari_disentangle.detectors`.
+    on
+        Model whose content-only image is scored; ``None`` scores the raw image.
+    seed
+        Decides which blocks and pixels are used.
+    sources
+        Attributes of the normals, if they are known; else they are measured.
+    **config
+        Settings of the detector.
+
+    Yields
+    ------
+    float or Detector
+        The share that is done after every block; at last the detector.
+
+    Raises
+    ------
+    DataError
+        If there are too few normal pixels.
+    """
+    many = [normals] if isinstance(normals, Field) else list(normals)
+    if not many:
+        raise DataError("there is no normal image: give at least one")
+    by_name = scorer(detector)
+    settings = by_name.config(**config)
+    model = on or fit(many[0], "identity")
+    rng = np.random.default_rng(seed)
+    known: list[Attribute | None] = [*sources] or [None] * len(many)
+    chosen = [_blocks(image, seed) for image in many]
+    total = sum(len(one) for one in chosen) + 1
+    banks: list[NDArray[np.float32]] = []
+    for image, source, places in zip(many, known, chosen, strict=True):
+        rendering = content_rendering(model, image, source)
+        for block in places:
+            banks.append(_features(by_name, settings, image, rendering, block, rng))
+            yield len(banks) / total
+    teach, check = _halves(banks)
+    normal = by_name.fit(teach, settings)
+    calibrated = calibration(by_name.score(check, normal))
+    yield Detector(detector, settings, model, normal, calibrated, tuple(many))
+
+
+def content_rendering(
+    model: Model, image: Field, source: Attribute | None = None, device: str = "cpu"
+) -> Rendering:
+    """The operation that renders an image's content under the model's reference."""
+    operation = model.lazy(image, model.reference, source, device).operation
+    assert isinstance(operation, Rendering)
+    return operation
+
+
+def _blocks(image: Field, seed: int) -> list[Block]:
+    edge = max(4, min(_BLOCK, min(image.plane_shape) // 4))
+    return blocks(image, edge, _BLOCKS, seed)
+
+
+def _features(
+    by_name: Scorer,
+    settings: Any,
+    image: Field,
+    rendering: Rendering,
+    block: Block,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Feature vectors (F, n) of some normal pixels of a block."""
+    halo, (h, w) = by_name.halo(settings), image.plane_shape
+    y, x = block.y.grow(halo, h), block.x.grow(halo, w)
+    plane = image.plane(block.lead, y.slice, x.slice)
+    signal = rendering.signal(plane, block.lead).cpu().numpy()
+    inner = np.s_[
+        block.y.start - y.start : block.y.stop - y.start,
+        block.x.start - x.start : block.x.stop - x.start,
+    ]
+    use = image.mask(block.lead, y.slice, x.slice)[inner]
+    use = use & np.isfinite(signal).all(axis=0)[inner]
+    features = by_name.features(signal, settings)[:, *inner][:, use]
+    some = rng.permutation(features.shape[1])[:_PIXELS_PER_BLOCK]
+    return features[:, np.sort(some)]
+
+
+def _halves(
+    banks: Sequence[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    used = [bank for bank in banks if bank.shape[1]]
+    if len(used) < 2:
+        raise DataError("there are too few normal pixels to learn from: mark more")
+    return np.concatenate(used[::2], axis=1), np.concatenate(used[1::2], axis=1)

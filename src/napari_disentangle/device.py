@@ -1,0 +1,82 @@
+"""Devices: which there are, which one is used, and what to do when memory runs out."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Without this, waiting threads of torch spin and steal the cores from the window.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+AUTO = "auto"
+
+
+def list_devices() -> dict[str, str]:
+    """Devices that torch can use, best first: ``{"cuda:0": "NVIDIA ...", "cpu": ...}``.
+
+    Imports torch.
+    """
+    import torch
+
+    found = {}
+    for i in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(i)
+        name = torch.cuda.get_device_name(i)
+        found[f"cuda:{i}"] = (
+            f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        )
+    if torch.backends.mps.is_available():
+        found["mps"] = "Apple GPU"
+    return found | {"cpu": f"CPU, {os.cpu_count()} cores"}
+
+
+def pick(device: str = AUTO) -> str:
+    """Name of the device to use.
+
+    Raises
+    ------
+    ValueError
+        If a device is asked for that is not there; nothing falls back in silence.
+    """
+    if device == "cpu":
+        return device
+    devices = list_devices()
+    if device == AUTO:
+        return next(iter(devices))
+    if device not in devices:
+        raise ValueError(
+            f"device {device!r} is not available ({why_no_gpu() or 'unknown name'}): "
+            f"use one of {', '.join(devices)}"
+        )
+    return device
+
+
+def why_no_gpu() -> str:
+    """Say why no GPU would be used; an empty string if one would."""
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        return ""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return (
+            f"this torch ({torch.__version__}) is built for the CPU only; install a "
+            "CUDA build of torch to use an NVIDIA GPU"
+        )
+    return "torch is built for GPUs, but the driver reports none"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one CPU thread: same bytes on every machine, no idle spinning."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

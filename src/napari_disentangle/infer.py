@@ -1,0 +1,307 @@
+"""Lazy results: an operation on planes becomes an array that computes what is asked.
+
+An operation turns a region of one plane into the result for that region. Nothing in it
+may depend on the region itself: what is per image has been measured before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_disentangle.device import one_thread
+from napari_disentangle.errors import DataError, DeviceMemoryError
+from napari_disentangle.field import channels_back
+from napari_disentangle.tiling import Span, Tile, tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.field import Field, Lead
+
+TILE = 512
+IN_MEMORY_LIMIT = 2**32
+_SMALLEST_TILE = 32
+
+
+class Operation(Protocol):
+    """What is computed for a region of a plane."""
+
+    @property
+    def halo(self) -> int:
+        """How many pixels around a region it needs to see."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether the result has the image's channel axis, or none."""
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """Type of the result for this type of image."""
+
+    def on(self, device: str) -> Operation:
+        """The same on another device."""
+
+    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+        """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels."""
+
+
+Key = int | slice
+
+
+@dataclass(frozen=True, eq=False)
+class LazyImage:
+    """An array that is computed where it is read; indexing gives a view.
+
+    It has what napari, dask and numpy need of an array. ``levels`` is the pyramid,
+    largest first, if the image came as one.
+
+    Attributes
+    ----------
+    field
+        The image it is computed from.
+    operation
+        What is computed.
+    level
+        Level of the pyramid that is read.
+    tile
+        Edge of the tiles in pixels.
+    key
+        Part of the image that this view shows: one integer or slice with positive
+        step per axis.
+    provenance
+        How it came about, in plain JSON types; goes into files and layers.
+    """
+
+    field: Field
+    operation: Operation
+    level: int = 0
+    tile: int = TILE
+    key: tuple[Key, ...] = ()
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", tuple(slice(0, n, 1) for n in self._full))
+
+    @property
+    def axes(self) -> str:
+        """Axes of the whole result."""
+        axes = self.field.axes
+        return axes if self.operation.keeps_channels else axes.replace("C", "")
+
+    @property
+    def _full(self) -> tuple[int, ...]:
+        shape = self.field.levels[self.level].shape
+        pairs = zip(self.field.axes, shape, strict=True)
+        return tuple(int(n) for axis, n in pairs if axis in self.axes)
+
+    @property
+    def levels(self) -> tuple[LazyImage, ...]:
+        """This result at every level of the image's pyramid."""
+        n = len(self.field.levels)
+        return tuple(replace(self, level=i, key=()) for i in range(n))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of this view."""
+        return tuple(len(_range(k)) for k in self.key if isinstance(k, slice))
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of this view."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values of this view."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of this view once computed."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.operation.dtype(self.field.dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, item: Any) -> Any:
+        items = _expand(item, self.ndim)
+        if any(not isinstance(i, (int, np.integer, slice)) for i in items):
+            return np.asarray(self)[item]
+        fresh = iter(items)
+        key = (
+            _compose(k, next(fresh)) if isinstance(k, slice) else k for k in self.key
+        )
+        return replace(self, key=tuple(key))
+
+    def __array__(
+        self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        check_memory(self.nbytes, self.field.name)
+        out = np.empty(self.shape, self.dtype)
+        for _ in self.fill(out):
+            pass
+        return out if dtype is None else out.astype(dtype, copy=False)
+
+    def parts(self) -> int:
+        """Number of steps that :meth:`fill` takes."""
+        sizes = (-(-len(_range(self._of(axis))) // self.tile) for axis in "YX")
+        return int(np.prod([*self._lead_shape(), *sizes]))
+
+    def fill(self, out: Any) -> Iterator[int]:
+        """Compute into an array of this view's shape, tile by tile.
+
+        Yields
+        ------
+        int
+            Number of tiles done so far; close the iterator to cancel.
+        """
+        for done, (lead, tile) in enumerate(self._tiles(), 1):
+            values = run_tile(self.operation, self.field, self.level, lead, tile)
+            self._store(out, lead, tile, values)
+            yield done
+
+    # --- one tile -----------------------------------------------------------------
+    def _of(self, axis: str) -> slice:
+        key = self.key[self.axes.index(axis)]
+        return key if isinstance(key, slice) else slice(key, key + 1, 1)
+
+    def _lead_shape(self) -> list[int]:
+        return [len(_range(self._of(axis))) for axis in self.field.lead_axes]
+
+    def _tiles(self) -> Iterator[tuple[Lead, Tile]]:
+        sizes = dict(zip(self.axes, self._full, strict=True))
+        spans = [_span(self._of(axis)) for axis in "YX"]
+        leads = product(*(_range(self._of(axis)) for axis in self.field.lead_axes))
+        plane = (sizes["Y"], sizes["X"])
+        region = (spans[0], spans[1])
+        grid = list(tiles(region, plane, self.tile, self.operation.halo))
+        return ((lead, tile) for lead in leads for tile in grid)
+
+    def _store(self, out: Any, lead: Lead, tile: Tile, values: NDArray[Any]) -> None:
+        """Write what this view shows of a tile."""
+        spans = dict(
+            zip(self.field.lead_axes, (Span(n, n + 1) for n in lead), strict=True)
+        )
+        spans |= dict(zip("CYX", (Span(0, len(values)), *tile.inner), strict=True))
+        inner: list[Key] = []
+        target: list[slice] = []
+        for axis, key in zip(self.axes, self.key, strict=True):
+            if isinstance(key, slice):
+                seen, place = _meet(key, spans[axis])
+                inner.append(seen)
+                target.append(place)
+            else:
+                inner.append(key - spans[axis].start)
+        out[tuple(target)] = channels_back(values, self.axes)[tuple(inner)]
+
+
+def run_tile(
+    operation: Operation, field: Field, level: int, lead: Lead, tile: Tile
+) -> NDArray[Any]:
+    """Compute one tile; out of memory it is halved, then moved to the CPU.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If the smallest tile does not fit the CPU's memory either.
+    """
+    import torch
+
+    y, x = (span.slice for span in tile.outer)
+    plane = field.plane(lead, y, x, level)
+    try:
+        with one_thread(), torch.inference_mode():
+            return operation(plane, lead)[:, *tile.local]
+    except (torch.OutOfMemoryError, MemoryError):
+        pass  # retried below, outside the frame that holds the memory
+    del plane
+    smaller = _halves(operation, field, level, tile)
+    if smaller:
+        rows = [run_tile(operation, field, level, lead, half) for half in smaller]
+        return np.concatenate(rows, axis=1)
+    if operation.device != "cpu":
+        return run_tile(operation.on("cpu"), field, level, lead, tile)
+    raise DeviceMemoryError(
+        f"there is no memory left to compute {field.name!r}: close other programs or "
+        "images and run again"
+    )
+
+
+def _halves(
+    operation: Operation, field: Field, level: int, tile: Tile
+) -> tuple[Tile, ...]:
+    y, x = tile.inner
+    if len(y) < 2 * _SMALLEST_TILE:
+        return ()
+    sizes = dict(zip(field.axes, field.levels[level].shape, strict=True))
+    plane = (int(sizes["Y"]), int(sizes["X"]))
+    middle = (y.start + y.stop) // 2
+    parts = (Span(y.start, middle), Span(middle, y.stop))
+    widest = max(len(y), len(x))
+    return tuple(
+        next(tiles((part, x), plane, widest, operation.halo)) for part in parts
+    )
+
+
+def check_memory(nbytes: int, name: str) -> None:
+    """Refuse a whole result that would not fit into memory."""
+    if nbytes > IN_MEMORY_LIMIT:
+        raise DataError(
+            f"the result for {name!r} would take {nbytes / 2**30:.1f} GiB of memory: "
+            "use nd.apply and nd.write"
+        )
+
+
+# --- indexing -----------------------------------------------------------------------
+def _range(key: slice) -> range:
+    return range(key.start, key.stop, key.step)
+
+
+def _span(key: slice) -> Span:
+    seen = _range(key)
+    return Span(seen[0], seen[-1] + 1) if len(seen) else Span(key.start, key.start)
+
+
+def _expand(item: Any, ndim: int) -> tuple[Any, ...]:
+    items = item if isinstance(item, tuple) else (item,)
+    if any(i is Ellipsis for i in items):
+        at = [i is Ellipsis for i in items].index(True)
+        fill = (slice(None),) * (ndim - len(items) + 1)
+        items = (*items[:at], *fill, *items[at + 1 :])
+    if len(items) > ndim:
+        raise IndexError(f"{len(items)} indices for an array of {ndim} axes")
+    return (*items, *(slice(None),) * (ndim - len(items)))
+
+
+def _compose(key: slice, item: int | slice) -> Key:
+    seen = _range(key)
+    if not isinstance(item, slice):
+        return seen[int(item)]
+    inner = seen[item]
+    if inner.step < 0:
+        raise IndexError("a lazy image cannot be read backwards: use np.asarray first")
+    return slice(inner.start, max(inner.stop, inner.start), inner.step)
+
+
+def _meet(key: slice, span: Span) -> tuple[slice, slice]:
+    """Where a view and a tile meet: in the tile, and in the view's result."""
+    first = max(0, -(-(span.start - key.start) // key.step))
+    last = min(len(_range(key)), -(-(span.stop - key.start) // key.step))
+    start = key.start + first * key.step - span.start
+    return slice(start, len(span), key.step), slice(first, max(first, last))

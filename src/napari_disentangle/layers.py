@@ -1,0 +1,402 @@
+"""napari layers from outputs: every transform and look of the source layer is kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.attribute import Attribute
+from napari_disentangle.batch import Inputs, Step, follow
+from napari_disentangle.errors import DataError
+from napari_disentangle.field import Field, axes_of_labels
+from napari_disentangle.infer import LazyImage
+from napari_disentangle.output import KINDS, Kind, Output
+from napari_disentangle.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.infer import Operation
+    from napari_disentangle.model import Model
+
+KEY = "napari-disentangle"
+# Results up to this many values are computed at once; larger ones where they are seen.
+EAGER = 2**24
+# The smallest level of a pyramid is computed at once, up to this many values.
+_COARSEST = 2**21
+_TITLES = {"content": "content-only", "swap": "swapped", "anomaly": "anomaly"}
+
+# Ordinary is blue, typical black, surprising orange.
+SURPRISE = {
+    "name": "surprise",
+    "colors": [[0.2, 0.6, 1.0, 1], [0, 0, 0, 1], [1, 0.4, 0, 1], [1, 1, 0.7, 1]],
+    "controls": [0, 0.5, 0.8, 1],
+}
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+@dataclass(frozen=True)
+class Style:
+    """What a result layer takes over from its source layer.
+
+    Attributes
+    ----------
+    name
+        Name of the source layer.
+    geometry
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
+        ``axis_labels`` as napari keeps them.
+    look
+        ``colormap``, ``contrast_limits``, ``gamma``, ``blending``, ``opacity``.
+    world
+        Matrix from data to world coordinates, homogeneous.
+    """
+
+    name: str
+    geometry: dict[str, Any]
+    look: dict[str, Any]
+    world: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, layer: Any) -> Style:
+        """Snapshot of a layer; call it on the thread that owns the layer."""
+        plain = ("scale", "translate", "rotate", "shear")
+        geometry = {key: np.array(getattr(layer, key)) for key in plain}
+        geometry["affine"] = np.array(layer.affine)
+        geometry |= {"units": layer.units, "axis_labels": layer.axis_labels}
+        look = {"blending": layer.blending, "opacity": layer.opacity}
+        if not layer.rgb:
+            look |= {
+                "colormap": layer.colormap,
+                "contrast_limits": tuple(layer.contrast_limits),
+                "gamma": layer.gamma,
+            }
+        return cls(layer.name, geometry, look, _world(layer))
+
+    def without(self, place: int) -> dict[str, Any]:
+        """Geometry with one axis dropped, as a single affine."""
+        kept = {
+            key: tuple(v for i, v in enumerate(self.geometry[key]) if i != place)
+            for key in ("units", "axis_labels")
+        }
+        matrix = np.delete(np.delete(self.world, place, 0), place, 1)
+        return {"affine": matrix, **kept}
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """An image as a person picked it: the Field, and the styles of its layers."""
+
+    field: Field
+    styles: tuple[Style, ...]
+
+    @classmethod
+    def of(cls, layers: Sequence[Any], **reading: Any) -> Picked:
+        """One layer as one image, several as the channels of one."""
+        many = len(layers) > 1
+        field = (
+            Field.from_layers(layers, **reading)
+            if many
+            else Field.from_layer(layers[0], **reading)
+        )
+        return cls(field, tuple(Style.of(layer) for layer in layers))
+
+
+def layer_data(output: Output, styles: Sequence[Style]) -> Iterator[Step | LayerData]:
+    """Compute an output and put it into layer tuples.
+
+    Small results are computed tile by tile; large ones and pyramids stay lazy except
+    for the coarsest level, which napari keeps.
+
+    Yields
+    ------
+    Step or tuple
+        Signs of life, then ``(data, attributes, "image")`` once per layer.
+    """
+    what = f"computing {_TITLES[output.kind]}"
+    shown = _shown(output.lazy)
+    data: Any = shown
+    if shown.field.multiscale or shown.size > EAGER:
+        if output.kind == "anomaly":
+            _refuse_large(shown)
+        data = yield from _levels(shown, what)
+    else:
+        data = np.empty(shown.shape, shown.dtype)
+        yield from _fill(shown, data, what)
+    for part, style in _split(output, data, styles):
+        yield _tuple(output, part, style)
+
+
+def add_layers(
+    viewer: Any,
+    model: Model,
+    layer: Any,
+    outputs: Sequence[Kind] = ("content", "swap", "anomaly"),
+    donor: Any = None,
+    strength: float = 1.0,
+    detector: Detector | None = None,
+) -> list[Any]:
+    """Add result layers to a viewer, exactly as the widget does.
+
+    Parameters
+    ----------
+    viewer
+        A napari viewer.
+    model
+        A fitted model; content-only uses its reference.
+    layer
+        An Image layer, or a list of layers that are the channels of one image.
+    outputs
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``.
+    donor
+        For a swap: a layer, several layers, a Field, or an attribute.
+    strength
+        How far the swap goes, 0 to 1.
+    detector
+        A fitted detector; ``None`` takes the image itself as its own normal.
+
+    Returns
+    -------
+    list
+        The new layers; those of an earlier run on the same image are replaced.
+    """
+    picked = Picked.of(list(layer) if isinstance(layer, (list, tuple)) else [layer])
+    recipe, inputs = recipe_for(model, picked.field, outputs, donor, strength, detector)
+    added = []
+    for part in follow(recipe, inputs, detector):
+        if isinstance(part, Output):
+            added += [
+                put_layer(viewer, data)
+                for data in layer_data(part, picked.styles)
+                if isinstance(data, tuple)
+            ]
+    return added
+
+
+def recipe_for(
+    model: Model,
+    field: Field,
+    outputs: Sequence[Kind] = KINDS,
+    donor: Any = None,
+    strength: float = 1.0,
+    detector: Detector | None = None,
+) -> tuple[Recipe, Inputs]:
+    """The recipe that :func:`add_layers` follows."""
+    look = _look(donor)
+    attribute = look if isinstance(look, Attribute) else None
+    donors = look if isinstance(look, list) else []
+    recipe = Recipe(
+        model=model.name,
+        config=asdict(model.config),
+        outputs=tuple(k for k in outputs if k != "swap" or look is not None),
+        donor=attribute.to_json() if attribute else None,
+        reference=model.reference.to_json(),
+        strength=strength,
+    )
+    return recipe, Inputs([field], donors)
+
+
+def _look(donor: Any) -> Attribute | list[Field] | None:
+    """Layers become Fields; an attribute is left as it is."""
+    if donor is None or isinstance(donor, Attribute):
+        return donor
+    many = donor if isinstance(donor, (list, tuple)) else [donor]
+    return [d if isinstance(d, Field) else Field.from_layer(d) for d in many]
+
+
+def put_layer(viewer: Any, data: LayerData) -> Any:
+    """Add a layer in the place of the one that an earlier run left for it."""
+    values, attributes, _ = data
+    tag = identity(attributes["metadata"])
+    for old in [layer for layer in viewer.layers if identity(layer.metadata) == tag]:
+        viewer.layers.remove(old)
+    return viewer.add_image(values, **attributes)
+
+
+def identity(metadata: Any) -> tuple[str, str] | None:
+    """Which result of which layer this is; ``None`` if it is none of ours."""
+    ours = metadata.get(KEY)
+    return (ours["layer"], ours["output"]) if ours else None
+
+
+# --- values ---------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """An operation whose colours are shown as float 0..1.
+
+    napari shows 16-bit colours wrongly.
+    """
+
+    inner: Operation
+    full_scale: float
+
+    @property
+    def halo(self) -> int:
+        """As the inner operation."""
+        return self.inner.halo
+
+    @property
+    def device(self) -> str:
+        """As the inner operation."""
+        return self.inner.device
+
+    @property
+    def keeps_channels(self) -> bool:
+        """As the inner operation."""
+        return self.inner.keeps_channels
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    def on(self, device: str) -> Unit:
+        """The same on another device."""
+        return replace(self, inner=self.inner.on(device))
+
+    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
+        """Compute, then divide by the full scale."""
+        return self.inner(plane, lead).astype(np.float32) / np.float32(self.full_scale)
+
+
+def _shown(lazy: LazyImage) -> LazyImage:
+    field = lazy.field
+    if not (field.rgb and field.dtype.kind in "ui" and field.dtype.itemsize > 1):
+        return lazy
+    if not lazy.operation.keeps_channels:
+        return lazy
+    return replace(lazy, operation=Unit(lazy.operation, field.full_scale or 1.0))
+
+
+def _fill(lazy: LazyImage, out: NDArray[Any], what: str) -> Iterator[Step]:
+    total = max(1, lazy.parts())
+    for done in lazy.fill(out):
+        yield Step(what, done / total)
+
+
+def _levels(lazy: LazyImage, what: str) -> Generator[Step, None, Any]:
+    levels: list[Any] = list(lazy.levels)
+    if levels[-1].size <= _COARSEST:
+        coarsest = np.empty(levels[-1].shape, lazy.dtype)
+        yield from _fill(levels[-1], coarsest, what)
+        levels[-1] = coarsest
+    return levels if lazy.field.multiscale else levels[0]
+
+
+def _refuse_large(lazy: LazyImage) -> None:
+    if lazy.size > EAGER:
+        raise DataError(
+            f"the anomaly map of {lazy.field.name!r} ({lazy.size / 1e6:.0f} million "
+            "pixels) is too large to be computed at once: use nd.apply and nd.write"
+        )
+
+
+def _split(
+    output: Output, data: Any, styles: Sequence[Style]
+) -> Iterator[tuple[Any, Style]]:
+    """One layer per source layer, or one for all if there are no channels."""
+    if len(styles) == 1 or output.kind == "anomaly":
+        yield data, styles[0]
+        return
+    for i, style in enumerate(styles):
+        yield _each(data, lambda level, i=i: level[i]), style  # type: ignore[misc]
+
+
+def _each(data: Any, change: Callable[[Any], Any]) -> Any:
+    return [change(level) for level in data] if isinstance(data, list) else change(data)
+
+
+# --- attributes -----------------------------------------------------------------------
+def _tuple(output: Output, data: Any, style: Style) -> LayerData:
+    kept = dict(output.lazy.provenance) | {"layer": style.name}
+    attributes: dict[str, Any] = {
+        "name": f"{style.name} [{_TITLES[output.kind]}]",
+        "metadata": {KEY: kept},
+        "multiscale": isinstance(data, list),
+        "rgb": output.image.rgb and output.kind != "anomaly",
+    }
+    if output.kind == "anomaly":
+        own = _anomaly_geometry(output, style) | _anomaly_look(data)
+        return data, attributes | own, "image"
+    return data, attributes | style.geometry | style.look, "image"
+
+
+def _anomaly_geometry(output: Output, style: Style) -> dict[str, Any]:
+    axes, ndim = output.image.grid_axes, len(style.world) - 1
+    own_channels = "C" in axes and ndim == len(axes)
+    return style.without(axes.index("C")) if own_channels else style.geometry
+
+
+def _anomaly_look(data: Any) -> dict[str, Any]:
+    coarse = np.asarray(data[-1] if isinstance(data, list) else data)
+    finite = np.abs(coarse[np.isfinite(coarse)])
+    reach = max(3.0, float(np.percentile(finite, 99.9)) if finite.size else 3.0)
+    return {"colormap": SURPRISE, "contrast_limits": (-reach, reach)}
+
+
+def _world(layer: Any) -> NDArray[np.float64]:
+    """Homogeneous matrix from data to world, read off the layer's own mapping."""
+    n = layer.ndim
+    origin = np.asarray(layer.data_to_world(np.zeros(n)))
+    columns = [np.asarray(layer.data_to_world(row)) - origin for row in np.eye(n)]
+    matrix = np.eye(n + 1)
+    matrix[:n, :n] = np.column_stack(columns)
+    matrix[:n, n] = origin
+    return matrix
+
+
+# --- saving ---------------------------------------------------------------------------
+def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save one image layer with its provenance ("Save with provenance" in napari).
+
+    napari's own writers drop a layer's metadata.
+    """
+    from napari_disentangle.store import write
+
+    kept = attributes.get("metadata", {}).get(KEY, {})
+    field = _field_of_tuple(data, attributes)
+    lazy = LazyImage(field, Unchanged(), provenance=kept)
+    for _ in write(lazy, path, overwrite=True):
+        pass
+    return [path]
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The operation that leaves planes as they are."""
+
+    halo: int = 0
+    device: str = "cpu"
+    keeps_channels: bool = True
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """The image's own type."""
+        return source
+
+    def on(self, device: str) -> Unchanged:
+        """It runs nowhere."""
+        return self
+
+    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
+        """Return the plane."""
+        return plane
+
+
+def _field_of_tuple(data: Any, attributes: dict[str, Any]) -> Field:
+    levels = list(data) if attributes.get("multiscale") else data
+    ndim = len(levels[0].shape if attributes.get("multiscale") else data.shape)
+    rgb = bool(attributes.get("rgb"))
+    labels = attributes.get("axis_labels") or [""] * (ndim - rgb)
+    return Field(
+        levels,
+        axes_of_labels(labels) + "C" * rgb,
+        scale=tuple(attributes.get("scale", ())),
+        translate=tuple(attributes.get("translate", ())),
+        units=tuple(str(u) for u in attributes.get("units", ())),
+        name=attributes.get("name", "image"),
+    )

@@ -1,0 +1,149 @@
+"""The contract of a model, and its affine form that all closed-form models share.
+
+A model says how an image's attribute is measured, and how a signal is moved from one
+attribute to another. It sees signals (channels first), never files, layers or tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.field import Modality
+    from napari_disentangle.signal import Space
+
+Values = npt.NDArray[Any]
+Affine = tuple[Values, Values]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pixels of an image from which an attribute is measured.
+
+    Attributes
+    ----------
+    signal
+        Finite pixels in the model's signal space (C, N).
+    foreground
+        Which of them are foreground (N,).
+    white
+        Background level of brightfield absorbance (C,); zero where unknown.
+    """
+
+    signal: NDArray[np.float64]
+    foreground: NDArray[np.bool_]
+    white: NDArray[np.float64]
+
+    @property
+    def tissue(self) -> NDArray[np.float64]:
+        """Foreground pixels (C, n)."""
+        return self.signal[:, self.foreground]
+
+
+class Method(Protocol):
+    """What a model has to state; everything else is built on it."""
+
+    @property
+    def description(self) -> str:
+        """One sentence for a person who chooses a model."""
+
+    @property
+    def config(self) -> type[Any]:
+        """Frozen dataclass of settings: its fields are the form and the options."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Kinds of image it can work on."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether it measures the foreground only."""
+
+    def space(self, modality: Modality) -> Space:
+        """Signal space it works in."""
+
+    def names(self, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the attribute's values for these channels."""
+
+    def estimate(self, sample: Sample, config: Any) -> Values:
+        """Measure the attribute (P,)."""
+
+    def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
+        """Content maps (K, ...) of a signal (C, ...) with this attribute."""
+
+    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
+        """Signal (C, ...) of the same content under another attribute."""
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """A model without settings."""
+
+
+def natural_space(modality: Modality) -> Space:
+    """Absorbance for brightfield, intensity for fluorescence."""
+    return "absorbance" if modality == "brightfield" else "intensity"
+
+
+@dataclass(frozen=True)
+class AffineMethod:
+    """A model whose content is an invertible affine map of the signal.
+
+    ``frame(values)`` gives W (C, C) and b (C,) so that content is ``W x + b``;
+    moving from attribute s to t is then ``W_t^-1 (W_s x + b_s - b_t)``, unless
+    ``between`` gives that map directly.
+    """
+
+    description: str
+    names: Callable[[tuple[str, ...]], tuple[str, ...]]
+    estimate: Callable[[Sample, Any], Values]
+    frame: Callable[[Values], Affine]
+    between: Callable[[Values, Values], Affine] | None = None
+    config: type[Any] = NoSettings
+    space: Callable[[Modality], Space] = natural_space
+    modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
+    masked: bool = True
+
+    def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
+        """Content maps of a signal (C, ...)."""
+        return apply_affine(x, *self.frame(source))
+
+    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
+        """The signal under another attribute (C, ...)."""
+        return apply_affine(x, *self._between(source, target))
+
+    def _between(self, source: Values, target: Values) -> Affine:
+        if self.between is not None:
+            return self.between(source, target)
+        (w_s, b_s), (w_t, b_t) = self.frame(source), self.frame(target)
+        return np.linalg.solve(w_t, w_s), np.linalg.solve(w_t, b_s - b_t)
+
+
+def apply_affine(x: torch.Tensor, matrix: Values, offset: Values) -> torch.Tensor:
+    """Apply ``matrix @ x + offset`` to every pixel of (C, ...)."""
+    import torch
+
+    w = torch.as_tensor(matrix, dtype=x.dtype, device=x.device)
+    b = torch.as_tensor(offset, dtype=x.dtype, device=x.device)
+    y = torch.addmm(b[:, None], w, x.reshape(len(x), -1))
+    return y.reshape(len(w), *x.shape[1:])
+
+
+def per_channel(*kinds: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """Names such as ``("mean R", "mean G", ..., "log std R", ...)``."""
+    return lambda channels: tuple(f"{k} {c}" for k in kinds for c in channels)
+
+
+def log_std(std: NDArray[np.float64], mean: NDArray[np.float64]) -> Values:
+    """Logarithm of a spread, kept away from zero by a thousandth of the mean."""
+    floor = np.maximum(1e-3 * np.abs(mean), 1e-6)
+    return np.log(np.maximum(std, floor))

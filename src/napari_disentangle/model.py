@@ -1,0 +1,405 @@
+"""Model: what fitting and loading return; it measures attributes and renders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from napari_disentangle.attribute import Attribute, average
+from napari_disentangle.errors import ChannelError, DataError
+from napari_disentangle.field import Field, Lead, Modality
+from napari_disentangle.infer import LazyImage, check_memory
+from napari_disentangle.measure import measure, warnings
+from napari_disentangle.methods import method
+from napari_disentangle.signal import float_type, from_signal, to_dtype, to_signal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.methods.base import Method, Values
+
+Pool = Literal["image", "batch", "stack", "frame"]
+Fields = Field | Sequence[Field]
+Donor = Field | Sequence[Field] | Attribute
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted model.
+
+    Attributes
+    ----------
+    name
+        Name in :func:`napari_disentangle.models`.
+    config
+        Its settings.
+    modality
+        Kind of image it was fitted on.
+    channels
+        Channels it works on, matched by name; others are left alone.
+    reference
+        Attribute under which content-only is shown.
+    """
+
+    name: str
+    config: Any
+    modality: Modality
+    channels: tuple[str, ...]
+    reference: Attribute
+
+    @property
+    def method(self) -> Method:
+        """The mathematics behind it."""
+        return method(self.name)
+
+    @property
+    def hash(self) -> str:
+        """Identifies model and settings; attributes carry it."""
+        return model_hash(self.name, self.config)
+
+    # --- attributes ---------------------------------------------------------------
+    def attribute(self, fields: Fields, pool: Pool = "image") -> Attribute:
+        """Measure how images look.
+
+        Parameters
+        ----------
+        fields
+            One image, or several.
+        pool
+            ``"image"``: one attribute for the whole image. ``"batch"``: one for all
+            images together, one vote each. ``"stack"``: one per time point;
+            ``"frame"``: one per plane.
+
+        Raises
+        ------
+        DataError
+            If a channel is missing, or several images are given without
+            ``pool="batch"``.
+        """
+        many = [fields] if isinstance(fields, Field) else list(fields)
+        if pool not in get_args(Pool):
+            raise ValueError(f"pool {pool!r} is unknown: use one of {get_args(Pool)}")
+        if not many or (len(many) > 1 and pool != "batch"):
+            raise DataError(
+                f"{len(many)} images were given: use pool='batch' for several"
+            )
+        return average_or_one([self._measure(f, pool) for f in many])
+
+    def _measure(self, field: Field, pool: Pool) -> Attribute:
+        axes = {"frame": field.lead_axes, "stack": field.lead_axes.replace("Z", "")}
+        index = self.channel_index(field)
+        values, spread, n_tiles, status = measure(
+            self.method, self.config, field, index, axes.get(pool, "")
+        )
+        return Attribute(
+            values=values,
+            names=self.method.names(self.channels),
+            spread=spread,
+            n_tiles=n_tiles,
+            channels=self.channels,
+            model=self.name,
+            model_hash=self.hash,
+            axes=axes.get(pool, ""),
+            status=status,
+        )
+
+    def channel_index(self, field: Field) -> list[int]:
+        """Where this model's channels are in an image."""
+        if field.modality != self.modality:
+            raise ChannelError(
+                f"{field.name!r} is {field.modality}, but the model was fitted on "
+                f"{self.modality} images: fit another one"
+            )
+        missing = [c for c in self.channels if c not in field.channel_names]
+        if missing:
+            raise ChannelError(
+                f"{field.name!r} has channels {list(field.channel_names)}, but the "
+                f"model needs {missing} too: choose an image with these channels"
+            )
+        return [field.channel_names.index(c) for c in self.channels]
+
+    def inspect(self, field: Field) -> tuple[str, ...]:
+        """Say in words what a person should know before trusting the result."""
+        index = self.channel_index(field)
+        extra = [c for c in field.channel_names if c not in self.channels]
+        left = (f"left alone: {', '.join(extra)}",) if extra else ()
+        return warnings(self.method, field, index) + left
+
+    # --- rendering ----------------------------------------------------------------
+    def encode(self, field: Field) -> NDArray[np.float32]:
+        """Content maps, channels first (K, ..., Y, X), float32."""
+        source = self.attribute(field)
+        height, width = field.plane_shape
+        n_values = len(self.channels) * math.prod(field.grid_shape)
+        check_memory(4 * n_values, field.name)
+        render = Rendering(
+            self.method, self.channel_index(field), field, source, source
+        )
+        maps = [render.content(field.plane(lead), lead) for lead in field.leads()]
+        stacked = np.stack(maps, axis=1)
+        return stacked.reshape(len(stacked), *field.lead_shape, height, width)
+
+    def render(
+        self,
+        field: Field,
+        attribute: Attribute,
+        source: Attribute | None = None,
+        device: str = "cpu",
+    ) -> NDArray[Any]:
+        """Show an image's content under an attribute: the one primitive.
+
+        Parameters
+        ----------
+        field
+            The image.
+        attribute
+            The look to be given.
+        source
+            The look to be taken away; measured on the image if ``None``.
+        device
+            ``"cpu"``, ``"cuda:0"``, ...
+
+        Returns
+        -------
+        ndarray
+            Same shape and type as ``field.data`` at full resolution.
+        """
+        return np.asarray(self.lazy(field, attribute, source, device))
+
+    def lazy(
+        self,
+        field: Field,
+        attribute: Attribute,
+        source: Attribute | None = None,
+        device: str = "cpu",
+    ) -> LazyImage:
+        """Like :meth:`render`, but computed where it is read."""
+        own = self.attribute(field) if source is None else source
+        for one in (own, attribute):
+            self.reference.check(one)
+        if own.found and not attribute.found:
+            raise DataError(
+                "the donor or reference has no foreground to measure: choose another"
+            )
+        index = self.channel_index(field)
+        return LazyImage(
+            field, Rendering(self.method, index, field, own, attribute, device)
+        )
+
+    def content(self, field: Field, reference: Attribute | None = None) -> NDArray[Any]:
+        """Content-only: the image under the reference attribute."""
+        return self.render(field, self.reference if reference is None else reference)
+
+    def swap(self, field: Field, donor: Donor, strength: float = 1.0) -> NDArray[Any]:
+        """The image with the look of a donor, from 0 (as it is) to 1 (the donor's)."""
+        own = self.attribute(field)
+        return self.render(field, self.between(own, self.look(donor), strength), own)
+
+    def between(self, own: Attribute, look: Attribute, strength: float) -> Attribute:
+        """The attribute between two; a blank image has none and takes the donor's."""
+        return own.mix(look, strength) if own.found else look
+
+    def look(self, donor: Donor) -> Attribute:
+        """Attribute of a donor: an image, several, or an attribute itself."""
+        if isinstance(donor, Attribute):
+            return donor
+        return self.attribute(donor, "image" if isinstance(donor, Field) else "batch")
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a ``.safetensors`` file; see :func:`load`."""
+        from napari_disentangle.checkpoint import write_checkpoint
+
+        header = {
+            "model": self.name,
+            "config": asdict(self.config),
+            "modality": self.modality,
+            "channels": list(self.channels),
+            "reference": self.reference.to_json(),
+        }
+        write_checkpoint(path, header, {"reference": self.reference.values})
+
+
+def load(path: str | Path) -> Model:
+    """Read a model that :meth:`Model.save` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a model of this package, or damaged.
+    """
+    from napari_disentangle.checkpoint import read_checkpoint
+
+    header = read_checkpoint(path)
+    settings = method(header["model"]).config(**header["config"])
+    reference = Attribute.from_json(header["reference"])
+    return Model(
+        header["model"],
+        settings,
+        header["modality"],
+        tuple(header["channels"]),
+        reference,
+    )
+
+
+def fit(
+    fields: Fields,
+    model: str = "mk",
+    reference: Donor | None = None,
+    **config: Any,
+) -> Model:
+    """Fit a model on images; the closed-form ones only measure their reference.
+
+    Parameters
+    ----------
+    fields
+        Images of one modality. Content-only shows every image under the mean of
+        their attributes.
+    model
+        Name in :func:`napari_disentangle.models`.
+    reference
+        Image, images or attribute to be the reference instead.
+    **config
+        Settings of the model.
+
+    Raises
+    ------
+    ValueError
+        If the model or one of its settings is unknown.
+    DataError
+        If the images cannot be used together.
+    """
+    many = [fields] if isinstance(fields, Field) else list(fields)
+    if not many:
+        raise DataError("there is no image to fit on: give at least one")
+    model_for = unfitted(many[0], model, **config)
+    shown = model_for.look(many if reference is None else reference)
+    model_for.reference.check(shown)
+    return replace(model_for, reference=shown)
+
+
+def unfitted(field: Field, model: str, **config: Any) -> Model:
+    """A model for images like this one that has no reference yet."""
+    chosen, settings = method(model), configure(model, config)
+    modality = _modality(field)
+    if modality not in chosen.modalities:
+        raise DataError(
+            f"model {model!r} works on {' and '.join(chosen.modalities)} images, but "
+            f"{field.name!r} is {modality}: choose another model"
+        )
+    channels = tuple(c for c in field.channel_names if c != "alpha")
+    names = chosen.names(channels)
+    nothing = np.full(len(names), np.nan)
+    reference = Attribute(
+        nothing, names, nothing, 0, channels, model, model_hash(model, settings)
+    )
+    return Model(model, settings, modality, channels, reference)
+
+
+def configure(model: str, config: dict[str, Any]) -> Any:
+    """Settings of a model from plain values, checked."""
+    try:
+        return method(model).config(**config)
+    except TypeError as error:
+        known = ", ".join(method(model).config.__dataclass_fields__) or "no settings"
+        raise ValueError(
+            f"model {model!r} has no such setting ({error}): it has {known}"
+        ) from error
+
+
+def model_hash(name: str, config: Any) -> str:
+    """Short hash of a model's name and settings."""
+    text = json.dumps([name, asdict(config)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def average_or_one(attributes: Sequence[Attribute]) -> Attribute:
+    """One attribute as it is (rows per plane included), several averaged."""
+    return attributes[0] if len(attributes) == 1 else average(attributes)
+
+
+def _modality(field: Field) -> Modality:
+    assert field.modality is not None
+    return field.modality
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """The operation that moves planes of one image from one attribute to another."""
+
+    method: Method
+    index: Sequence[int]
+    field: Field
+    source: Attribute
+    target: Attribute
+    device: str = "cpu"
+    halo: int = 0
+    keeps_channels: bool = True
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """The image's own type."""
+        return source
+
+    def on(self, device: str) -> Rendering:
+        """The same on another device."""
+        return replace(self, device=device)
+
+    def values(self, lead: Lead) -> tuple[Values, Values]:
+        """Source and target attribute of one plane."""
+        axes = self.field.lead_axes
+        return self.source.at(lead, axes), self.target.at(lead, axes)
+
+    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+        """Render a region (C, h, w) of one plane."""
+        source, target = self.values(lead)
+        if unchanged(source, target):
+            return plane
+        x = from_signal(self.signal(plane, lead), self._space, self._full_scale)
+        out = plane.copy()
+        out[list(self.index)] = to_dtype(x.cpu().numpy(), plane.dtype)
+        return out
+
+    def signal(self, plane: NDArray[Any], lead: Lead) -> torch.Tensor:
+        """The rendered signal (C, h, w), neither rounded nor clipped."""
+        source, target = self.values(lead)
+        x = self._signal(plane)
+        if unchanged(source, target):
+            return x
+        return self.method.transfer(x, source, target)
+
+    def content(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
+        """Content maps (K, h, w)."""
+        source, _ = self.values(lead)
+        known = source if np.isfinite(source).all() else self.target.values
+        maps: NDArray[np.float32] = self.method.encode(
+            self._signal(plane), known
+        ).numpy()
+        return maps
+
+    def _signal(self, plane: NDArray[Any]) -> torch.Tensor:
+        import torch
+
+        chosen = plane[list(self.index)].astype(float_type(plane.dtype))
+        x = torch.from_numpy(chosen).to(self.device)
+        return to_signal(x, self._space, self._full_scale)
+
+    @property
+    def _space(self) -> Any:
+        return self.method.space(_modality(self.field))
+
+    @property
+    def _full_scale(self) -> float:
+        return float(self.field.full_scale or 1.0)
+
+
+def unchanged(source: Values, target: Values) -> bool:
+    """Whether rendering is exactly the input: equal attributes, or nothing to move."""
+    return bool(np.array_equal(source, target) or not np.isfinite(source).all())

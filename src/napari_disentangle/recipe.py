@@ -1,0 +1,132 @@
+"""Recipe: one typed description of a run, for widget, console, CLI and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Limits
+
+from napari_disentangle.errors import DisentangleError
+from napari_disentangle.field import Field, Modality
+from napari_disentangle.model import Pool
+from napari_disentangle.output import KINDS, Kind
+
+
+class RecipeError(DisentangleError):
+    """The recipe cannot be followed as it is written."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Frozen):
+    """An image by name, and how it is to be read."""
+
+    name: str
+    path: str | None = None
+    axes: str
+    modality: Modality
+    channels: tuple[str, ...]
+    full_scale: float
+
+    @classmethod
+    def of(cls, field: Field) -> Source:
+        """Describe a Field."""
+        return cls(
+            name=field.name,
+            path=field.path,
+            axes=field.axes,
+            modality=field.modality or "fluorescence",
+            channels=field.channel_names,
+            full_scale=field.full_scale or 1.0,
+        )
+
+
+class Recipe(_Frozen):
+    """What is done to which images.
+
+    Attributes
+    ----------
+    images
+        Images that get outputs.
+    donors
+        Images whose look is given; none if ``donor`` holds an attribute.
+    normals
+        Images that show what is normal; each image itself if there are none.
+    model, config
+        Model and its settings.
+    pool
+        What shares an attribute; see :meth:`Model.attribute`.
+    outputs
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``.
+    donor, reference
+        Attributes (:meth:`Attribute.to_json`). Once a recipe has been run, its
+        outputs carry it with both filled in.
+    strength
+        How far a swap goes.
+    detector, detector_config
+        Detector and its settings.
+    seed
+        Seed of everything that samples.
+    device
+        ``"cpu"``, ``"cuda:0"``, ..., or ``"auto"``.
+    """
+
+    format: Literal[1] = 1
+    images: tuple[Source, ...] = ()
+    donors: tuple[Source, ...] = ()
+    normals: tuple[Source, ...] = ()
+    model: str = "mk"
+    config: dict[str, Any] = {}
+    pool: Pool = "image"
+    outputs: tuple[Kind, ...] = KINDS
+    donor: dict[str, Any] | None = None
+    reference: dict[str, Any] | None = None
+    strength: Annotated[float, Limits(ge=0, le=1)] = 1.0
+    detector: str = "mahalanobis"
+    detector_config: dict[str, Any] = {}
+    seed: int = 0
+    device: str = "cpu"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json())
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recipe:
+        """Read :meth:`to_json`, or the provenance of an output that carries it.
+
+        Raises
+        ------
+        RecipeError
+            If something in it is unknown or missing.
+        """
+        inner = data.get("recipe", data) if isinstance(data, dict) else data
+        try:
+            return cls.model_validate(inner)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise RecipeError(
+                f"the recipe cannot be read: {place}: {first['msg']}"
+            ) from error
+
+    def save(self, path: str | Path) -> None:
+        """Write YAML."""
+        Path(path).write_text(yaml.safe_dump(self.to_json(), sort_keys=False))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read YAML or JSON."""
+        try:
+            return cls.from_json(yaml.safe_load(Path(path).read_text()))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RecipeError(
+                f"{Path(path).name!r} cannot be read as a recipe ({error})"
+            ) from error

@@ -1,0 +1,219 @@
+"""OME-Zarr: 0.4 and 0.5 are read, 0.5 is written, always with its pyramid."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.tiling import Span, tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.infer import LazyImage
+
+KEY = "napari-disentangle"
+_ORDER = "TCZYX"
+# A plane no larger than this needs no smaller level.
+_SMALLEST_LEVEL = 512
+_RUNS_CODE = ("pickle",)
+_COLORS = {"R": "FF0000", "G": "00FF00", "B": "0000FF"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Arguments of a Field: the pyramid, axes, scale, units, channel names."""
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r")
+        attrs = dict(group.attrs)
+        ome = attrs.get("ome", attrs)
+        image = ome["multiscales"][0]
+        levels = [group[dataset["path"]] for dataset in image["datasets"]]
+    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path.name!r} cannot be read as an OME-Zarr image ({error})"
+        ) from error
+    for level in levels:
+        _refuse_code(path, level)
+    axes = "".join(axis["name"][0].upper() for axis in image["axes"])
+    found: dict[str, Any] = {
+        "data": levels if len(levels) > 1 else levels[0],
+        "axes": axes,
+        "units": tuple(axis.get("unit", "pixel") for axis in image["axes"]),
+        **_geometry(image, len(axes)),
+    }
+    names = tuple(c.get("label", "") for c in ome.get("omero", {}).get("channels", ()))
+    if "C" in axes and len(names) == levels[0].shape[axes.index("C")] and all(names):
+        found["channel_names"] = names
+    modality = attrs.get(KEY, {}).get("modality")
+    return found | ({"modality": modality} if modality else {})
+
+
+def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[int]:
+    """Create all levels, fill the first tile by tile, then the smaller ones."""
+    from yaozarrs.write.v05 import prepare_image
+
+    if not set(lazy.axes) <= set(_ORDER):
+        raise AxesError(f"OME-Zarr cannot hold axes {lazy.axes}: use {_ORDER}")
+    order = "".join(sorted(lazy.axes, key=_ORDER.index))
+    shapes = [_by_axes(level, order) for level in _levels(lazy, order)]
+    extra = {KEY: {"modality": lazy.field.modality, **metadata}}
+    _, arrays = prepare_image(
+        path,
+        _image(lazy, order, shapes),
+        [(shape, lazy.dtype) for shape in shapes],
+        extra_attributes=extra,
+        chunks=_chunks(lazy, order),
+        writer="zarr",
+    )
+    targets = [arrays[str(i)] for i in range(len(shapes))]
+    yield from lazy.fill(_Permuted(targets[0], lazy.axes, order))
+    done = lazy.parts()
+    own = lazy.levels
+    for i, target in enumerate(targets[1:], 1):
+        if i < len(own):
+            steps = own[i].fill(_Permuted(target, lazy.axes, order))
+        else:
+            steps = _halve(targets[i - 1], target, lazy.tile)
+        for _ in steps:
+            yield done
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What :func:`write` kept of the origin."""
+    import zarr
+
+    kept = dict(zarr.open_group(path, mode="r").attrs).get(KEY, {})
+    return {key: value for key, value in kept.items() if key != "modality"}
+
+
+class _Permuted:
+    """Lets tiles be written to an array whose axes come in another order."""
+
+    def __init__(self, array: Any, axes: str, order: str) -> None:
+        self.array = array
+        self.places = [axes.index(axis) for axis in order]
+
+    def __setitem__(self, key: tuple[slice, ...], values: NDArray[Any]) -> None:
+        self.array[tuple(key[i] for i in self.places)] = values.transpose(self.places)
+
+
+def _by_axes(shape: Mapping[str, int], order: str) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in order)
+
+
+def _levels(lazy: LazyImage, order: str) -> Iterator[dict[str, int]]:
+    """Sizes of all levels: the image's own, then halves down to the smallest."""
+    shape: dict[str, int] = {}
+    for level in lazy.levels:
+        shape = dict(zip(level.axes, level.shape, strict=True))
+        yield shape
+    while max(shape["Y"], shape["X"]) > _SMALLEST_LEVEL:
+        shape = shape | {axis: -(-shape[axis] // 2) for axis in "YX"}
+        yield shape
+
+
+def _chunks(lazy: LazyImage, order: str) -> tuple[int, ...]:
+    shape = dict(zip(lazy.axes, lazy.shape, strict=True))
+    colour = shape.get("C", 1) if lazy.field.rgb else 1
+    edge = {
+        "Y": min(lazy.tile, shape["Y"]),
+        "X": min(lazy.tile, shape["X"]),
+        "C": colour,
+    }
+    return tuple(edge.get(axis, 1) for axis in order)
+
+
+def _image(lazy: LazyImage, order: str, shapes: list[tuple[int, ...]]) -> Any:
+    from yaozarrs import v05
+
+    field = lazy.field
+    world = dict(
+        zip(
+            field.grid_axes,
+            zip(field.scale, field.translate, field.units, strict=True),
+            strict=True,
+        )
+    )
+    known = [world.get(axis, (1.0, 0.0, "pixel")) for axis in order]
+    datasets = []
+    for i, shape in enumerate(shapes):
+        factors = [n / m for n, m in zip(shapes[0], shape, strict=True)]
+        scale = [s * f for (s, _, _), f in zip(known, factors, strict=True)]
+        shift = [
+            t + s * (f - 1) / 2 for (s, t, _), f in zip(known, factors, strict=True)
+        ]
+        datasets.append(_dataset(v05, str(i), scale, shift))
+    axes = [_axis(v05, a, unit) for a, (_, _, unit) in zip(order, known, strict=True)]
+    image = v05.Multiscale(name=field.name, axes=axes, datasets=datasets)
+    channels = field.channel_names if "C" in order else ()
+    omero = v05.Omero(channels=[_channel(v05, c, lazy) for c in channels])
+    return v05.Image(multiscales=[image], omero=omero if channels else None)
+
+
+def _channel(v05: Any, name: str, lazy: LazyImage) -> Any:
+    """What viewers need to show a channel: a colour and a range."""
+    top = float(lazy.field.full_scale or 1.0)
+    window = v05.OmeroWindow(start=0.0, min=0.0, end=top, max=top)
+    return v05.OmeroChannel(
+        label=name, color=_COLORS.get(name, "FFFFFF"), window=window, active=True
+    )
+
+
+def _dataset(v05: Any, path: str, scale: list[float], shift: list[float]) -> Any:
+    moves = [v05.ScaleTransformation(scale=scale)]
+    moves.append(v05.TranslationTransformation(translation=shift))
+    return v05.Dataset(path=path, coordinateTransformations=moves)
+
+
+def _axis(v05: Any, axis: str, unit: str) -> Any:
+    if axis == "C":
+        return v05.ChannelAxis(name="c")
+    kind = v05.TimeAxis if axis == "T" else v05.SpaceAxis
+    return kind(name=axis.lower(), unit=None if unit == "pixel" else unit)
+
+
+def _geometry(image: Mapping[str, Any], ndim: int) -> dict[str, tuple[float, ...]]:
+    scale, shift = np.ones(ndim), np.zeros(ndim)
+    first = image["datasets"][0].get("coordinateTransformations", [])
+    for move in [*first, *image.get("coordinateTransformations", [])]:
+        factor = np.asarray(move.get("scale", np.ones(ndim)))
+        scale, shift = scale * factor, shift * factor
+        shift = shift + np.asarray(move.get("translation", np.zeros(ndim)))
+    return {"scale": tuple(scale.tolist()), "translate": tuple(shift.tolist())}
+
+
+def _refuse_code(path: Path, array: Any) -> None:
+    """Object arrays and pickle filters run code when they are read."""
+    filters = [*getattr(array, "filters", ()), *getattr(array, "compressors", ())]
+    names = " ".join(type(f).__name__ + str(f) for f in filters).lower()
+    if np.dtype(array.dtype).hasobject or any(bad in names for bad in _RUNS_CODE):
+        raise DataError(f"{path.name!r} holds pickled objects and is not opened")
+
+
+def _halve(source: Any, target: Any, tile: int) -> Iterator[int]:
+    """Means of 2 x 2 pixels; Y and X are the last axes."""
+    *lead, h, w = target.shape
+    whole = (Span(0, h), Span(0, w))
+    for index in np.ndindex(*lead):
+        for part in tiles(whole, (h, w), tile):
+            y, x = (slice(2 * s.start, 2 * s.stop) for s in part.inner)
+            block = np.asarray(source[(*index, y, x)])
+            inner = (*index, *(s.slice for s in part.inner))
+            target[inner] = _mean2(block).astype(target.dtype)
+            yield 0
+
+
+def _mean2(block: NDArray[Any]) -> NDArray[Any]:
+    h, w = block.shape
+    even = np.pad(block, ((0, h % 2), (0, w % 2)), mode="edge")
+    blocks = even.reshape(math.ceil(h / 2), 2, math.ceil(w / 2), 2)
+    mean: NDArray[Any] = blocks.mean(axis=(1, 3))
+    return np.rint(mean) if block.dtype.kind in "ui" else mean

@@ -1,0 +1,89 @@
+"""Tile geometry of one plane: integers only, knows neither arrays nor models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Span:
+    """A half-open interval of one axis, in pixels."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def slice(self) -> slice:
+        """The interval as a slice."""
+        return slice(self.start, self.stop)
+
+    def grow(self, halo: int, size: int) -> Span:
+        """Widen by ``halo`` on both sides, cut off at the image border."""
+        return Span(max(0, self.start - halo), min(size, self.stop + halo))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile of a plane.
+
+    ``outer`` is what is read, ``inner`` what is written, and ``local`` is where
+    ``inner`` lies inside ``outer``::
+
+        outer  |--------------------|
+        inner      |------------|
+        local  0...^            ^
+    """
+
+    inner: tuple[Span, Span]
+    outer: tuple[Span, Span]
+
+    @property
+    def local(self) -> tuple[slice, slice]:
+        """Slices that cut ``inner`` out of an array read from ``outer``."""
+        y, x = (
+            slice(i.start - o.start, i.stop - o.start)
+            for i, o in zip(self.inner, self.outer, strict=True)
+        )
+        return y, x
+
+
+def tiles(
+    region: tuple[Span, Span], shape: tuple[int, int], size: int, halo: int = 0
+) -> Iterator[Tile]:
+    """Cover a region of a plane with tiles, row by row.
+
+    Parameters
+    ----------
+    region
+        What to cover, as spans of Y and X.
+    shape
+        Size of the whole plane (Y, X): outer tiles end at its border.
+    size
+        Edge of an inner tile; the last one of a row or column may be smaller.
+    halo
+        How far ``outer`` reaches beyond ``inner``.
+
+    Raises
+    ------
+    ValueError
+        If ``size`` is below 1 or ``halo`` is negative.
+    """
+    if size < 1 or halo < 0:
+        raise ValueError(f"tile size {size} must be >= 1 and halo {halo} >= 0")
+    for inner in product(*(_cut(span, size) for span in region)):
+        y, x = inner
+        outer = (y.grow(halo, shape[0]), x.grow(halo, shape[1]))
+        yield Tile((y, x), outer)
+
+
+def _cut(span: Span, size: int) -> list[Span]:
+    starts = range(span.start, span.stop, size)
+    return [Span(start, min(start + size, span.stop)) for start in starts]
