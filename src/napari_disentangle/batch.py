@@ -74,13 +74,12 @@ def follow(
         raise DataError("no image is chosen: choose at least one")
     model = unfitted(inputs.images[0], recipe.model, **recipe.config)
     sources: list[Attribute] = []
-    for attribute in _attributes(model, recipe, inputs.images):
+    for attribute in _sources(model, recipe, inputs.images):
         sources.append(attribute)
-        yield Step("measuring", len(sources) / len(inputs.images))
-    donor = _donor(model, recipe, inputs)
-    yield Step("measuring", 1.0)
-    model = replace(model, reference=_reference(model, recipe, sources, donor))
-    resolved = _resolved(recipe, inputs, model, donor)
+        yield Step("measuring", len(sources) / (len(inputs.images) + 1))
+    looks = [model.attribute(donor) for donor in inputs.donors]
+    donor = _donor(recipe, looks)
+    model = replace(model, reference=_reference(model, recipe, inputs, sources, looks))
     shared = detector is not None or bool(inputs.normals)
     for image, source in zip(inputs.images, sources, strict=True):
         if "anomaly" in recipe.outputs and not (detector and shared):
@@ -89,6 +88,7 @@ def follow(
                     detector = part
                 else:
                     yield Step("learning normal", part)
+        resolved = _resolved(recipe, inputs, model, image, source, donor)
         for kind in recipe.outputs:
             yield make(
                 model,
@@ -162,21 +162,22 @@ def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
 
 
 # --- parts of a run -----------------------------------------------------------------
-def _attributes(
+def _sources(
     model: Model, recipe: Recipe, images: Sequence[Field]
 ) -> Iterator[Attribute]:
-    if recipe.pool == "batch":
-        each = [model.attribute(image) for image in images]
-        yield from [average(each)] * len(images)
+    if recipe.source is not None:
+        yield from [Attribute.from_json(recipe.source)] * len(images)
+    elif recipe.pool == "batch":
+        yield from [average([model.attribute(image) for image in images])] * len(images)
     else:
         yield from (model.attribute(image, recipe.pool) for image in images)
 
 
-def _donor(model: Model, recipe: Recipe, inputs: Inputs) -> Attribute | None:
+def _donor(recipe: Recipe, looks: Sequence[Attribute]) -> Attribute | None:
     if recipe.donor is not None:
         return Attribute.from_json(recipe.donor)
-    if inputs.donors:
-        return average([model.attribute(donor) for donor in inputs.donors])
+    if looks:
+        return average(looks)
     if "swap" in recipe.outputs:
         raise DataError("a swap needs a donor: choose a layer or a saved attribute")
     return None
@@ -185,28 +186,43 @@ def _donor(model: Model, recipe: Recipe, inputs: Inputs) -> Attribute | None:
 def _reference(
     model: Model,
     recipe: Recipe,
+    inputs: Inputs,
     sources: Sequence[Attribute],
-    donor: Attribute | None,
+    looks: Sequence[Attribute],
 ) -> Attribute:
     """The given one, or the mean look of all images that take part."""
     if recipe.reference is not None:
         reference = Attribute.from_json(recipe.reference)
         model.reference.check(reference)
         return reference
-    looks = [*sources, *([donor] if donor else [])]
-    return average([look for look in looks if look.found] or looks)
+    measured = recipe.pool == "image" and recipe.source is None
+    own = sources if measured else [model.attribute(image) for image in inputs.images]
+    others = [
+        look
+        for donor, look in zip(inputs.donors, looks, strict=True)
+        if all(donor.levels[0] is not image.levels[0] for image in inputs.images)
+    ]
+    saved = [Attribute.from_json(recipe.donor)] if recipe.donor else []
+    return average([*own, *others, *saved])
 
 
 def _resolved(
-    recipe: Recipe, inputs: Inputs, model: Model, donor: Attribute | None
+    recipe: Recipe,
+    inputs: Inputs,
+    model: Model,
+    image: Field,
+    source: Attribute,
+    donor: Attribute | None,
 ) -> Recipe:
-    """The recipe with everything filled in that was measured or left to defaults."""
+    """A recipe for one image, with everything filled in that was measured."""
     return recipe.model_copy(
         update={
-            "images": tuple(Source.of(f) for f in inputs.images),
+            "images": (Source.of(image),),
             "donors": tuple(Source.of(f) for f in inputs.donors),
             "normals": tuple(Source.of(f) for f in inputs.normals),
             "config": asdict(model.config),
+            "device": pick(recipe.device),
+            "source": source.to_json() if recipe.pool == "batch" else recipe.source,
             "donor": donor.to_json() if donor else None,
             "reference": model.reference.to_json(),
         }

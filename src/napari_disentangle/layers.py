@@ -10,7 +10,7 @@ import numpy as np
 from napari_disentangle.attribute import Attribute
 from napari_disentangle.batch import Inputs, Step, follow
 from napari_disentangle.errors import DataError
-from napari_disentangle.field import Field, axes_of_labels
+from napari_disentangle.field import Field, Modality, axes_of_labels
 from napari_disentangle.infer import LazyImage
 from napari_disentangle.output import KINDS, Kind, Output
 from napari_disentangle.recipe import Recipe
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_disentangle.detection.detector import Detector
     from napari_disentangle.infer import Operation
-    from napari_disentangle.model import Model
+    from napari_disentangle.model import Model, Pool
 
 KEY = "napari-disentangle"
 # Results up to this many values are computed at once; larger ones where they are seen.
@@ -141,6 +141,11 @@ def add_layers(
     donor: Any = None,
     strength: float = 1.0,
     detector: Detector | None = None,
+    source: Attribute | None = None,
+    pool: Pool = "image",
+    axes: str | None = None,
+    modality: Modality | None = None,
+    device: str = "auto",
 ) -> list[Any]:
     """Add result layers to a viewer, exactly as the widget does.
 
@@ -160,14 +165,30 @@ def add_layers(
         How far the swap goes, 0 to 1.
     detector
         A fitted detector; ``None`` takes the image itself as its own normal.
+    source
+        The image's attribute, e.g. that of its batch; measured if ``None``.
+    pool
+        What shares a measured attribute; see :meth:`Model.attribute`.
+    axes, modality
+        How the layer is to be read; see :meth:`Field.from_layer`.
+    device
+        ``"cpu"``, ``"cuda:0"``, ..., or ``"auto"``.
 
     Returns
     -------
     list
         The new layers; those of an earlier run on the same image are replaced.
     """
-    picked = Picked.of(list(layer) if isinstance(layer, (list, tuple)) else [layer])
-    recipe, inputs = recipe_for(model, picked.field, outputs, donor, strength, detector)
+    many = list(layer) if isinstance(layer, (list, tuple)) else [layer]
+    picked = Picked.of(many, axes=axes, modality=modality)
+    recipe, inputs = recipe_for(model, picked.field, outputs, donor, strength)
+    recipe = recipe.model_copy(
+        update={
+            "source": source.to_json() if source else None,
+            "pool": pool,
+            "device": device,
+        }
+    )
     added = []
     for part in follow(recipe, inputs, detector):
         if isinstance(part, Output):
@@ -185,7 +206,6 @@ def recipe_for(
     outputs: Sequence[Kind] = KINDS,
     donor: Any = None,
     strength: float = 1.0,
-    detector: Detector | None = None,
 ) -> tuple[Recipe, Inputs]:
     """The recipe that :func:`add_layers` follows."""
     look = _look(donor)

@@ -46,33 +46,33 @@ def measure(
         _measure_planes(method, config, field, index, leads)
         for leads in _groups(field, axes)
     ]
-    n_values = len(method.names(tuple(field.channel_names[i] for i in index)))
-    rows = np.stack([values for values, _, _ in results])
-    spreads = np.stack([spread for _, spread, _ in results])
-    n_tiles = sum(n for _, _, n in results)
+    rows = np.stack([values for values, _, _, _ in results])
+    spreads = np.stack([spread for _, spread, _, _ in results])
+    n_tiles = sum(n for _, _, n, _ in results)
+    status = tuple(dict.fromkeys(word for *_, words in results for word in words))
     found = np.isfinite(rows).all(axis=1)
-    status = () if found.any() else (NO_FOREGROUND,)
     if found.any():
         rows[~found] = rows[found].mean(axis=0)
         spreads = spreads[found]
-    return rows.reshape(*sizes, n_values), spreads.mean(axis=0), n_tiles, status
+    values = rows.reshape(*sizes, rows.shape[1])
+    return values, spreads.mean(axis=0), n_tiles, status
 
 
-def warnings(method: Method, field: Field, index: Sequence[int]) -> tuple[str, ...]:
-    """Say in words what is odd about an image."""
-    raw = [_pixels(field, block, index) for block in blocks(field)]
-    pixels = np.concatenate(raw, axis=1).astype(np.float64)
+# --- words ----------------------------------------------------------------------------
+def _words(
+    method: Method, field: Field, pixels: NDArray[Any], found: bool
+) -> list[str]:
+    """What is odd about the pixels of an image."""
     finite = np.isfinite(pixels)
     known = pixels[:, finite.all(axis=0)]
     said = []
     if not finite.all():
         said.append(f"{(~finite).mean():.1%} of the values are NaN or infinite")
     if known.size == 0 or not np.ptp(known, axis=1).any():
-        return (*said, "the image is constant", NO_FOREGROUND)
-    guess = _foreground(field, known)
-    if method.masked and guess.mask(_space(field, known)).sum() < _FEWEST:
+        return [*said, "the image is constant", NO_FOREGROUND]
+    if not found:
         said.append(NO_FOREGROUND)
-    return (*said, *_saturation(field, known), *_darkness(field, known))
+    return [*said, *_saturation(field, known), *_darkness(field, known)]
 
 
 def _saturation(field: Field, known: Values) -> Iterator[str]:
@@ -105,20 +105,22 @@ def _groups(field: Field, axes: str) -> Iterator[list[Lead]]:
 
 def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
-) -> tuple[Values, Values, int]:
+) -> tuple[Values, Values, int, list[str]]:
     chosen = blocks(field, leads=leads)
     raw = [_pixels(field, block, index) for block in chosen]
     foreground = _foreground(field, np.concatenate(raw, axis=1))
     samples = [_sample(method, field, pixels, foreground) for pixels in raw]
     usable = [s for s in samples if _enough(method, s)]
     whole = _join(samples, foreground)
-    if not _enough(method, whole):
+    found = _enough(method, whole)
+    words = _words(method, field, np.concatenate(raw, axis=1), found)
+    if not found:
         unknown = np.full(len(method.names(_names(field, index))), np.nan)
-        return unknown, unknown, 0
+        return unknown, unknown, 0, words
     each = np.stack([method.estimate(s, config) for s in usable or [whole]])
     middle = np.median(each, axis=0)
     spread = _MAD_TO_STD * np.median(np.abs(each - middle), axis=0)
-    return method.estimate(whole, config), spread, max(1, len(usable))
+    return method.estimate(whole, config), spread, max(1, len(usable)), words
 
 
 def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.errors import ChannelError, DataError
 from napari_disentangle.field import Field, Lead, Modality
 from napari_disentangle.infer import LazyImage, check_memory
-from napari_disentangle.measure import measure, warnings
+from napari_disentangle.measure import measure
 from napari_disentangle.methods import method
 from napari_disentangle.signal import float_type, from_signal, to_dtype, to_signal
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from napari_disentangle.methods.base import Method, Values
 
 Pool = Literal["image", "batch", "stack", "frame"]
-Fields = Field | Sequence[Field]
-Donor = Field | Sequence[Field] | Attribute
+Fields = Field | Sequence[Field | Attribute]
+Donor = Fields | Attribute
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Model:
         Parameters
         ----------
         fields
-            One image, or several.
+            One image, or several; attributes measured before may be among them.
         pool
             ``"image"``: one attribute for the whole image. ``"batch"``: one for all
             images together, one vote each. ``"stack"``: one per time point;
@@ -92,7 +92,9 @@ class Model:
             raise DataError(
                 f"{len(many)} images were given: use pool='batch' for several"
             )
-        return average_or_one([self._measure(f, pool) for f in many])
+        return average_or_one(
+            [f if isinstance(f, Attribute) else self._measure(f, pool) for f in many]
+        )
 
     def _measure(self, field: Field, pool: Pool) -> Attribute:
         axes = {"frame": field.lead_axes, "stack": field.lead_axes.replace("Z", "")}
@@ -100,6 +102,8 @@ class Model:
         values, spread, n_tiles, status = measure(
             self.method, self.config, field, index, axes.get(pool, "")
         )
+        extra = [c for c in field.channel_names if c not in self.channels]
+        left = (f"left alone: {', '.join(extra)}",) if extra else ()
         return Attribute(
             values=values,
             names=self.method.names(self.channels),
@@ -109,7 +113,7 @@ class Model:
             model=self.name,
             model_hash=self.hash,
             axes=axes.get(pool, ""),
-            status=status,
+            status=status + left,
         )
 
     def channel_index(self, field: Field) -> list[int]:
@@ -129,10 +133,7 @@ class Model:
 
     def inspect(self, field: Field) -> tuple[str, ...]:
         """Say in words what a person should know before trusting the result."""
-        index = self.channel_index(field)
-        extra = [c for c in field.channel_names if c not in self.channels]
-        left = (f"left alone: {', '.join(extra)}",) if extra else ()
-        return warnings(self.method, field, index) + left
+        return self.attribute(field).status
 
     # --- rendering ----------------------------------------------------------------
     def encode(self, field: Field) -> NDArray[np.float32]:
@@ -261,8 +262,8 @@ def fit(
     Parameters
     ----------
     fields
-        Images of one modality. Content-only shows every image under the mean of
-        their attributes.
+        Images of one modality; attributes may be among them. Content-only shows
+        every image under the mean of their attributes.
     model
         Name in :func:`napari_disentangle.models`.
     reference
@@ -278,9 +279,10 @@ def fit(
         If the images cannot be used together.
     """
     many = [fields] if isinstance(fields, Field) else list(fields)
-    if not many:
+    images = [one for one in many if isinstance(one, Field)]
+    if not images:
         raise DataError("there is no image to fit on: give at least one")
-    model_for = unfitted(many[0], model, **config)
+    model_for = unfitted(images[0], model, **config)
     shown = model_for.look(many if reference is None else reference)
     model_for.reference.check(shown)
     return replace(model_for, reference=shown)

@@ -64,9 +64,10 @@ class Recipe(_Frozen):
         What shares an attribute; see :meth:`Model.attribute`.
     outputs
         Any of ``"content"``, ``"swap"``, ``"anomaly"``.
-    donor, reference
-        Attributes (:meth:`Attribute.to_json`). Once a recipe has been run, its
-        outputs carry it with both filled in.
+    source, donor, reference
+        Attributes (:meth:`Attribute.to_json`): of all images, if they share one; of
+        the donor; and for content-only. Outputs carry the recipe of their own image
+        with all of them filled in that were measured over several images.
     strength
         How far a swap goes.
     detector, detector_config
@@ -85,13 +86,14 @@ class Recipe(_Frozen):
     config: dict[str, Any] = {}
     pool: Pool = "image"
     outputs: tuple[Kind, ...] = KINDS
+    source: dict[str, Any] | None = None
     donor: dict[str, Any] | None = None
     reference: dict[str, Any] | None = None
     strength: Annotated[float, Limits(ge=0, le=1)] = 1.0
     detector: str = "mahalanobis"
     detector_config: dict[str, Any] = {}
     seed: int = 0
-    device: str = "cpu"
+    device: str = "auto"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""

@@ -1,0 +1,1 @@
+"""Everything that draws windows: one file per widget, nothing below imports it."""

@@ -1,0 +1,89 @@
+"""The demo: the main job on the bundled blood smears, in napari's own window."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_SIZE = (1500, 1000)
+_MODEL = "mk"
+
+
+def run(folder: Path | None = None) -> None:
+    """Open napari with the original and the three result layers.
+
+    Parameters
+    ----------
+    folder
+        Without a display, or if given: a picture of the window and the result files
+        are written there instead of waiting for a person.
+    """
+    unseen = folder is None and not _has_display()
+    target = folder or (Path("demo-output") if unseen else None)
+    if unseen:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget(
+        "napari-disentangle", "Disentangle"
+    )
+    disentangle(viewer, widget)
+    if target is None:
+        napari.run()
+        return
+    for path in save(viewer, target):
+        print(path)
+    viewer.close()
+
+
+def disentangle(viewer: Any, widget: Any) -> None:
+    """Do what a person does: open the sample, choose the donor, press Run, wait."""
+    from qtpy.QtWidgets import QApplication
+
+    viewer.window.resize(*_SIZE)
+    viewer.open_sample("napari-disentangle", "brightfield")
+    widget.panel.model.setCurrentText(_MODEL)
+    widget.panel.donors.check([viewer.layers[1]])
+    widget.panel.run.click()
+    while widget.running:
+        QApplication.processEvents()
+    arrange(viewer)
+
+
+def arrange(viewer: Any) -> None:
+    """Put the layers side by side, each with its name."""
+    for layer in viewer.layers:
+        layer.translate = np.zeros(layer.ndim)
+        layer.name_overlay.gridded = True
+        layer.name_overlay.visible = True
+    viewer.canvas.grid.shape = (2, 3)
+    viewer.canvas.grid.enabled = True
+    viewer.fit_to_view()
+
+
+def save(viewer: Any, folder: Path) -> list[Path]:
+    """Write a picture of the window, and every layer with its provenance."""
+    from qtpy.QtWidgets import QApplication
+
+    folder.mkdir(parents=True, exist_ok=True)
+    QApplication.processEvents()
+    picture = folder / "window.png"
+    viewer.screenshot(str(picture), canvas_only=False, flash=False)
+    written = [picture]
+    for layer in viewer.layers[2:]:
+        place = folder / f"{layer.name}.ome.tif"
+        written += [
+            Path(p) for p in layer.save(str(place), plugin="napari-disentangle")
+        ]
+    return written
+
+
+def _has_display() -> bool:
+    if not sys.platform.startswith("linux"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,156 @@
+"""What a run does, as one iterator: from a recipe to layers, without any window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_disentangle.batch import Inputs, Step, follow
+from napari_disentangle.layers import LayerData, Picked, layer_data
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from napari_disentangle.field import Field
+    from napari_disentangle.output import Output
+    from napari_disentangle.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything a run needs, taken from the window before it starts."""
+
+    recipe: Recipe
+    picked: Sequence[Picked]
+    donors: Sequence[Field] = ()
+    normals: Sequence[Field] = ()
+
+    @property
+    def inputs(self) -> Inputs:
+        """The images of the recipe."""
+        return Inputs([one.field for one in self.picked], self.donors, self.normals)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished output and the layers that show it."""
+
+    output: Output
+    picked: Picked
+    layers: tuple[LayerData, ...]
+
+
+def run_job(job: Job) -> Generator[Step | Result, None, None]:
+    """Compute all outputs; the steps' ``done`` counts the whole run."""
+    parts = len(job.picked) * len(job.recipe.outputs) + 1
+    finished = 0
+    for part in follow(job.recipe, job.inputs):
+        if isinstance(part, Step):
+            yield replace(part, done=finished / parts)
+            continue
+        picked = next(one for one in job.picked if one.field is part.image)
+        made: list[LayerData] = []
+        for piece in layer_data(part, picked.styles):
+            if isinstance(piece, Step):
+                yield replace(piece, done=(finished + 0.5 + piece.done / 2) / parts)
+            else:
+                made.append(piece)
+        finished += 1
+        yield Result(part, picked, tuple(made))
+
+
+def recomputed(result: Result, strength: float) -> list[LayerData]:
+    """The layers of a swap with another strength."""
+    output = result.output.at_strength(strength)
+    pieces = layer_data(output, result.picked.styles)
+    return [piece for piece in pieces if isinstance(piece, tuple)]
+
+
+# --- the same as a script -------------------------------------------------------------
+@dataclass(frozen=True)
+class Names:
+    """Names of the layers of a job; channels of one image are kept together."""
+
+    images: Sequence[Sequence[str]]
+    donors: Sequence[Sequence[str]] = ()
+    normals: Sequence[Sequence[str]] = ()
+
+
+def python_code(job: Job, names: Names) -> str:
+    """A script for napari's console that does what the run does."""
+    recipe = job.recipe
+    lines = [
+        "import napari_disentangle as nd",
+        "",
+        "layers = viewer.layers",
+        f"reading = {_reading(job)}",
+        f"images = {_fields(names.images)}",
+        *_donor_lines(recipe, names),
+        f"model = nd.fit({_fitted(recipe, names)}, {recipe.model!r}{_config(recipe)})",
+    ]
+    if names.normals and "anomaly" in recipe.outputs:
+        lines += [
+            f"normals = {_fields(names.normals)}",
+            f"detector = nd.fit_detector(normals, on=model, seed={recipe.seed})",
+        ]
+    if recipe.pool == "batch":
+        lines.append('source = model.attribute(images, pool="batch")')
+    return "\n".join([*lines, *_loop(recipe, names)]) + "\n"
+
+
+def _reading(job: Job) -> dict[str, Any]:
+    field = job.picked[0].field
+    stacked = len(job.picked[0].styles) > 1
+    axes = field.axes[1:] if stacked else field.grid_axes
+    return {"axes": axes, "modality": field.modality}
+
+
+def _layer(group: Sequence[str]) -> str:
+    found = [f"layers[{name!r}]" for name in group]
+    return found[0] if len(found) == 1 else f"[{', '.join(found)}]"
+
+
+def _fields(groups: Sequence[Sequence[str]]) -> str:
+    made = (
+        f"nd.Field.from_layer{'s' * (len(group) > 1)}({_layer(group)}, **reading)"
+        for group in groups
+    )
+    return f"[{', '.join(made)}]"
+
+
+def _donor_lines(recipe: Recipe, names: Names) -> list[str]:
+    if names.donors:
+        return [f"donors = {_fields(names.donors)}"]
+    if recipe.donor:
+        return [f"donors = nd.Attribute.from_json({recipe.donor!r})"]
+    return []
+
+
+def _fitted(recipe: Recipe, names: Names) -> str:
+    if names.donors:
+        fresh = [i for i, donor in enumerate(names.donors) if donor not in names.images]
+        everything = len(fresh) == len(names.donors)
+        others = "*donors" if everything else ", ".join(f"donors[{i}]" for i in fresh)
+        return f"[*images, {others}]" if others else "images"
+    return "[*images, donors]" if recipe.donor else "images"
+
+
+def _config(recipe: Recipe) -> str:
+    return "".join(f", {key}={value!r}" for key, value in recipe.config.items())
+
+
+def _loop(recipe: Recipe, names: Names) -> list[str]:
+    given = [f"outputs={recipe.outputs!r}", "**reading"]
+    if "swap" in recipe.outputs:
+        given += ["donor=donors", f"strength={recipe.strength!r}"]
+    if names.normals and "anomaly" in recipe.outputs:
+        given.append("detector=detector")
+    if recipe.pool == "batch":
+        given.append("source=source")
+    elif recipe.pool != "image":
+        given.append(f"pool={recipe.pool!r}")
+    groups = ", ".join(_layer(group) for group in names.images)
+    return [
+        f"for layer in [{groups}]:",
+        f"    nd.add_layers(viewer, model, layer, {', '.join(given)})",
+    ]

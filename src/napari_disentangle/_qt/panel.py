@@ -1,0 +1,252 @@
+"""What the widget shows: lists, boxes and buttons, without any behaviour of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_disentangle._qt.form import form_of, settings_of
+from napari_disentangle._qt.picking import LayerList
+from napari_disentangle.catalogue import models
+from napari_disentangle.output import KINDS, Kind
+
+if TYPE_CHECKING:
+    from magicgui.widgets import Container
+
+    from napari_disentangle.batch import Step
+    from napari_disentangle.field import Modality
+
+_BY_ITSELF = "as it is"
+_WIDTH = 350
+_TEXTS: dict[Kind, str] = {
+    "content": "content-only",
+    "swap": "attribute-swapped",
+    "anomaly": "anomaly map",
+}
+_POOLS = {
+    "image": "one look per image",
+    "batch": "one look for all checked images (plate, batch)",
+    "stack": "one look per time point",
+    "frame": "one look per plane",
+}
+
+
+class Panel(QWidget):  # type: ignore[misc]
+    """All inputs in the order of use, and the buttons that stay in sight below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inside = QWidget()
+        parts = QVBoxLayout(inside)
+        for part in (self._images(), self._model(), self._outputs(), self._swap()):
+            parts.addWidget(part)
+        parts.addWidget(self._anomaly())
+        parts.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(_WIDTH)
+        scroll.setWidget(inside)
+        column = QVBoxLayout(self)
+        column.addWidget(scroll)
+        column.addLayout(self._run())
+        self.show_models(None)
+        self.set_running(False)
+        self.show_strength()
+
+    # --- parts --------------------------------------------------------------------
+    def _images(self) -> QGroupBox:
+        self.images = LayerList()
+        self.as_channels = QCheckBox("these are channels of one image")
+        self.as_channels.setToolTip("Layers of one shape in one place become one image")
+        self.summary = _words()
+        self.axes = QLineEdit()
+        self.axes.setToolTip("One letter per axis, e.g. ZYX; C is the channel axis")
+        self.modality = QComboBox()
+        self.modality.addItems([_BY_ITSELF, "brightfield", "fluorescence"])
+        return _box(
+            "Images",
+            self.images,
+            self.as_channels,
+            self.summary,
+            ("axes", self.axes),
+            ("kind", self.modality),
+        )
+
+    def _model(self) -> QGroupBox:
+        self.model = QComboBox()
+        self.model.currentTextChanged.connect(self._model_chosen)
+        self.description = _words()
+        self.form: Container | None = None
+        self._form_place = QVBoxLayout()
+        self.pool = QComboBox()
+        self.pool.addItems(list(_POOLS))
+        for i, text in enumerate(_POOLS.values()):
+            self.pool.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
+        self.device = QComboBox()
+        self.device.addItem("auto", "auto")
+        self.device.addItem("CPU", "cpu")
+        self.check_devices = QPushButton("Check my GPU")
+        return _box(
+            "Model",
+            self.model,
+            self.description,
+            self._form_place,
+            ("one look per", self.pool),
+            ("device", _row(self.device, self.check_devices)),
+        )
+
+    def _outputs(self) -> QGroupBox:
+        self.output_boxes = {kind: QCheckBox(_TEXTS[kind]) for kind in KINDS}
+        self.choose_outputs(KINDS)
+        return _box("New layers", *self.output_boxes.values())
+
+    def _swap(self) -> QGroupBox:
+        self.donors = LayerList()
+        self.donor_file = _words()
+        self.donors.itemChanged.connect(self.donor_file.clear)
+        self.load_donor = QPushButton("Load look ...")
+        self.save_donor = QPushButton("Save look ...")
+        self.strength = QSlider(Qt.Orientation.Horizontal)
+        self.strength.setRange(0, 100)
+        self.strength.setValue(100)
+        self.strength_text = QLabel()
+        return _box(
+            "Swap to the look of",
+            self.donors,
+            self.donor_file,
+            _row(self.load_donor, self.save_donor),
+            ("strength", _row(self.strength, self.strength_text)),
+        )
+
+    def _anomaly(self) -> QGroupBox:
+        self.normals = LayerList()
+        note = _words()
+        note.setText("If none is checked, every image is its own normal: rarity.")
+        return _box("Anomalies compared with", self.normals, note)
+
+    def _run(self) -> QVBoxLayout:
+        self.run = QPushButton("Run")
+        self.cancel = QPushButton("Cancel")
+        self.progress = QProgressBar()
+        self.copy_python = QPushButton("Copy as Python")
+        self.copy_recipe = QPushButton("Copy recipe")
+        self.notes = _words()
+        column = QVBoxLayout()
+        column.addWidget(self.notes)
+        column.addLayout(_row(self.run, self.cancel))
+        column.addWidget(self.progress)
+        column.addLayout(_row(self.copy_python, self.copy_recipe))
+        return column
+
+    # --- what is chosen -----------------------------------------------------------
+    def settings(self) -> dict[str, Any]:
+        """Settings of the chosen model."""
+        return settings_of(self.form) if self.form is not None else {}
+
+    def outputs(self) -> tuple[Kind, ...]:
+        """Outputs that are checked."""
+        return tuple(k for k, box in self.output_boxes.items() if box.isChecked())
+
+    def choose_outputs(self, kinds: tuple[Kind, ...]) -> None:
+        """Check these outputs and no others."""
+        for kind, box in self.output_boxes.items():
+            box.setChecked(kind in kinds)
+
+    def chosen_modality(self) -> Modality | None:
+        """The kind of image that was said, if any."""
+        text = self.modality.currentText()
+        return None if text == _BY_ITSELF else text
+
+    # --- what is shown ------------------------------------------------------------
+    def show_models(self, modality: Modality | None) -> None:
+        """Offer the models for a kind of image; the chosen one stays if it can."""
+        fitting = [
+            name
+            for name, entry in models().items()
+            if modality is None or modality in entry.modalities
+        ]
+        shown = [self.model.itemText(i) for i in range(self.model.count())]
+        if fitting == shown:
+            return
+        chosen = self.model.currentText()
+        self.model.clear()
+        self.model.addItems(fitting)
+        if chosen in fitting:
+            self.model.setCurrentText(chosen)
+
+    def _model_chosen(self, name: str) -> None:
+        if not name:
+            return
+        entry = models()[name]
+        self.description.setText(entry.description)
+        if self.form is not None:
+            self._form_place.removeWidget(self.form.native)
+            self.form.native.deleteLater()
+        self.form = form_of(entry.config)
+        self._form_place.addWidget(self.form.native)
+
+    def show_devices(self, devices: dict[str, str]) -> None:
+        """Offer the devices that were found."""
+        self.device.clear()
+        self.device.addItem("auto", "auto")
+        for name, text in devices.items():
+            self.device.addItem(f"{name}: {text}", name)
+
+    def show_strength(self) -> None:
+        """Show the slider's value."""
+        self.strength_text.setText(f"{self.strength.value()} %")
+
+    def set_running(self, running: bool) -> None:
+        """Enable what makes sense now."""
+        self.run.setEnabled(not running)
+        self.cancel.setEnabled(running)
+        self.progress.setVisible(running)
+        self.progress.setValue(0)
+        self.progress.setFormat("starting ...")
+
+    def show_progress(self, step: Step, elapsed: float) -> None:
+        """Show a step and the time that is left, estimated from the share done."""
+        self.progress.setValue(round(100 * step.done))
+        left = elapsed * (1 - step.done) / step.done if step.done > 0.05 else None
+        about = f", about {left:.0f} s left" if left is not None else ""
+        self.progress.setFormat(f"{step.text}{about}")
+
+
+def _words() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    return label
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
+
+
+def _box(title: str, *parts: Any) -> QGroupBox:
+    """Stack widgets and layouts; pairs become a labelled row."""
+    box = QGroupBox(title)
+    form = QFormLayout(box)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    for part in parts:
+        form.addRow(*part) if isinstance(part, tuple) else form.addRow(part)
+    return box

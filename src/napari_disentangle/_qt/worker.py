@@ -1,0 +1,42 @@
+"""Running an iterator of steps off the main thread.
+
+napari's ``thread_worker`` on a generator never finishes when it raises a RuntimeError
+(running out of GPU memory is one), and closes a cancelled generator at an arbitrary
+time in the main thread; this worker does neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Any
+
+from napari.qt.threading import GeneratorWorkerSignals, WorkerBase
+
+Steps = Generator[Any, None, None]
+
+
+class StepWorker(WorkerBase):  # type: ignore[misc]
+    """Iterates in its thread; ``quit`` closes the iterator at the next step.
+
+    Emits ``yielded`` for every step; then ``aborted`` if it was told to quit,
+    ``errored`` if a step raised, and always ``finished``.
+
+    Parameters
+    ----------
+    start
+        Called in the thread, gives the iterator of steps.
+    """
+
+    def __init__(self, start: Callable[[], Steps]) -> None:
+        super().__init__(SignalsClass=GeneratorWorkerSignals)
+        self._start = start
+
+    def work(self) -> None:
+        """Iterate until the end or until told to quit."""
+        with closing(self._start()) as steps:
+            for step in steps:
+                if self.abort_requested:
+                    self.aborted.emit()
+                    return
+                self.yielded.emit(step)

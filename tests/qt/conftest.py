@@ -1,0 +1,84 @@
+"""A real viewer with our widget docked, and a way to wait that keeps it alive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytest.importorskip("napari")
+pytest.importorskip("qtpy.QtWidgets")
+
+
+@dataclass
+class Desk:
+    """A viewer, our widget in it, and what was said to the person."""
+
+    viewer: Any
+    widget: Any
+    qtbot: Any
+    said: list[str]
+
+    @property
+    def panel(self) -> Any:
+        return self.widget.panel
+
+    @property
+    def names(self) -> list[str]:
+        return [layer.name for layer in self.viewer.layers]
+
+    def layer(self, part: str) -> Any:
+        return next(layer for layer in self.viewer.layers if part in layer.name)
+
+    def wait(self, condition: Callable[[], bool], seconds: float = 60) -> float:
+        """Keep the window alive until the condition holds; how long it took."""
+        start = monotonic()
+        self.qtbot.waitUntil(condition, timeout=int(1000 * seconds))
+        return monotonic() - start
+
+    def click(self, button: Any) -> None:
+        from qtpy.QtCore import Qt
+
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def run(self, seconds: float = 60) -> float:
+        """Press Run and wait for the end."""
+        self.click(self.panel.run)
+        assert self.widget.running
+        return self.wait(lambda: not self.widget.running, seconds)
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    from napari.utils.notifications import notification_manager
+
+    texts: list[str] = []
+
+    def keep(notification: Any) -> None:
+        texts.append(notification.message)
+
+    notification_manager.notification_ready.connect(keep)
+    yield texts
+    notification_manager.notification_ready.disconnect(keep)
+
+
+@pytest.fixture
+def desk(make_napari_viewer: Any, qtbot: Any, said: list[str]) -> Desk:
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget(
+        "napari-disentangle", "Disentangle"
+    )
+    return Desk(viewer, widget, qtbot, said)
+
+
+@pytest.fixture
+def smears(desk: Desk) -> Desk:
+    """The two blood smears, the first to get the look of the second."""
+    desk.viewer.open_sample("napari-disentangle", "brightfield")
+    desk.panel.donors.check([desk.viewer.layers[1]])
+    return desk

@@ -1,0 +1,357 @@
+"""The widget in a real window: real buttons are pressed, the layers are looked at."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+TITLES = ("[content-only]", "[swapped]", "[anomaly]")
+
+
+def _rgb(edge: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (edge, edge, 3), np.uint8)
+
+
+@pytest.fixture
+def long_run(desk: Any) -> Any:
+    """A run that takes many seconds, already started."""
+    desk.viewer.add_image(_rgb(4000), rgb=True, name="large")
+    desk.panel.choose_outputs(("anomaly",))
+    desk.click(desk.panel.run)
+    desk.wait(lambda: "computing" in desk.panel.progress.format())
+    return desk
+
+
+def test_three_layers_within_ten_seconds(smears: Any) -> None:
+    originals = [layer.data.copy() for layer in smears.viewer.layers]
+    assert "RGB brightfield, 480 x 480 (YX), uint8" in smears.panel.summary.text()
+    assert smears.run() < 10
+    assert len(smears.viewer.layers) == 5
+    for title in TITLES:
+        assert smears.layer(title).visible
+    for layer, original in zip(smears.viewer.layers[:2], originals, strict=True):
+        np.testing.assert_array_equal(layer.data, original)
+    own, donor = (_warmth(layer.data) for layer in smears.viewer.layers[:2])
+    swapped = _warmth(smears.layer("[swapped]").data)
+    assert abs(swapped - donor) < 0.2 * abs(own - donor)
+
+
+def _warmth(image: np.ndarray) -> float:
+    """How much redder than blue an image is, in grey levels."""
+    return float((image[..., 0].astype(float) - image[..., 2]).mean())
+
+
+def test_anomaly_map_finds_the_white_cell(smears: Any) -> None:
+    smears.run()
+    z = smears.layer("[anomaly]").data
+    violet = _violet(smears.viewer.layers[0].data)
+    assert np.median(z[violet]) > np.quantile(z[~violet], 0.9)
+
+
+def _violet(image: np.ndarray) -> np.ndarray:
+    """The nucleus: dark and blue."""
+    red, green, blue = np.moveaxis(image.astype(int), -1, 0)
+    return (blue - green > 60) & (red < 140)
+
+
+def test_running_again_replaces_our_layers(smears: Any) -> None:
+    smears.run()
+    names = smears.names
+    smears.run()
+    assert smears.names == names
+
+
+def test_slider_changes_the_swap_within_a_tenth_of_a_second(smears: Any) -> None:
+    smears.run()
+    layer = smears.layer("[swapped]")
+    took = []
+    for value in (40, 80, 20):
+        before = layer.data
+        smears.panel.strength.setValue(value)
+        took.append(smears.wait(lambda b=before: layer.data is not b, 5))
+    assert np.median(took) < 0.1
+    smears.panel.strength.setValue(0)
+    original = smears.viewer.layers[0].data
+    smears.wait(lambda: bool((layer.data == original).all()))
+    kept = layer.metadata["napari-disentangle"]["recipe"]
+    assert kept["strength"] == 0
+
+
+def test_another_donor_gives_another_swap(smears: Any) -> None:
+    dark = (smears.viewer.layers[1].data * 0.6).astype(np.uint8)
+    smears.viewer.add_image(dark, rgb=True, name="dark")
+    smears.run()
+    first = smears.layer("[swapped]").data
+    smears.panel.donors.check([smears.viewer.layers["dark"]])
+    smears.run()
+    assert smears.layer("[swapped]").data.mean() < first.mean() - 20
+
+
+def test_several_images_and_several_donors(smears: Any) -> None:
+    smears.panel.images.check(smears.viewer.layers[:2])
+    smears.panel.donors.check(smears.viewer.layers[:2])
+    assert "2 images" in smears.panel.summary.text()
+    smears.run()
+    assert len(smears.viewer.layers) == 8
+
+
+def test_cancel_returns_within_a_second(long_run: Any) -> None:
+    before = long_run.names
+    long_run.click(long_run.panel.cancel)
+    assert long_run.wait(lambda: not long_run.widget.running, 5) < 1
+    assert long_run.panel.run.isEnabled()
+    assert not long_run.panel.cancel.isEnabled()
+    assert long_run.names == before
+
+
+def test_widget_works_after_cancel(smears: Any) -> None:
+    smears.click(smears.panel.run)
+    smears.click(smears.panel.cancel)
+    smears.wait(lambda: not smears.widget.running, 20)
+    smears.run()
+    assert len(smears.viewer.layers) == 5
+
+
+def _break(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    from napari_disentangle.methods.base import AffineMethod
+
+    def transfer(*args: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(AffineMethod, "transfer", transfer)
+
+
+def test_exception_in_the_worker_is_said_and_the_widget_is_ready(
+    smears: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _break(monkeypatch, RuntimeError("the moon is full"))
+    smears.run()
+    assert any("the moon is full" in text for text in smears.said)
+    assert smears.panel.run.isEnabled()
+    monkeypatch.undo()
+    smears.run()
+    assert len(smears.viewer.layers) == 5
+
+
+def test_out_of_memory_is_said_and_the_widget_is_ready(
+    smears: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    _break(monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    smears.run()
+    assert any("no memory left" in text for text in smears.said)
+    assert smears.panel.run.isEnabled()
+
+
+def test_layer_deleted_in_the_middle_of_a_run(long_run: Any) -> None:
+    layers = long_run.viewer.layers
+    layers.remove(layers["large"])
+    assert long_run.panel.images.checked() == []
+    long_run.click(long_run.panel.cancel)
+    long_run.wait(lambda: not long_run.widget.running, 5)
+    assert long_run.names == []
+
+
+def test_result_of_a_deleted_layer_is_not_added(smears: Any) -> None:
+    smears.click(smears.panel.run)
+    smears.viewer.layers.remove(smears.viewer.layers[0])
+    smears.wait(lambda: not smears.widget.running)
+    assert smears.names == ["blood smear 2 (rust)"]
+    assert any("was removed" in text for text in smears.said)
+
+
+def test_viewer_closed_in_the_middle_of_a_run(long_run: Any) -> None:
+    worker = long_run.widget._worker
+    long_run.viewer.close()
+    long_run.wait(lambda: not worker.is_running, 5)
+
+
+def test_dock_closed_in_the_middle_of_a_run(long_run: Any) -> None:
+    worker = long_run.widget._worker
+    long_run.viewer.window.remove_dock_widget(long_run.widget)
+    long_run.wait(lambda: not worker.is_running, 5)
+    assert long_run.names == ["large"]
+
+
+def test_no_donor_is_one_sentence(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "brightfield")
+    desk.run()
+    assert any("needs a donor" in text for text in desk.said)
+    assert desk.panel.run.isEnabled()
+
+
+def test_wrong_axes_are_said_in_the_summary_and_on_run(smears: Any) -> None:
+    smears.panel.axes.setText("ZYX")
+    smears.panel.axes.editingFinished.emit()
+    assert "Cannot be used" in smears.panel.summary.text()
+    smears.click(smears.panel.run)
+    assert not smears.widget.running
+    assert any("axes" in text for text in smears.said)
+
+
+def test_blank_image_is_returned_with_a_warning(smears: Any) -> None:
+    blank = np.full((64, 64, 3), 255, np.uint8)
+    layer = smears.viewer.add_image(blank, rgb=True, name="blank")
+    smears.panel.images.check([layer])
+    smears.run()
+    assert "no foreground" in smears.panel.notes.text()
+    np.testing.assert_array_equal(smears.layer("blank [content-only]").data, blank)
+
+
+def test_channels_come_back_as_layers_with_their_look(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "fluorescence")
+    first = [layer for layer in desk.viewer.layers if "well A" in layer.name]
+    second = [layer for layer in desk.viewer.layers if "well B" in layer.name]
+    desk.panel.images.check(first)
+    desk.panel.donors.check(second)
+    assert desk.panel.as_channels.isChecked()
+    assert "1 image: 3 channels fluorescence" in desk.panel.summary.text()
+    desk.run()
+    assert len(desk.viewer.layers) == 6 + 3 + 3 + 1
+    for layer in first:
+        swapped = desk.layer(f"{layer.name} [swapped]")
+        assert swapped.colormap.name == layer.colormap.name
+        assert swapped.blending == layer.blending
+        assert tuple(swapped.contrast_limits) == tuple(layer.contrast_limits)
+        np.testing.assert_allclose(swapped.translate, layer.translate)
+
+
+def test_stack_frame_by_frame(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "stack")
+    desk.panel.choose_outputs(("content", "anomaly"))
+    desk.panel.pool.setCurrentText("frame")
+    desk.run()
+    source = desk.viewer.layers[0]
+    content = desk.layer("[content-only]")
+    assert content.data.shape == source.data.shape
+    assert content.data.dtype == source.data.dtype
+    assert desk.layer("[anomaly]").data.shape == source.data.shape
+    np.testing.assert_allclose(content.scale, source.scale)
+    assert content.axis_labels == source.axis_labels
+
+
+def test_pyramid_gives_a_pyramid_that_follows_the_slider(smears: Any) -> None:
+    image = smears.viewer.layers[0].data
+    levels = [image, image[::2, ::2], image[::4, ::4]]
+    layer = smears.viewer.add_image(levels, rgb=True, name="pyramid", multiscale=True)
+    smears.panel.images.check([layer])
+    smears.panel.choose_outputs(("content", "swap"))
+    smears.run()
+    swapped = smears.layer("pyramid [swapped]")
+    assert swapped.multiscale
+    assert [level.shape for level in swapped.data] == [x.shape for x in levels]
+    smears.panel.strength.setValue(0)
+    smears.wait(lambda: bool((np.asarray(swapped.data[-1]) == levels[-1]).all()))
+
+
+def test_copied_python_does_the_same(smears: Any) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    smears.run()
+    data = {name: smears.layer(name).data.copy() for name in TITLES}
+    kept = {name: smears.layer(name).metadata for name in TITLES}
+    smears.click(smears.panel.copy_python)
+    code = QApplication.clipboard().text()
+    exec(compile(code, "copied", "exec"), {"viewer": smears.viewer})
+    assert len(smears.viewer.layers) == 5
+    for name in TITLES:
+        np.testing.assert_array_equal(smears.layer(name).data, data[name])
+        assert smears.layer(name).metadata == kept[name]
+
+
+def test_copied_recipe_is_a_recipe(smears: Any) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    import napari_disentangle as nd
+
+    smears.click(smears.panel.copy_recipe)
+    recipe = nd.Recipe.from_json(json.loads(QApplication.clipboard().text()))
+    assert [image.name for image in recipe.images] == ["blood smear 1 (mauve)"]
+    assert [donor.name for donor in recipe.donors] == ["blood smear 2 (rust)"]
+
+
+def test_saved_attribute_as_donor(smears: Any, tmp_path: Any) -> None:
+    smears.run()
+    first = smears.layer("[swapped]").data
+    path = tmp_path / "look.json"
+    look = smears.widget._swaps[0].output.donor
+    path.write_text(json.dumps(look.to_json()))
+    smears.widget.use_donor(str(path))
+    assert smears.panel.donors.checked() == []
+    assert "look.json" in smears.panel.donor_file.text()
+    smears.run()
+    np.testing.assert_array_equal(smears.layer("[swapped]").data, first)
+
+
+def test_foreign_file_as_donor_is_one_sentence(smears: Any, tmp_path: Any) -> None:
+    path = tmp_path / "look.json"
+    path.write_text("{}")
+    smears.widget.use_donor(str(path))
+    assert any("cannot be used as a donor" in text for text in smears.said)
+
+
+def test_settings_of_the_model_are_a_form(smears: Any) -> None:
+    smears.panel.model.setCurrentText("percentile")
+    smears.panel.form["low"].value = 5.0
+    smears.run()
+    kept = smears.layer("[swapped]").metadata["napari-disentangle"]["recipe"]
+    assert kept["config"] == {"low": 5.0, "high": 99.0}
+
+
+def test_only_fitting_models_are_offered(desk: Any) -> None:
+    desk.viewer.add_image(np.arange(4096, dtype=np.uint16).reshape(64, 64), name="grey")
+    names = [desk.panel.model.itemText(i) for i in range(desk.panel.model.count())]
+    assert "macenko" not in names
+    assert "meanstd" in names
+    desk.panel.modality.setCurrentText("brightfield")
+    assert "Cannot be used" not in desk.panel.summary.text()
+
+
+def test_check_my_gpu_says_what_would_be_used(desk: Any) -> None:
+    desk.click(desk.panel.check_devices)
+    devices = [desk.panel.device.itemText(i) for i in range(desk.panel.device.count())]
+    assert any(text.startswith("cpu") for text in devices)
+    assert desk.said
+
+
+def test_anomaly_widget_has_only_the_map_checked(make_napari_viewer: Any) -> None:
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget(
+        "napari-disentangle", "Anomaly map"
+    )
+    assert widget.panel.outputs() == ("anomaly",)
+
+
+def test_showing_the_widget_does_not_import_torch(tmp_path: Any) -> None:
+    import subprocess
+
+    code = (
+        "import sys, napari\n"
+        "viewer = napari.Viewer(show=True)\n"
+        "viewer.window.add_plugin_dock_widget('napari-disentangle', 'Disentangle')\n"
+        "viewer.open_sample('napari-disentangle', 'brightfield')\n"
+        "print('torch' in sys.modules)\n"
+        "viewer.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[-1] == "False"
+
+
+def test_save_with_provenance(smears: Any, tmp_path: Any) -> None:
+    import napari_disentangle as nd
+
+    smears.run()
+    layer = smears.layer("[swapped]")
+    path = tmp_path / "swapped.ome.tif"
+    assert layer.save(str(path), plugin="napari-disentangle") == [str(path)]
+    read = nd.read(path)
+    np.testing.assert_array_equal(np.asarray(read.levels[0]), layer.data)
+    kept = nd.read_provenance(path)
+    assert kept["recipe"] == layer.metadata["napari-disentangle"]["recipe"]
