@@ -162,7 +162,7 @@ def test_result_of_a_deleted_layer_is_not_added(smears: Any) -> None:
     smears.viewer.layers.remove(smears.viewer.layers[0])
     smears.wait(lambda: not smears.widget.running)
     assert smears.names == ["blood smear 2 (rust)"]
-    assert any("was removed" in text for text in smears.said)
+    assert "removed, so nothing was added" in smears.panel.notes.text()
 
 
 def test_viewer_closed_in_the_middle_of_a_run(long_run: Any) -> None:

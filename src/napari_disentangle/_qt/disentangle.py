@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
@@ -205,7 +206,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _add(self, result: Result) -> None:
         names = {style.name for style in result.picked.styles}
         if not names <= {layer.name for layer in self.viewer.layers}:
-            show_warning(f"{result.output.image.name!r} was removed: nothing is added")
+            self._say([f"{result.output.image.name}: removed, so nothing was added"])
             return
         for data in result.layers:
             put_layer(self.viewer, data)
@@ -214,14 +215,18 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._note(result)
 
     def _note(self, result: Result) -> None:
-        """Keep warnings in sight; the first one also becomes a notification."""
+        """Say what is odd about an image, once as a notification too."""
         name = result.output.image.name
+        lines = [f"{name}: {status}" for status in result.output.status]
+        for line in self._say(lines):
+            show_warning(line)
+
+    def _say(self, lines: list[str]) -> list[str]:
+        """Keep lines in sight until the next run; returns those that are new."""
         known = self.panel.notes.text().splitlines()
-        fresh = [f"{name}: {status}" for status in result.output.status]
-        for line in fresh:
-            if line not in known:
-                show_warning(line)
-        self.panel.notes.setText("\n".join(dict.fromkeys([*known, *fresh])))
+        fresh = [line for line in lines if line not in known]
+        self.panel.notes.setText("\n".join([*known, *fresh]))
+        return fresh
 
     def _failed(self, error: Exception) -> None:
         known = isinstance(error, (DisentangleError, ValueError))
@@ -231,6 +236,12 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _finished(self) -> None:
         self._worker = None
         self.panel.set_running(False)
+
+    def event(self, event: Any) -> bool:
+        """Stop when the dock is closed: napari then takes its widget out."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.cancel()
+        return bool(super().event(event))
 
     # --- the slider ---------------------------------------------------------------
     def _strength_changed(self, value: int) -> None:
@@ -311,8 +322,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         show_info(why_no_gpu() or "A GPU is there and will be used.")
 
 
-def anomaly_widget(viewer: napari.viewer.Viewer) -> DisentangleWidget:
+class AnomalyWidget(DisentangleWidget):
     """The same widget with only the anomaly map checked (Layers > Measure)."""
-    widget = DisentangleWidget(viewer)
-    widget.panel.choose_outputs(("anomaly",))
-    return widget
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__(viewer)
+        self.panel.choose_outputs(("anomaly",))
