@@ -355,3 +355,23 @@ def test_save_with_provenance(smears: Any, tmp_path: Any) -> None:
     np.testing.assert_array_equal(np.asarray(read.levels[0]), layer.data)
     kept = nd.read_provenance(path)
     assert kept["recipe"] == layer.metadata["napari-disentangle"]["recipe"]
+
+
+def test_device_comes_from_the_preferences(
+    make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari.settings import get_plugin_settings
+
+    processing = get_plugin_settings("napari-disentangle").processing
+    monkeypatch.setattr(processing, "device", "cuda:7")
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget(
+        "napari-disentangle", "Disentangle"
+    )
+    assert widget.panel.device.currentData() == "cuda:7"
+
+
+def test_missing_device_is_one_sentence(smears: Any) -> None:
+    smears.panel.choose_device("cuda:7")
+    smears.run()
+    assert any("'cuda:7' is not available" in text for text in smears.said)

@@ -71,6 +71,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         layout.addWidget(self.panel)
         self._follow_slider = qthrottled(self._show_strength, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self._show_strength, timeout=_REST_MS)
+        self.panel.choose_device(_preferred_device())
         self._connect()
         self._layers_changed()
 
@@ -238,9 +239,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.set_running(False)
 
     def event(self, event: Any) -> bool:
-        """Stop when the dock is closed: napari then takes its widget out."""
+        """Stop and go when the dock is closed: napari then takes its widget out."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.cancel()
+            self.deleteLater()
         return bool(super().event(event))
 
     # --- the slider ---------------------------------------------------------------
@@ -320,6 +322,13 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
         self.panel.show_devices(list_devices())
         show_info(why_no_gpu() or "A GPU is there and will be used.")
+
+
+def _preferred_device() -> str:
+    """The device of napari's preferences (Plugins > Disentangle)."""
+    from napari.settings import get_plugin_settings
+
+    return str(get_plugin_settings("napari-disentangle").processing.device)
 
 
 class AnomalyWidget(DisentangleWidget):

@@ -202,12 +202,20 @@ class Panel(QWidget):  # type: ignore[misc]
         self.form = form_of(entry.config)
         self._form_place.addWidget(self.form.native)
 
+    def choose_device(self, name: str) -> None:
+        """Choose a device; one that is not listed yet is added."""
+        if self.device.findData(name) < 0:
+            self.device.addItem(name, name)
+        self.device.setCurrentIndex(self.device.findData(name))
+
     def show_devices(self, devices: dict[str, str]) -> None:
         """Offer the devices that were found."""
+        chosen = self.device.currentData()
         self.device.clear()
         self.device.addItem("auto", "auto")
         for name, text in devices.items():
             self.device.addItem(f"{name}: {text}", name)
+        self.choose_device(chosen)
 
     def show_strength(self) -> None:
         """Show the slider's value."""

@@ -1,0 +1,101 @@
+"""The same recipe from widget, console and command line: same arrays, same metadata."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path  # noqa: TC003 - pytest reads the annotations
+from typing import Any
+
+import numpy as np
+import pytest
+
+import napari_disentangle as nd
+from napari_disentangle.sample_data import load
+
+KINDS = ("content", "swap", "anomaly")
+TITLES = dict(zip(KINDS, ("[content-only]", "[swapped]", "[anomaly]"), strict=True))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Two files: the image and its donor."""
+    import tifffile
+
+    paths = [tmp_path / "blood_1.tif", tmp_path / "blood_2.tif"]
+    for path in paths:
+        tifffile.imwrite(path, load(path.stem), photometric="rgb")
+    return paths
+
+
+@pytest.fixture
+def opened(desk: Any, files: list[Path]) -> Any:
+    """The files in napari, the second as the donor."""
+    for path in files:
+        desk.viewer.open(str(path), plugin="napari")
+    desk.panel.donors.check([desk.viewer.layers[1]])
+    desk.panel.strength.setValue(70)
+    return desk
+
+
+def _layers(desk: Any) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
+    found = {kind: desk.layer(title) for kind, title in TITLES.items()}
+    return {kind: (layer.data, _kept(layer)) for kind, layer in found.items()}
+
+
+def _kept(layer: Any) -> dict[str, Any]:
+    kept = dict(layer.metadata["napari-disentangle"])
+    assert kept.pop("layer") == "blood_1"
+    return kept
+
+
+def _files(folder: Path) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
+    found = {}
+    for kind in KINDS:
+        path = next(folder.glob(f"blood_1_{kind}.*"))
+        array = np.asarray(nd.read(path).levels[0])
+        found[kind] = (array, nd.read_provenance(path))
+    return found
+
+
+def _command(*words: str | Path) -> None:
+    main = "from napari_disentangle.cli import main; main()"
+    start = [sys.executable, "-c", main, "apply"]
+    subprocess.run([*start, *map(str, words)], check=True, capture_output=True)
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for kind in KINDS:
+        np.testing.assert_array_equal(one[kind][0], other[kind][0])
+        assert one[kind][0].dtype == other[kind][0].dtype
+        assert one[kind][1] == other[kind][1]
+
+
+def test_widget_console_and_command_line(
+    opened: Any, files: list[Path], tmp_path: Path
+) -> None:
+    opened.run()
+    widget = _layers(opened)
+
+    first, second = opened.viewer.layers[:2]
+    image, donor = nd.Field.from_layer(first), nd.Field.from_layer(second)
+    model = nd.fit([image, donor], "mk")
+    nd.add_layers(opened.viewer, model, first, donor=second, strength=0.7)
+    _same(widget, _layers(opened))
+
+    folder = tmp_path / "out"
+    _command(files[0], "--donor", files[1], "--strength", "0.7", "-o", folder)
+    _same(widget, _files(folder))
+
+    again = tmp_path / "again"
+    recipe = next(folder.glob("blood_1_swap.*"))
+    _command("--recipe", recipe, "-o", again)
+    _same(widget, _files(again))
+
+
+def test_recipe_of_a_layer_reproduces_it(opened: Any, tmp_path: Path) -> None:
+    opened.run()
+    widget = _layers(opened)
+    recipe = nd.Recipe.from_json(widget["swap"][1])
+    list(nd.run(recipe, tmp_path / "out"))
+    _same(widget, _files(tmp_path / "out"))
