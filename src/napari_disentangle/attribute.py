@@ -80,11 +80,8 @@ class Attribute:
                 f"strength {strength} must be a finite number, e.g. 0 to 1"
             )
         self.check(other)
-        if other.axes and other.axes != self.axes:
-            raise DataError(
-                f"the donor has one attribute per {other.axes}, the image does not: "
-                "use a donor pooled over its image or batch"
-            )
+        if other.axes:
+            other.check_rows(self.axes, self.values.shape[:-1])
         values = (1 - strength) * self.values + strength * other.values
         return replace(self, values=values, status=())
 
@@ -101,10 +98,26 @@ class Attribute:
                 f"{list(self.channels)}: choose a donor with the same channels"
             )
 
+    def check_rows(self, axes: str, sizes: tuple[int, ...]) -> None:
+        """Raise one clear sentence if there is not one row for each of these planes.
+
+        Raises
+        ------
+        DataError
+            If the attribute has rows that do not pair with them.
+        """
+        known = dict(zip(axes, sizes, strict=True))
+        own = dict(zip(self.axes, self.values.shape[:-1], strict=True))
+        if any(known.get(axis) != n for axis, n in own.items()):
+            raise DataError(
+                f"this attribute has one row per {self.axes} ({own}), but the image "
+                f"has {known or 'one plane'}: use one pooled over its image or batch"
+            )
+
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers, strings and lists; floats keep every digit."""
+        """Plain numbers, strings, lists; floats keep every digit, NaN is ``None``."""
         plain = asdict(self)
-        arrays = {key: plain[key].tolist() for key in ("values", "spread")}
+        arrays = {key: _listed(plain[key]) for key in ("values", "spread")}
         tuples = {k: list(v) for k, v in plain.items() if isinstance(v, tuple)}
         return plain | tuples | arrays
 
@@ -120,9 +133,19 @@ class Attribute:
         try:
             arrays = {k: np.asarray(data[k], np.float64) for k in ("values", "spread")}
             tuples = {k: tuple(data[k]) for k in ("names", "channels", "status")}
-            return cls(**(data | arrays | tuples))
+            read = cls(**(data | arrays | tuples))
+            read.check_shape()
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"this is not a saved attribute ({error})") from error
+        return read
+
+    def check_shape(self) -> None:
+        """Raise a ``ValueError`` if values and names do not pair."""
+        one = (len(self.names),)
+        shape = self.values.shape
+        rows = len(shape) - 1
+        if rows != len(self.axes) or shape[rows:] != one or self.spread.shape != one:
+            raise ValueError(f"{len(self.names)} names, but values of shape {shape}")
 
 
 def average(attributes: Sequence[Attribute]) -> Attribute:
@@ -136,7 +159,12 @@ def average(attributes: Sequence[Attribute]) -> Attribute:
     rows = np.stack([_nanmean(_rows(a)) for a in attributes])
     spreads = np.stack([a.spread for a in attributes])
     n_tiles = sum(a.n_tiles for a in attributes)
-    status = tuple(dict.fromkeys(s for a in attributes for s in a.status))
+    found = [a for a in attributes if a.found]
+    voting = found or attributes
+    status = tuple(dict.fromkeys(s for a in voting for s in a.status))
+    if 0 < len(found) < len(attributes):
+        missing = len(attributes) - len(found)
+        status += (f"no foreground in {missing} of {len(attributes)} images: no vote",)
     return replace(
         first,
         values=_nanmean(rows),
@@ -145,6 +173,13 @@ def average(attributes: Sequence[Attribute]) -> Attribute:
         axes="",
         status=status,
     )
+
+
+def _listed(values: NDArray[np.float64]) -> Any:
+    """Nested lists; JSON has no NaN."""
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()
 
 
 def _rows(attribute: Attribute) -> NDArray[np.float64]:

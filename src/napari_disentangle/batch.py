@@ -13,7 +13,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.model import Model, unfitted
 from napari_disentangle.output import Kind, Output, make
 from napari_disentangle.recipe import Recipe, Source
-from napari_disentangle.store import Done, read, write
+from napari_disentangle.store import Done, read, suffix_of, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,6 +72,8 @@ def follow(
     """
     if not inputs.images:
         raise DataError("no image is chosen: choose at least one")
+    if detector is not None:
+        recipe, inputs = _naming(detector, recipe, inputs)
     model = unfitted(inputs.images[0], recipe.model, **recipe.config)
     sources: list[Attribute] = []
     for attribute in _sources(model, recipe, inputs.images):
@@ -153,12 +155,10 @@ def _open(source: Source) -> Field:
 
 
 def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
-    name = Path(image.path or image.name).name
-    stem = name.split(".")[0]
-    own = suffix or name[len(stem) :]
-    lossy = own.lower() in {".png", ".jpg", ".jpeg"}
-    ending = ".ome.tif" if kind == "anomaly" and lossy else own
-    return f"{stem}_{kind}{ending}"
+    own = suffix or suffix_of(Path(image.path or image.name))
+    picture = own.lower() in {".png", ".jpg", ".jpeg"}
+    ending = ".ome.tif" if kind == "anomaly" and picture else own
+    return f"{image.name}_{kind}{ending}"
 
 
 # --- parts of a run -----------------------------------------------------------------
@@ -204,6 +204,19 @@ def _reference(
     ]
     saved = [Attribute.from_json(recipe.donor)] if recipe.donor else []
     return average([*own, *others, *saved])
+
+
+def _naming(
+    detector: Detector, recipe: Recipe, inputs: Inputs
+) -> tuple[Recipe, Inputs]:
+    """A recipe that would fit this detector again."""
+    known = {
+        "detector": detector.name,
+        "detector_config": asdict(detector.config),
+        "seed": detector.seed,
+    }
+    normals = replace(inputs, normals=detector.fitted_on)
+    return recipe.model_copy(update=known), normals
 
 
 def _resolved(

@@ -23,12 +23,24 @@ _KEY = "napari_disentangle"
 def write_checkpoint(
     path: str | Path, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write tensors and a JSON header to a ``.safetensors`` file."""
+    """Write tensors and a JSON header to a ``.safetensors`` file.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be written there.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     text = json.dumps({"format": FORMAT, **header}, sort_keys=True)
     contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
-    save_file(contiguous, _checked(path), metadata={_KEY: text})
+    try:
+        save_file(contiguous, _checked(path), metadata={_KEY: text})
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError(
+            f"{Path(path).name!r} cannot be written ({error})"
+        ) from error
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -51,7 +63,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{name!r} is a safetensors file, but not one of our models"
         )
-    header: dict[str, Any] = json.loads(text)
+    header = _header(name, text)
     if header.get("format") != FORMAT:
         raise ModelFileError(
             f"{name!r} has format {header.get('format')}, this version reads {FORMAT}: "
@@ -62,6 +74,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{name!r} holds a {header.get('model')!r} model, which this version does "
             "not know: update napari-disentangle"
         )
+    return header
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise ModelFileError(f"the header of {name!r} is damaged ({error})") from error
+    if not isinstance(header, dict):
+        raise ModelFileError(f"the header of {name!r} is damaged: no mapping")
     return header
 
 

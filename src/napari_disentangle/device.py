@@ -6,6 +6,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from napari_disentangle.errors import DeviceMemoryError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,6 +69,26 @@ def why_no_gpu() -> str:
             "CUDA build of torch to use an NVIDIA GPU"
         )
     return "torch is built for GPUs, but the driver reports none"
+
+
+@contextmanager
+def memory_errors(doing: str) -> Iterator[None]:
+    """Turn running out of memory into one sentence.
+
+    Raises
+    ------
+    DeviceMemoryError
+        Instead of torch's or Python's own error.
+    """
+    import torch
+
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise DeviceMemoryError(
+            f"there is no memory left for {doing}: close other programs or images "
+            "and run again"
+        ) from error
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from napari_disentangle.axes import Lead, channels_first, check_axes, plane_key
+from napari_disentangle.channels import ChannelStack, split_names
 from napari_disentangle.errors import AxesError, DataError
 
 if TYPE_CHECKING:
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Modality = Literal["brightfield", "fluorescence"]
-Lead = tuple[int, ...]
 
 RGB = ("R", "G", "B")
 _KINDS = "uif"
@@ -60,9 +62,9 @@ class Field:
         If the data are empty or not real numbers.
     """
 
-    data: Any
+    data: Any = field(repr=False)
     axes: str
-    where: Any = None
+    where: Any = field(default=None, repr=False)
     scale: tuple[float, ...] = ()
     translate: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
@@ -73,7 +75,8 @@ class Field:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        _check_axes(self.axes, self.shape)
+        _check_levels(self.name, self.levels)
+        check_axes(self.axes, self.shape)
         _check_data(self.name, self.shape, self.dtype)
         n = len(self.grid_axes)
         self._default("scale", (1.0,) * n, n)
@@ -82,11 +85,7 @@ class Field:
         self._default("channel_names", self._channel_defaults(), self.n_channels)
         self._default("modality", "brightfield" if self.rgb else "fluorescence")
         self._default("full_scale", _full_scale(self.dtype))
-        if self.modality not in get_args(Modality):
-            raise ValueError(
-                f"modality {self.modality!r} is unknown: "
-                f"use one of {get_args(Modality)}"
-            )
+        self._check_values()
         if self.where is not None and tuple(self.where.shape) != self.grid_shape:
             raise AxesError(
                 f"the region has shape {tuple(self.where.shape)}, but {self.name!r} "
@@ -101,6 +100,23 @@ class Field:
             raise AxesError(
                 f"{name} has {len(given)} entries, but {self.name!r} with axes "
                 f"{self.axes} needs {length}"
+            )
+
+    def _check_values(self) -> None:
+        if self.modality not in get_args(Modality):
+            raise ValueError(
+                f"modality {self.modality!r} is unknown: "
+                f"use one of {get_args(Modality)}"
+            )
+        if not 0 < (self.full_scale or 0) < math.inf:
+            raise ValueError(
+                f"full_scale {self.full_scale} must be the value of full "
+                "transmittance, e.g. 255"
+            )
+        if len(set(self.channel_names)) < len(self.channel_names):
+            raise AxesError(
+                f"the channel names {list(self.channel_names)} of {self.name!r} must "
+                "differ: rename them"
             )
 
     def _channel_defaults(self) -> tuple[str, ...]:
@@ -208,9 +224,18 @@ class Field:
         -------
         ndarray
             Channels first (C, h, w), in the image's own type.
+
+        Raises
+        ------
+        DataError
+            If the file behind the array is damaged or gone.
         """
         key = plane_key(self.axes, lead, y, x)
-        return channels_first(np.asarray(self.levels[level][key]), self.axes)
+        try:
+            region = np.asarray(self.levels[level][key])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(f"{self.name!r} cannot be read: {error}") from error
+        return channels_first(region, self.axes)
 
     def mask(
         self, lead: Lead = (), y: slice = slice(None), x: slice = slice(None)
@@ -280,6 +305,8 @@ class Field:
         first = cls.from_layer(layers[0], axes=axes)
         if any(layer.rgb for layer in layers):
             raise DataError("colour layers cannot be channels of one image")
+        if len({len(_levels(layer)) for layer in layers}) > 1:
+            raise DataError("channels must have pyramids of the same number of levels")
         stacked = [
             ChannelStack(arrays)
             for arrays in zip(*(_levels(layer) for layer in layers), strict=True)
@@ -299,53 +326,7 @@ class Field:
         )
 
 
-class ChannelStack:
-    """Arrays of one shape and type, read as one array with channels first."""
-
-    def __init__(self, arrays: Sequence[Any]) -> None:
-        kinds = {(tuple(a.shape), np.dtype(a.dtype)) for a in arrays}
-        if len(kinds) != 1:
-            raise DataError(
-                "channels must have the same shape and type, found "
-                + ", ".join(
-                    f"{shape} {dtype}" for shape, dtype in sorted(kinds, key=str)
-                )
-            )
-        self.arrays = tuple(arrays)
-        shape, self.dtype = kinds.pop()
-        self.shape = (len(self.arrays), *shape)
-
-    def __getitem__(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        chosen = self.arrays[key[0]]
-        return np.stack([np.asarray(array[key[1:]]) for array in chosen])
-
-
-# --- axes -------------------------------------------------------------------------
-def plane_key(axes: str, lead: Lead, y: slice, x: slice) -> tuple[int | slice, ...]:
-    """Index of a region of one plane for an array with these axes."""
-    numbers = iter(lead)
-    fixed = {"Y": y, "X": x, "C": slice(None)}
-    return tuple(fixed[a] if a in fixed else next(numbers) for a in axes)
-
-
-def channels_first(region: NDArray[Any], axes: str) -> NDArray[Any]:
-    """Bring a region read with :func:`plane_key` to (C, Y, X)."""
-    kept = [axis for axis in axes if axis in "CYX"]
-    if "C" not in kept:
-        region, kept = region[None], ["C", *kept]
-    return region.transpose([kept.index(axis) for axis in "CYX"])
-
-
-def channels_back(plane: NDArray[Any], axes: str) -> NDArray[Any]:
-    """Bring (C, Y, X) to an array with these axes, of size 1 where not C, Y or X."""
-    lead = "".join(axis for axis in axes if axis not in "CYX")
-    order = lead + "CYX"
-    if "C" not in axes:
-        order, plane = lead + "YX", plane[0]
-    full = plane.reshape((1,) * len(lead) + plane.shape)
-    return full.transpose([order.index(axis) for axis in axes])
-
-
+# --- names -------------------------------------------------------------------------
 _LABELS = {"time": "T", "channel": "C", "depth": "Z", "position": "P"}
 
 
@@ -362,16 +343,6 @@ def axes_of_labels(labels: Sequence[str]) -> str:
     return "".join(next(spare) for _ in labels)[::-1]
 
 
-def split_names(names: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Split layer names into what differs (channels) and what is common (image)."""
-    words = [name.split() for name in names]
-    common = [w for w in words[0] if all(w in other for other in words)]
-    rest = tuple(" ".join(w for w in word if w not in common) for word in words)
-    if len(set(rest)) == len(rest) and all(rest):
-        return rest, " ".join(common) or "channels"
-    return tuple(names), "channels"
-
-
 def _levels(layer: Any) -> list[Any]:
     return list(layer.data) if layer.multiscale else [layer.data]
 
@@ -384,16 +355,20 @@ def _full_scale(dtype: np.dtype[Any]) -> float:
     return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
 
 
-def _check_axes(axes: str, shape: tuple[int, ...]) -> None:
-    if len(axes) != len(shape):
-        raise AxesError(
-            f"axes {axes!r} name {len(axes)} axes, but the image has {len(shape)} "
-            f"(shape {shape})"
+def _check_levels(name: str, levels: Sequence[Any]) -> None:
+    if not all(hasattr(a, "shape") and hasattr(a, "dtype") for a in levels):
+        raise DataError(
+            f"{name!r} is not an array nor a list of arrays: use np.asarray on it"
         )
-    if len(set(axes)) != len(axes) or not axes.isalpha() or not axes.isupper():
-        raise AxesError(f"axes {axes!r} must be different capital letters, e.g. 'CZYX'")
-    if "Y" not in axes or "X" not in axes:
-        raise AxesError(f"axes {axes!r} must contain Y and X")
+    if not levels:
+        raise DataError(f"{name!r} is empty (no array): choose another image")
+    kinds = {(len(a.shape), np.dtype(a.dtype)) for a in levels}
+    sizes = [math.prod(a.shape) for a in levels]
+    if len(kinds) > 1 or sizes != sorted(sizes, reverse=True):
+        raise DataError(
+            f"the levels of {name!r} must be arrays of the same axes and type, "
+            "largest first"
+        )
 
 
 def _check_data(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from napari_disentangle.axes import channels_back
 from napari_disentangle.device import one_thread
 from napari_disentangle.errors import DataError, DeviceMemoryError
-from napari_disentangle.field import channels_back
 from napari_disentangle.tiling import Span, Tile, tiles
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_disentangle.field import Field, Lead
+    from napari_disentangle.axes import Lead
+    from napari_disentangle.field import Field
 
 TILE = 512
 IN_MEMORY_LIMIT = 2**32
@@ -160,7 +161,7 @@ class LazyImage:
 
     def parts(self) -> int:
         """Number of steps that :meth:`fill` takes."""
-        sizes = (-(-len(_range(self._of(axis))) // self.tile) for axis in "YX")
+        sizes = (-(-len(_span(self._of(axis))) // self.tile) for axis in "YX")
         return int(np.prod([*self._lead_shape(), *sizes]))
 
     def fill(self, out: Any) -> Iterator[int]:
@@ -233,30 +234,38 @@ def run_tile(
     del plane
     smaller = _halves(operation, field, level, tile)
     if smaller:
-        rows = [run_tile(operation, field, level, lead, half) for half in smaller]
-        return np.concatenate(rows, axis=1)
+        parts = [run_tile(operation, field, level, lead, half) for half in smaller]
+        return np.concatenate(parts, axis=1 + _longer(tile))
     if operation.device != "cpu":
         return run_tile(operation.on("cpu"), field, level, lead, tile)
     raise DeviceMemoryError(
-        f"there is no memory left to compute {field.name!r}: close other programs or "
-        "images and run again"
+        f"there is no memory left for computing {field.name!r}: close other programs "
+        "or images and run again"
     )
 
 
 def _halves(
     operation: Operation, field: Field, level: int, tile: Tile
 ) -> tuple[Tile, ...]:
-    y, x = tile.inner
-    if len(y) < 2 * _SMALLEST_TILE:
+    """The two halves of a tile across its longer side; none if it is small."""
+    axis = _longer(tile)
+    span = tile.inner[axis]
+    if len(span) < 2 * _SMALLEST_TILE:
         return ()
     sizes = dict(zip(field.axes, field.levels[level].shape, strict=True))
     plane = (int(sizes["Y"]), int(sizes["X"]))
-    middle = (y.start + y.stop) // 2
-    parts = (Span(y.start, middle), Span(middle, y.stop))
-    widest = max(len(y), len(x))
+    middle = (span.start + span.stop) // 2
+    parts = (Span(span.start, middle), Span(middle, span.stop))
+    y, x = tile.inner
+    regions = [(part, x) if axis == 0 else (y, part) for part in parts]
     return tuple(
-        next(tiles((part, x), plane, widest, operation.halo)) for part in parts
+        next(tiles(region, plane, len(span), operation.halo)) for region in regions
     )
+
+
+def _longer(tile: Tile) -> int:
+    y, x = tile.inner
+    return 0 if len(y) >= len(x) else 1
 
 
 def check_memory(nbytes: int, name: str) -> None:
@@ -303,5 +312,5 @@ def _meet(key: slice, span: Span) -> tuple[slice, slice]:
     """Where a view and a tile meet: in the tile, and in the view's result."""
     first = max(0, -(-(span.start - key.start) // key.step))
     last = min(len(_range(key)), -(-(span.stop - key.start) // key.step))
-    start = key.start + first * key.step - span.start
-    return slice(start, len(span), key.step), slice(first, max(first, last))
+    start, n = key.start + first * key.step - span.start, max(0, last - first)
+    return slice(start, start + n * key.step, key.step), slice(first, first + n)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_disentangle.field import Field, Lead
+    from napari_disentangle.axes import Lead
+    from napari_disentangle.field import Field
     from napari_disentangle.methods.base import Method, Values
     from napari_disentangle.signal import Space
 
@@ -92,15 +92,13 @@ def _darkness(field: Field, known: Values) -> Iterator[str]:
 
 
 # --- one group of planes ------------------------------------------------------------
-def _groups(field: Field, axes: str) -> Iterator[list[Lead]]:
+def _groups(field: Field, axes: str) -> list[list[Lead]]:
     """Planes that share an attribute, one list per index along ``axes``."""
     places = [field.lead_axes.index(axis) for axis in axes]
-    for index in product(*(range(field.size(axis)) for axis in axes)):
-        yield [
-            lead
-            for lead in field.leads()
-            if tuple(lead[place] for place in places) == index
-        ]
+    groups: dict[Lead, list[Lead]] = {}
+    for lead in field.leads():
+        groups.setdefault(tuple(lead[place] for place in places), []).append(lead)
+    return list(groups.values())
 
 
 def _measure_planes(

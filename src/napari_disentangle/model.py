@@ -7,25 +7,24 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from napari_disentangle.attribute import Attribute, average
-from napari_disentangle.errors import ChannelError, DataError
-from napari_disentangle.field import Field, Lead, Modality
+from napari_disentangle.device import pick
+from napari_disentangle.errors import ChannelError, DataError, ModelFileError
+from napari_disentangle.field import Field, Modality
 from napari_disentangle.infer import LazyImage, check_memory
 from napari_disentangle.measure import measure
 from napari_disentangle.methods import method
-from napari_disentangle.signal import float_type, from_signal, to_dtype, to_signal
+from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import torch
     from numpy.typing import NDArray
 
-    from napari_disentangle.methods.base import Method, Values
+    from napari_disentangle.methods.base import Method
 
 Pool = Literal["image", "batch", "stack", "frame"]
 Fields = Field | Sequence[Field | Attribute]
@@ -88,7 +87,9 @@ class Model:
         many = [fields] if isinstance(fields, Field) else list(fields)
         if pool not in get_args(Pool):
             raise ValueError(f"pool {pool!r} is unknown: use one of {get_args(Pool)}")
-        if not many or (len(many) > 1 and pool != "batch"):
+        if not many:
+            raise DataError("no image was given: a batch needs at least one")
+        if len(many) > 1 and pool != "batch":
             raise DataError(
                 f"{len(many)} images were given: use pool='batch' for several"
             )
@@ -143,7 +144,7 @@ class Model:
         n_values = len(self.channels) * math.prod(field.grid_shape)
         check_memory(4 * n_values, field.name)
         render = Rendering(
-            self.method, self.channel_index(field), field, source, source
+            self.method, self.channel_index(field), field, source, self.reference
         )
         maps = [render.content(field.plane(lead), lead) for lead in field.leads()]
         stacked = np.stack(maps, axis=1)
@@ -187,13 +188,14 @@ class Model:
         own = self.attribute(field) if source is None else source
         for one in (own, attribute):
             self.reference.check(one)
+            one.check_rows(field.lead_axes, field.lead_shape)
         if own.found and not attribute.found:
             raise DataError(
                 "the donor or reference has no foreground to measure: choose another"
             )
         index = self.channel_index(field)
         return LazyImage(
-            field, Rendering(self.method, index, field, own, attribute, device)
+            field, Rendering(self.method, index, field, own, attribute, pick(device))
         )
 
     def content(self, field: Field, reference: Attribute | None = None) -> NDArray[Any]:
@@ -240,14 +242,23 @@ def load(path: str | Path) -> Model:
     from napari_disentangle.checkpoint import read_checkpoint
 
     header = read_checkpoint(path)
-    settings = method(header["model"]).config(**header["config"])
-    reference = Attribute.from_json(header["reference"])
+    try:
+        return _from_header(header)
+    except (KeyError, TypeError, ValueError, ModelFileError) as error:
+        raise ModelFileError(
+            f"{Path(path).name!r} does not hold a whole model ({error})"
+        ) from error
+
+
+def _from_header(header: dict[str, Any]) -> Model:
+    if header["modality"] not in get_args(Modality):
+        raise ValueError(f"modality {header['modality']!r} is unknown")
     return Model(
         header["model"],
-        settings,
+        configure(header["model"], header["config"]),
         header["modality"],
         tuple(header["channels"]),
-        reference,
+        Attribute.from_json(header["reference"]),
     )
 
 
@@ -308,12 +319,23 @@ def unfitted(field: Field, model: str, **config: Any) -> Model:
 
 def configure(model: str, config: dict[str, Any]) -> Any:
     """Settings of a model from plain values, checked."""
+    return checked(model, method(model).config, config)
+
+
+def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
+    """Settings of a model or detector from plain values.
+
+    Raises
+    ------
+    ValueError
+        If one of them is unknown or out of range.
+    """
     try:
-        return method(model).config(**config)
+        return config(**values)
     except TypeError as error:
-        known = ", ".join(method(model).config.__dataclass_fields__) or "no settings"
+        known = ", ".join(config.__dataclass_fields__) or "no settings"
         raise ValueError(
-            f"model {model!r} has no such setting ({error}): it has {known}"
+            f"{name!r} has no such setting ({error}): it has {known}"
         ) from error
 
 
@@ -331,77 +353,3 @@ def average_or_one(attributes: Sequence[Attribute]) -> Attribute:
 def _modality(field: Field) -> Modality:
     assert field.modality is not None
     return field.modality
-
-
-@dataclass(frozen=True, eq=False)
-class Rendering:
-    """The operation that moves planes of one image from one attribute to another."""
-
-    method: Method
-    index: Sequence[int]
-    field: Field
-    source: Attribute
-    target: Attribute
-    device: str = "cpu"
-    halo: int = 0
-    keeps_channels: bool = True
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """The image's own type."""
-        return source
-
-    def on(self, device: str) -> Rendering:
-        """The same on another device."""
-        return replace(self, device=device)
-
-    def values(self, lead: Lead) -> tuple[Values, Values]:
-        """Source and target attribute of one plane."""
-        axes = self.field.lead_axes
-        return self.source.at(lead, axes), self.target.at(lead, axes)
-
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """Render a region (C, h, w) of one plane."""
-        source, target = self.values(lead)
-        if unchanged(source, target):
-            return plane
-        x = from_signal(self.signal(plane, lead), self._space, self._full_scale)
-        out = plane.copy()
-        out[list(self.index)] = to_dtype(x.cpu().numpy(), plane.dtype)
-        return out
-
-    def signal(self, plane: NDArray[Any], lead: Lead) -> torch.Tensor:
-        """The rendered signal (C, h, w), neither rounded nor clipped."""
-        source, target = self.values(lead)
-        x = self._signal(plane)
-        if unchanged(source, target):
-            return x
-        return self.method.transfer(x, source, target)
-
-    def content(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
-        """Content maps (K, h, w)."""
-        source, _ = self.values(lead)
-        known = source if np.isfinite(source).all() else self.target.values
-        maps: NDArray[np.float32] = self.method.encode(
-            self._signal(plane), known
-        ).numpy()
-        return maps
-
-    def _signal(self, plane: NDArray[Any]) -> torch.Tensor:
-        import torch
-
-        chosen = plane[list(self.index)].astype(float_type(plane.dtype))
-        x = torch.from_numpy(chosen).to(self.device)
-        return to_signal(x, self._space, self._full_scale)
-
-    @property
-    def _space(self) -> Any:
-        return self.method.space(_modality(self.field))
-
-    @property
-    def _full_scale(self) -> float:
-        return float(self.field.full_scale or 1.0)
-
-
-def unchanged(source: Values, target: Values) -> bool:
-    """Whether rendering is exactly the input: equal attributes, or nothing to move."""
-    return bool(np.array_equal(source, target) or not np.isfinite(source).all())

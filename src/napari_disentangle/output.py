@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
+
 from napari_disentangle._version import __version__
 from napari_disentangle.errors import DataError
-from napari_disentangle.model import Donor, Model, Rendering
+from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +18,15 @@ if TYPE_CHECKING:
     from napari_disentangle.detection.detector import Detector
     from napari_disentangle.field import Field
     from napari_disentangle.infer import LazyImage
+    from napari_disentangle.model import Donor, Model
 
 Kind = Literal["content", "swap", "anomaly"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+NO_OTHER_LOOK = (
+    "content-only is the image as it is, because no other look takes part: add images, "
+    "a donor or a reference"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +172,7 @@ def _output(
         "image": lazy.field.name,
         "model_hash": source.model_hash,
         "attribute": attributes(source, target),
-        "status": list(source.status),
+        "status": [*source.status, *_sameness(kind, source, target)],
     }
     if recipe is not None:
         provenance["recipe"] = dict(recipe)
@@ -172,6 +180,12 @@ def _output(
         provenance["detector_hash"] = detector.hash
         provenance["basis"] = detector.basis(lazy.field)
     return Output(kind, replace(lazy, provenance=provenance))
+
+
+def _sameness(kind: Kind, source: Attribute, target: Attribute) -> list[str]:
+    """Say when content-only looks like the image because nothing else takes part."""
+    same = source.names and np.array_equal(source.values, target.values)
+    return [NO_OTHER_LOOK] if kind == "content" and same else []
 
 
 def attributes(source: Attribute, target: Attribute) -> dict[str, Any]:

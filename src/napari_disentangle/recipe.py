@@ -121,14 +121,20 @@ class Recipe(_Frozen):
 
     def save(self, path: str | Path) -> None:
         """Write YAML."""
-        Path(path).write_text(yaml.safe_dump(self.to_json(), sort_keys=False))
+        text = yaml.safe_dump(self.to_json(), sort_keys=False)
+        Path(path).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read YAML or JSON."""
+        """Read YAML, or JSON from a file that ends in ``.json``."""
         try:
-            return cls.from_json(yaml.safe_load(Path(path).read_text()))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            text = Path(path).read_text(encoding="utf-8")
+            # YAML reads some numbers of JSON, such as 1e-05, as text.
+            parse = json.loads if Path(path).suffix == ".json" else yaml.safe_load
+            data = parse(text)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
             raise RecipeError(
-                f"{Path(path).name!r} cannot be read as a recipe ({error})"
+                f"{Path(path).name!r} cannot be read as a recipe ({reason})"
             ) from error
+        return cls.from_json(data)

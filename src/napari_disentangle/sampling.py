@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_disentangle.field import Field, Lead
+    from napari_disentangle.axes import Lead
+    from napari_disentangle.field import Field
 
 
 @dataclass(frozen=True)

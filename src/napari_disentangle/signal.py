@@ -18,11 +18,13 @@ Space = Literal["absorbance", "intensity", "lab"]
 # Added to the transmittance, so that black has a finite absorbance (2.4) and the way
 # back is exact for every integer (as in Macenko et al. 2009: (I + 1) / I0).
 DARK = 1 / 255
-# Tissue absorbs more than this beyond the white level: 0.15 in natural units
-# (Macenko et al. 2009, section 2.1), here in units of log10.
+# A slide is empty where it absorbs no more than this beyond its white level: 0.15 in
+# natural units (Macenko et al. 2009, section 2.1), here in units of log10.
 TISSUE = 0.15 / np.log(10)
-# A bright end darker than this is not background, and the white level is unknown.
-DARKEST_WHITE = 0.3
+# Foreground is what absorbs more than this share of the darkest hundredth of the
+# tissue. A share, unlike a fixed absorbance, finds the same pixels when an image is
+# stained more strongly or lit otherwise; 0.1 is about TISSUE on a common H&E slide.
+SHARE = 0.1
 
 # sRGB primaries to CIE XYZ, D65 white (IEC 61966-2-1), and the white itself.
 _XYZ = np.array(
@@ -94,7 +96,8 @@ class Foreground:
     white
         Signal of the background, per channel (C,); zero where it is unknown.
     threshold
-        Signal beyond which any channel makes a pixel foreground (C,).
+        What makes a pixel foreground: its mean absorbance beyond the white level
+        (1,), or the intensity of any channel (C,).
     """
 
     modality: Modality
@@ -104,9 +107,12 @@ class Foreground:
     def mask(self, signal: NDArray[Any]) -> NDArray[np.bool_]:
         """Foreground among pixels (C, ...), in absorbance or intensity."""
         shape = (-1,) + (1,) * (signal.ndim - 1)
-        beyond = (signal - self.white.reshape(shape)) > self.threshold.reshape(shape)
-        finite: NDArray[np.bool_] = np.isfinite(signal).all(axis=0)
-        result: NDArray[np.bool_] = beyond.any(axis=0) & finite
+        beyond = signal - self.white.reshape(shape)
+        if self.modality == "brightfield":
+            beyond = beyond.mean(axis=0, keepdims=True)
+        finite = np.isfinite(signal).all(axis=0)
+        found = (beyond > self.threshold.reshape(shape)).any(axis=0)
+        result: NDArray[np.bool_] = np.logical_and(found, finite)
         return result
 
 
@@ -118,22 +124,24 @@ def find_foreground(signal: NDArray[Any], modality: Modality) -> Foreground:
     signal
         Absorbance (brightfield) or intensity (fluorescence), (C, N).
     modality
-        Brightfield: tissue absorbs more than 0.15 (natural units) beyond the white
-        level, which is the brightest percentile if that is bright at all.
+        Brightfield: the white level is the brightest percentile, and foreground
+        absorbs beyond it a tenth of what the darkest tissue does.
         Fluorescence: Otsu's threshold, per channel.
     """
     known = signal[:, np.isfinite(signal).all(axis=0)]
     channels = len(signal)
     if known.size == 0 or not np.ptp(known, axis=1).any():
-        nothing = np.full(channels, np.inf)
-        return Foreground(modality, np.zeros(channels), nothing)
+        return Foreground(modality, np.zeros(channels), np.array([np.inf]))
     if modality == "brightfield":
         white = np.percentile(known, 1, axis=1)
-        bright = bool((white < DARKEST_WHITE).all())
-        level = white if bright else np.zeros(channels)
-        return Foreground(modality, level, np.full(channels, TISSUE))
+        return Foreground(modality, white, _tissue(known.mean(axis=0) - white.mean()))
     thresholds = np.array([_otsu(channel) for channel in known])
     return Foreground(modality, np.zeros(channels), thresholds)
+
+
+def _tissue(beyond: NDArray[Any]) -> NDArray[np.float64]:
+    tissue = beyond[beyond > TISSUE]
+    return np.array([SHARE * np.percentile(tissue, 99) if tissue.size else np.inf])
 
 
 def _otsu(values: NDArray[Any]) -> float:

@@ -297,6 +297,8 @@ def test_foreign_file_as_donor_is_one_sentence(smears: Any, tmp_path: Any) -> No
 
 def test_settings_of_the_model_are_a_form(smears: Any) -> None:
     smears.panel.model.setCurrentText("percentile")
+    assert smears.panel.form.native.isVisible()
+    assert smears.panel.form.native.height() > 20
     smears.panel.form["low"].value = 5.0
     smears.run()
     kept = smears.layer("[swapped]").metadata["napari-disentangle"]["recipe"]
@@ -375,3 +377,20 @@ def test_missing_device_is_one_sentence(smears: Any) -> None:
     smears.panel.choose_device("cuda:7")
     smears.run()
     assert any("'cuda:7' is not available" in text for text in smears.said)
+
+
+def test_several_fluorescence_images_share_a_look_by_default(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "fluorescence")
+    layers = list(desk.viewer.layers)
+    desk.panel.images.check(layers)
+    assert "2 images: 3 channels" in desk.panel.summary.text()
+    assert desk.panel.pool.currentText() == "batch"
+    desk.panel.images.check([layer for layer in layers if "well A" in layer.name])
+    assert desk.panel.pool.currentText() == "image"
+
+
+def test_content_of_one_look_alone_says_that_nothing_changes(smears: Any) -> None:
+    smears.panel.choose_outputs(("content",))
+    smears.panel.donors.check([])
+    smears.run()
+    assert "no other look takes part" in smears.panel.notes.text()

@@ -11,6 +11,7 @@ import numpy as np
 
 _SIZE = (1500, 1000)
 _MODEL = "mk"
+_TITLE_SIZE = 7
 
 
 def run(folder: Path | None = None) -> None:
@@ -59,6 +60,7 @@ def arrange(viewer: Any) -> None:
     """Put the layers side by side, each with its name."""
     for layer in viewer.layers:
         layer.translate = np.zeros(layer.ndim)
+        layer.name_overlay.font_size = _TITLE_SIZE
         layer.name_overlay.gridded = True
         layer.name_overlay.visible = True
     viewer.canvas.grid.shape = (2, 3)

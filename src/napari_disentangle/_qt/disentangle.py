@@ -114,6 +114,13 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.as_channels.setChecked(proposes_channels(chosen))
         self.panel.axes.setText(proposed_axes(chosen))
         self._reading_changed()
+        self._propose_pool(chosen)
+
+    def _propose_pool(self, chosen: list[Any]) -> None:
+        """Several fluorescence images share a look: treatments must stay visible."""
+        many = len(groups(chosen, self.panel.as_channels.isChecked())) > 1
+        shared = many and not any(layer.rgb for layer in chosen)
+        self.panel.pool.setCurrentText("batch" if shared else "image")
 
     def _reading_changed(self, change: Any = None) -> None:
         """Say in words how the chosen layers are read."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_disentangle.batch import Step
     from napari_disentangle.field import Modality
 
-_BY_ITSELF = "as it is"
+_BY_ITSELF = "as proposed"
 _WIDTH = 350
 _TEXTS: dict[Kind, str] = {
     "content": "content-only",
@@ -93,8 +93,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self.model = QComboBox()
         self.model.currentTextChanged.connect(self._model_chosen)
         self.description = _words()
-        self.form: Container | None = None
-        self._form_place = QVBoxLayout()
+        self._forms = {name: form_of(e.config) for name, e in models().items()}
         self.pool = QComboBox()
         self.pool.addItems(list(_POOLS))
         for i, text in enumerate(_POOLS.values()):
@@ -107,7 +106,7 @@ class Panel(QWidget):  # type: ignore[misc]
             "Model",
             self.model,
             self.description,
-            self._form_place,
+            *(form.native for form in self._forms.values()),
             ("one look per", self.pool),
             ("device", _row(self.device, self.check_devices)),
         )
@@ -156,9 +155,14 @@ class Panel(QWidget):  # type: ignore[misc]
         return column
 
     # --- what is chosen -----------------------------------------------------------
+    @property
+    def form(self) -> Container:
+        """Form of the chosen model."""
+        return self._forms[self.model.currentText()]
+
     def settings(self) -> dict[str, Any]:
         """Settings of the chosen model."""
-        return settings_of(self.form) if self.form is not None else {}
+        return settings_of(self.form)
 
     def outputs(self) -> tuple[Kind, ...]:
         """Outputs that are checked."""
@@ -194,13 +198,9 @@ class Panel(QWidget):  # type: ignore[misc]
     def _model_chosen(self, name: str) -> None:
         if not name:
             return
-        entry = models()[name]
-        self.description.setText(entry.description)
-        if self.form is not None:
-            self._form_place.removeWidget(self.form.native)
-            self.form.native.deleteLater()
-        self.form = form_of(entry.config)
-        self._form_place.addWidget(self.form.native)
+        self.description.setText(models()[name].description)
+        for other, form in self._forms.items():
+            form.native.setVisible(other == name)
 
     def choose_device(self, name: str) -> None:
         """Choose a device; one that is not listed yet is added."""

@@ -88,12 +88,10 @@ def regions(
         ``min_p`` and one ``centroid-i`` (pixels) per axis.
     """
     from skimage.measure import label, regionprops_table
-    from skimage.morphology import remove_small_objects
 
     if not 0 < alpha < 1:
         raise ValueError(f"alpha {alpha} must lie between 0 and 1, e.g. 0.01")
-    found = label(p <= alpha)
-    found = label(remove_small_objects(found, max_size=min_size - 1) > 0)
+    found = _large(label(p <= alpha), min_size)
     table: dict[str, NDArray[Any]] = regionprops_table(
         found,
         z,
@@ -104,4 +102,13 @@ def regions(
     table["max_z"] = table.pop("intensity_max")
     table["mean_z"] = table.pop("intensity_mean")
     table["min_p"] = np.array([p[found == i].min() for i in table["label"]])
-    return found.astype(np.int32), table
+    return found, table
+
+
+def _large(labels: NDArray[Any], min_size: int) -> NDArray[np.int32]:
+    """Regions of at least ``min_size`` pixels, numbered anew."""
+    kept = np.bincount(labels.ravel()) >= min_size
+    kept[0] = False
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    large: NDArray[np.int32] = numbers[labels]
+    return large

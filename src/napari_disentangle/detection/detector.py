@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.channels import ChannelStack
 from napari_disentangle.detection import scorer
 from napari_disentangle.detection.calibrate import Calibration, calibration, regions
+from napari_disentangle.device import memory_errors
 from napari_disentangle.errors import DataError
-from napari_disentangle.field import Field, Lead
+from napari_disentangle.field import Field
 from napari_disentangle.infer import LazyImage
-from napari_disentangle.model import Model, Rendering, fit
+from napari_disentangle.model import Model, checked, fit
+from napari_disentangle.rendering import Rendering
 from napari_disentangle.sampling import Block, blocks
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.attribute import Attribute
+    from napari_disentangle.axes import Lead
     from napari_disentangle.detection.base import Scorer
 
 HELD_OUT = "held-out normals"
@@ -32,6 +36,8 @@ _BLOCK = 64
 _BLOCKS = 64
 _PIXELS_PER_BLOCK = 1024
 _TILE = 256
+# With fewer pixels nothing is learned, and p could not even reach 0.05.
+_FEWEST = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +90,9 @@ class Detector:
     calibration
         Held-out scores.
     fitted_on
-        Names of the normal images.
+        The normal images.
+    seed
+        Seed it was fitted with.
     """
 
     name: str
@@ -93,18 +101,22 @@ class Detector:
     normal: Mapping[str, NDArray[np.float64]]
     calibration: Calibration
     fitted_on: tuple[Field, ...] = field(repr=False)
+    seed: int = 0
 
     @property
     def hash(self) -> str:
         """Identifies the detector with all that it learned."""
         text = json.dumps([self.name, asdict(self.config), self.on.hash])
-        learned = [self.normal[key].tobytes() for key in sorted(self.normal)]
-        return hashlib.sha256(b"".join([text.encode(), *learned])).hexdigest()[:16]
+        known: list[NDArray[Any]] = [self.on.reference.values, self.calibration.scores]
+        known += [self.normal[key] for key in sorted(self.normal)]
+        parts = [text.encode(), *(array.tobytes() for array in known)]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
     def basis(self, image: Field) -> str:
         """What is taken for normal when this image is scored."""
-        same = any(image.levels[0] is known.levels[0] for known in self.fitted_on)
-        return SELF if same else HELD_OUT
+        return (
+            SELF if any(_same(image, known) for known in self.fitted_on) else HELD_OUT
+        )
 
     def lazy(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -160,7 +172,9 @@ class Scoring:
         by_name = scorer(detector.name)
         features = by_name.features(signal, detector.config)
         z = detector.calibration.z(by_name.score(features, detector.normal))
-        return np.where(np.isfinite(signal).all(axis=0), z, np.float32(np.nan))[None]
+        return np.where(_known(self.rendering, plane, signal), z, np.float32(np.nan))[
+            None
+        ]
 
 
 def fit_detector(
@@ -218,7 +232,7 @@ def fit_detector_steps(
     if not many:
         raise DataError("there is no normal image: give at least one")
     by_name = scorer(detector)
-    settings = by_name.config(**config)
+    settings = checked(detector, by_name.config, config)
     model = on or fit(many[0], "identity")
     rng = np.random.default_rng(seed)
     known: list[Attribute | None] = [*sources] or [None] * len(many)
@@ -228,12 +242,14 @@ def fit_detector_steps(
     for image, source, places in zip(many, known, chosen, strict=True):
         rendering = content_rendering(model, image, source)
         for block in places:
-            banks.append(_features(by_name, settings, image, rendering, block, rng))
+            with memory_errors(f"learning from {image.name!r}"):
+                bank = _features(by_name, settings, image, rendering, block, rng)
+            banks.append(bank)
             yield len(banks) / total
     teach, check = _halves(banks)
     normal = by_name.fit(teach, settings)
     calibrated = calibration(by_name.score(check, normal))
-    yield Detector(detector, settings, model, normal, calibrated, tuple(many))
+    yield Detector(detector, settings, model, normal, calibrated, tuple(many), seed)
 
 
 def content_rendering(
@@ -268,16 +284,40 @@ def _features(
         block.x.start - x.start : block.x.stop - x.start,
     ]
     use = image.mask(block.lead, y.slice, x.slice)[inner]
-    use = use & np.isfinite(signal).all(axis=0)[inner]
+    use = use & _known(rendering, plane, signal)[inner]
     features = by_name.features(signal, settings)[:, *inner][:, use]
     some = rng.permutation(features.shape[1])[:_PIXELS_PER_BLOCK]
     return features[:, np.sort(some)]
 
 
+def _same(image: Field, other: Field) -> bool:
+    """Whether two Fields show one image: the same arrays, or the same file."""
+    one, two = image.levels[0], other.levels[0]
+    stacked = isinstance(one, ChannelStack) and one == two
+    return (
+        one is two or stacked or (image.path is not None and image.path == other.path)
+    )
+
+
+def _known(
+    rendering: Rendering, plane: NDArray[Any], signal: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Pixels (h, w) whose values are numbers, before rendering and after."""
+    given = np.isfinite(plane[list(rendering.index)]).all(axis=0)
+    known: NDArray[np.bool_] = given & np.isfinite(signal).all(axis=0)
+    return known
+
+
 def _halves(
     banks: Sequence[NDArray[np.float32]],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Teach with every other block, calibrate with those between."""
     used = [bank for bank in banks if bank.shape[1]]
-    if len(used) < 2:
-        raise DataError("there are too few normal pixels to learn from: mark more")
-    return np.concatenate(used[::2], axis=1), np.concatenate(used[1::2], axis=1)
+    teach, check = used[::2], used[1::2]
+    few = min(sum(bank.shape[1] for bank in half) for half in (teach, check))
+    if few < _FEWEST:
+        raise DataError(
+            f"only {few} normal pixels are left to learn from or to calibrate on: "
+            "mark more"
+        )
+    return np.concatenate(teach, axis=1), np.concatenate(check, axis=1)

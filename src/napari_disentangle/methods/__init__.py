@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_disentangle.methods import (
     identity,
+    levels,
     macenko,
     meanstd,
     mk,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from napari_disentangle.methods.base import Method
 
 MODELS: dict[str, Method] = {
+    "levels": levels.METHOD,
     "mk": mk.METHOD,
     "meanstd": meanstd.METHOD,
     "meanstd_unmasked": meanstd.UNMASKED,

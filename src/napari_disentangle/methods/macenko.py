@@ -3,7 +3,8 @@
 Macenko et al. 2009, "A method for normalizing histology slides for quantitative
 analysis", ISBI, section 2. OUR CHOICE, not the authors': the white level is measured;
 what lies outside the plane of the two stains is kept as a third component, so that the
-map can be inverted; and an image with one stain only borrows the usual two directions.
+map can be inverted; and the two directions are never closer than ``CLOSEST``, so that
+an image with one stain only, whose two directions are noise, does not blow it up.
 """
 
 from __future__ import annotations
@@ -15,10 +16,8 @@ import numpy as np
 
 from napari_disentangle.methods.base import Affine, AffineMethod, Sample, Values
 
-# Usual directions of haematoxylin and eosin in RGB absorbance (Macenko's reference).
-USUAL = np.array([[0.5626, 0.7201, 0.4062], [0.2159, 0.8012, 0.5581]])
-# Closer than this (in degrees) two directions cannot be told apart.
-_SMALLEST_ANGLE = 6.0
+# Angle in degrees between the two stain directions at least.
+CLOSEST = 6.0
 
 
 @dataclass(frozen=True)
@@ -57,17 +56,20 @@ def _estimate(sample: Sample, config: Config) -> Values:
 
 
 def _directions(absorbance: Values, extreme: float) -> Values:
-    """Stain directions (2, 3), the one with more red absorbance first."""
+    """Stain directions (2, 3), haematoxylin first.
+
+    It absorbs more red and less blue than eosin and DAB do; red alone cannot tell which
+    is which where the counterstain is brown or orange.
+    """
     _, vectors = np.linalg.eigh(np.cov(absorbance))
     plane = vectors[:, [2, 1]] * np.where(vectors[:, [2, 1]].sum(axis=0) < 0, -1, 1)
     angles = np.arctan2(*(plane.T @ absorbance)[::-1])
-    ends = np.percentile(angles, (extreme, 100 - extreme))
-    if np.degrees(np.ptp(ends)) < _SMALLEST_ANGLE:
-        usual: Values = USUAL / np.linalg.norm(USUAL, axis=1, keepdims=True)
-        return usual
+    low, high = np.percentile(angles, (extreme, 100 - extreme))
+    half = max(high - low, np.radians(CLOSEST)) / 2
+    ends = (low + high) / 2 + np.array([-half, half])
     stains = (plane @ np.array([np.cos(ends), np.sin(ends)])).T
     upright = stains * np.where(stains.sum(axis=1, keepdims=True) < 0, -1, 1)
-    ordered: Values = upright[np.argsort(-upright[:, 0])]
+    ordered: Values = upright[np.argsort(upright[:, 2] - upright[:, 0])]
     return ordered
 
 

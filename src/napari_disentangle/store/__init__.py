@@ -80,9 +80,7 @@ def read(
     DataError
         If the file cannot be read.
     """
-    place = Path(path).absolute()
-    if not place.exists():
-        raise DataError(f"there is no file {str(path)!r}")
+    place = _existing(path)
     found = _format(place).read(place)
     given = {
         "axes": axes,
@@ -119,11 +117,13 @@ def write(
     Raises
     ------
     DataError
-        If the file exists, or the format cannot hold the image.
+        If the file exists, its folder does not, or the format cannot hold the image.
     """
     place = Path(path)
     if place.exists() and not overwrite:
         raise DataError(f"{place.name!r} exists already: choose another name")
+    if not place.absolute().parent.is_dir():
+        raise DataError(f"there is no folder {str(place.parent)!r}: create it first")
     kept = lazy.provenance if metadata is None else metadata
     partial = place.with_name(f"{place.name}.partial")
     _remove(partial)
@@ -138,8 +138,14 @@ def write(
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """Read the provenance that :func:`write` kept in a file; empty if there is none."""
-    place = Path(path)
+    """Read the provenance that :func:`write` kept in a file; empty if there is none.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    place = _existing(path)
     return _format(place).provenance(place)
 
 
@@ -156,6 +162,13 @@ def suffix_of(path: Path) -> str:
         if name.endswith(suffix):
             return suffix
     raise DataError(f"{path.name!r} is of no known format: use {', '.join(FORMATS)}")
+
+
+def _existing(path: str | Path) -> Path:
+    place = Path(path).absolute()
+    if not place.exists():
+        raise DataError(f"there is no file {str(path)!r}")
+    return place
 
 
 def _format(path: Path) -> Format:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.store.damage import readable
 from napari_disentangle.tiling import Span, tiles
 
 if TYPE_CHECKING:
@@ -30,29 +31,26 @@ def read(path: Path) -> dict[str, Any]:
     """Arguments of a Field: the pyramid, axes, scale, units, channel names."""
     import zarr
 
-    try:
+    with readable(path, "an OME-Zarr image"):
         group = zarr.open_group(path, mode="r")
         attrs = dict(group.attrs)
         ome = attrs.get("ome", attrs)
         image = ome["multiscales"][0]
-        levels = [group[dataset["path"]] for dataset in image["datasets"]]
-    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path.name!r} cannot be read as an OME-Zarr image ({error})"
-        ) from error
-    for level in levels:
-        _refuse_code(path, level)
-    axes = "".join(axis["name"][0].upper() for axis in image["axes"])
-    found: dict[str, Any] = {
-        "data": levels if len(levels) > 1 else levels[0],
-        "axes": axes,
-        "units": tuple(axis.get("unit", "pixel") for axis in image["axes"]),
-        **_geometry(image, len(axes)),
-    }
-    names = tuple(c.get("label", "") for c in ome.get("omero", {}).get("channels", ()))
-    if "C" in axes and len(names) == levels[0].shape[axes.index("C")] and all(names):
+        levels = [_array(path, group, dataset["path"]) for dataset in image["datasets"]]
+        axes = "".join(axis["name"][0].upper() for axis in image["axes"])
+        units = tuple(axis.get("unit", "pixel") for axis in image["axes"])
+        found: dict[str, Any] = {
+            "data": levels if len(levels) > 1 else levels[0],
+            "axes": axes,
+            "units": units,
+            **_geometry(image, len(axes)),
+        }
+        channels = ome.get("omero", {}).get("channels", ())
+        names = tuple(channel.get("label", "") for channel in channels)
+        modality = _own(attrs).get("modality")
+    n = levels[0].shape[axes.index("C")] if "C" in axes else 0
+    if all(names) and len(set(names)) == len(names) == n > 0:
         found["channel_names"] = names
-    modality = attrs.get(KEY, {}).get("modality")
     return found | ({"modality": modality} if modality else {})
 
 
@@ -90,8 +88,15 @@ def provenance(path: Path) -> dict[str, Any]:
     """What :func:`write` kept of the origin."""
     import zarr
 
-    kept = dict(zarr.open_group(path, mode="r").attrs).get(KEY, {})
+    with readable(path, "an OME-Zarr image"):
+        kept = _own(dict(zarr.open_group(path, mode="r").attrs))
     return {key: value for key, value in kept.items() if key != "modality"}
+
+
+def _own(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What this package wrote among the attributes of a group."""
+    own = attrs.get(KEY, {})
+    return own if isinstance(own, dict) else {}
 
 
 class _Permuted:
@@ -190,12 +195,14 @@ def _geometry(image: Mapping[str, Any], ndim: int) -> dict[str, tuple[float, ...
     return {"scale": tuple(scale.tolist()), "translate": tuple(shift.tolist())}
 
 
-def _refuse_code(path: Path, array: Any) -> None:
-    """Object arrays and pickle filters run code when they are read."""
-    filters = [*getattr(array, "filters", ()), *getattr(array, "compressors", ())]
+def _array(path: Path, group: Any, name: str) -> Any:
+    """One level; object arrays and pickle filters run code when they are read."""
+    array = group[name]
+    filters = [*array.filters, *array.compressors]
     names = " ".join(type(f).__name__ + str(f) for f in filters).lower()
     if np.dtype(array.dtype).hasobject or any(bad in names for bad in _RUNS_CODE):
         raise DataError(f"{path.name!r} holds pickled objects and is not opened")
+    return array
 
 
 def _halve(source: Any, target: Any, tile: int) -> Iterator[int]:

@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle.errors import DataError
+from napari_disentangle.store.damage import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from PIL import Image
 
     from napari_disentangle.infer import LazyImage
 
 KEY = "napari-disentangle"
 
 
+# Other modes of PIL, and the grey or colour that shows the same.
+_SHOWN = {"1": "L", "LA": "L"} | dict.fromkeys(
+    ("P", "CMYK", "YCbCr", "LAB", "HSV"), "RGB"
+)
+# A JPEG comment has a length of two bytes.
+_LONGEST = 65_000
+
+
 def read(path: Path) -> dict[str, Any]:
     """Arguments of a Field: data and axes."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            other = image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV")
-            data = np.asarray(image.convert("RGB") if other else image)
-    except (OSError, ValueError, UnidentifiedImageError) as error:
-        raise DataError(
-            f"{path.name!r} cannot be read as a picture ({error})"
-        ) from error
+    with _opened(path) as image:
+        other = _SHOWN.get(image.mode)
+        data = np.asarray(image.convert(other) if other else image)
     return {"data": data, "axes": "YXC" if data.ndim == 3 else "YX"}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    from PIL import Image
+
+    bomb = Image.DecompressionBombError
+    with readable(path, "a picture", bomb), Image.open(path) as image:
+        yield image
 
 
 def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[int]:
@@ -38,16 +52,11 @@ def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    jpeg = ".png" not in path.suffixes
-    good = ["uint8"] if jpeg or lazy.ndim == 3 else ["uint8", "uint16"]
-    if lazy.axes not in ("YX", "YXC") or lazy.dtype.name not in good:
-        raise DataError(
-            f"PNG and JPEG hold one plane of 8 bits (grey PNG 16), not {lazy.axes} "
-            f"{lazy.dtype}: write OME-TIFF or OME-Zarr"
-        )
+    jpeg = not path.name.lower().removesuffix(".partial").endswith(".png")
+    text = json.dumps(metadata, sort_keys=True)
+    _check(lazy, jpeg, text)
     plane = np.empty(lazy.shape, lazy.dtype)
     yield from lazy.fill(plane)
-    text = json.dumps(metadata, sort_keys=True)
     if jpeg:
         Image.fromarray(plane[..., :3] if plane.ndim == 3 else plane).save(
             path, format="JPEG", quality=95, subsampling=0, comment=text.encode()
@@ -58,14 +67,27 @@ def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[
         Image.fromarray(plane).save(path, format="PNG", pnginfo=info)
 
 
+def _check(lazy: LazyImage, jpeg: bool, text: str) -> None:
+    """Refuse what the format cannot hold."""
+    one_plane = lazy.axes == "YX" or (lazy.axes == "YXC" and lazy.field.rgb)
+    good = ["uint8"] if jpeg or lazy.ndim == 3 else ["uint8", "uint16"]
+    if not one_plane or lazy.dtype.name not in good:
+        raise DataError(
+            f"PNG and JPEG hold one plane of 8 bits (grey PNG 16), not {lazy.axes} "
+            f"{lazy.dtype}: write OME-TIFF or OME-Zarr"
+        )
+    if jpeg and len(text) > _LONGEST:
+        raise DataError(
+            "a JPEG has no room for all of the provenance: write OME-TIFF or OME-Zarr"
+        )
+
+
 def provenance(path: Path) -> dict[str, Any]:
     """What :func:`write` kept of the origin."""
-    from PIL import Image
-
-    with Image.open(path) as image:
+    with _opened(path) as image:
         text = image.info.get(KEY, image.info.get("comment", b""))
     try:
         kept = json.loads(text)
-    except (ValueError, UnicodeDecodeError):
+    except ValueError:
         return {}  # a comment of somebody else
     return kept if isinstance(kept, dict) else {}

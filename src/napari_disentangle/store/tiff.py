@@ -8,41 +8,59 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.errors import AxesError
+from napari_disentangle.store.damage import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from tifffile import TiffFile
+
     from napari_disentangle.infer import LazyImage
 
 KEY = "napari-disentangle"
 _OME_AXES = "TZCYX"
-_UNITS = {"micrometer": "µm", "micron": "µm", "um": "µm", "nanometer": "nm"}
+# Names of units (as in OME-Zarr and napari) and their symbols in OME-TIFF.
+_SYMBOLS = {
+    "pixel": "pixel",
+    "nanometer": "nm",
+    "micrometer": "µm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "millisecond": "ms",
+    "second": "s",
+    "minute": "min",
+    "hour": "h",
+}
+_NAMES = {symbol: name for name, symbol in _SYMBOLS.items()}
+_NAMES |= dict.fromkeys(("um", "micron", "\\u00B5m"), "micrometer") | {"sec": "second"}
+_TIMES = ("ms", "s", "min", "h")
+
+Sizes = dict[str, tuple[float, str]]
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Arguments of a Field: data, axes, scale, units, channel names."""
+    """Arguments of a Field: data, axes, scale, units, channel names.
+
+    Uncompressed data are mapped, compressed ones unpacked to a temporary file.
+    """
     import tifffile
 
-    try:
+    with readable(path, "TIFF", tifffile.TiffFileError):
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
-            data, axes = series.asarray(), _axes(series.axes)
-            ome = file.ome_metadata
-            imagej = file.imagej_metadata or {}
-            resolution = file.pages[0].tags.get("XResolution")
-            value = resolution.value if resolution else None
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
-        raise DataError(f"{path.name!r} cannot be read as TIFF ({error})") from error
-    found: dict[str, Any] = {"data": data, "axes": axes}
-    pixels = _pixels(ome)
+            data = series.asarray(out="memmap")
+            pixels = _pixels(file.ome_metadata)
+            sizes = _imagej_sizes(file) if pixels is None else _ome_sizes(pixels)
+        axes = _axes(series.axes)
     grid = axes[:-1] if axes.endswith("C") and data.shape[-1] in (3, 4) else axes
-    sizes = _ome_sizes(pixels) if pixels is not None else _imagej_sizes(imagej, value)
+    found: dict[str, Any] = {"data": data, "axes": axes}
     found["scale"] = tuple(sizes.get(axis, (1.0, ""))[0] for axis in grid)
     found["units"] = tuple(sizes.get(axis, (1.0, "pixel"))[1] for axis in grid)
     names = _ome_channels(pixels)
-    if "C" in grid and len(names) == data.shape[axes.index("C")]:
+    if "C" in grid and len(set(names)) == data.shape[axes.index("C")] == len(names):
         found["channel_names"] = names
     return found
 
@@ -77,12 +95,13 @@ def provenance(path: Path) -> dict[str, Any]:
     """What :func:`write` kept of the origin."""
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
-        ome = file.ome_metadata
-    for item in ElementTree.fromstring(ome).iter() if ome else ():
-        if item.get("K") == KEY and item.text:
-            kept: dict[str, Any] = json.loads(item.text)
-            return kept
+    with readable(path, "TIFF", tifffile.TiffFileError):
+        with tifffile.TiffFile(path) as file:
+            ome = file.ome_metadata
+        for item in ElementTree.fromstring(ome).iter() if ome else ():
+            if item.get("K") == KEY and item.text:
+                kept: dict[str, Any] = json.loads(item.text)
+                return kept
     return {}
 
 
@@ -97,11 +116,12 @@ def _ome(lazy: LazyImage, order: list[str], rgb: bool) -> dict[str, Any]:
     )
     axes = "".join("S" if rgb and axis == "C" else axis for axis in order)
     ome: dict[str, Any] = {"axes": axes}
-    for axis in "XYZ":
+    for axis in "XYZT":
         size, unit = sizes.get(axis, (1.0, "pixel"))
-        if unit != "pixel":
-            ome[f"PhysicalSize{axis}"] = size
-            ome[f"PhysicalSize{axis}Unit"] = _UNITS.get(unit, unit)
+        symbol = _SYMBOLS.get(_NAMES.get(unit, unit), unit)
+        if (axis == "T") == (symbol in _TIMES) and (size, symbol) != (1.0, "pixel"):
+            key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
+            ome |= {key: size, f"{key}Unit": symbol}
     if "C" in axes:
         ome["Channel"] = {"Name": list(field.channel_names)}
     return ome
@@ -124,13 +144,14 @@ def _pixels(ome: str | None) -> ElementTree.Element | None:
     return next(found, None)
 
 
-def _ome_sizes(pixels: ElementTree.Element) -> dict[str, tuple[float, str]]:
+def _ome_sizes(pixels: ElementTree.Element) -> Sizes:
+    keys = {axis: (f"PhysicalSize{axis}", "µm") for axis in "XYZ"}
     sizes = {}
-    for axis in "XYZ":
-        size = pixels.get(f"PhysicalSize{axis}")
+    for axis, (key, default) in (keys | {"T": ("TimeIncrement", "s")}).items():
+        size = pixels.get(key)
         if size is not None:
-            unit = pixels.get(f"PhysicalSize{axis}Unit", "µm")
-            sizes[axis] = (float(size), "micrometer" if unit == "µm" else unit)
+            unit = pixels.get(f"{key}Unit", default)
+            sizes[axis] = (float(size), _NAMES.get(unit, unit))
     return sizes
 
 
@@ -140,17 +161,19 @@ def _ome_channels(pixels: ElementTree.Element | None) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _imagej_sizes(
-    imagej: Mapping[str, Any], resolution: tuple[int, int] | None
-) -> dict[str, tuple[float, str]]:
-    """ImageJ keeps pixels per unit in a tag, and the unit in its own text."""
-    unit = {"um": "micrometer", "µm": "micrometer", "\\u00B5m": "micrometer"}.get(
-        str(imagej.get("unit")), str(imagej.get("unit"))
-    )
-    if "unit" not in imagej or not resolution or not resolution[0]:
-        return {}
-    size = resolution[1] / resolution[0]
-    sizes = {"Y": (size, unit), "X": (size, unit)}
+def _imagej_sizes(file: TiffFile) -> Sizes:
+    """ImageJ keeps pixels per unit in tags, and the unit in its own text."""
+    imagej = file.imagej_metadata or {}
+    unit = str(imagej.get("unit", "pixel"))
+    name = _NAMES.get(unit, unit)
+    sizes: Sizes = {}
+    for axis in "XY":
+        tag = file.pages[0].tags.get(f"{axis}Resolution")
+        if tag and tag.value[0] and name != "pixel":
+            sizes[axis] = (tag.value[1] / tag.value[0], name)
     if "spacing" in imagej:
-        sizes["Z"] = (float(imagej["spacing"]), unit)
+        sizes["Z"] = (float(imagej["spacing"]), name)
+    if imagej.get("finterval"):
+        time = str(imagej.get("tunit", "s"))
+        sizes["T"] = (float(imagej["finterval"]), _NAMES.get(time, time))
     return sizes

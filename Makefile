@@ -1,0 +1,52 @@
+# The commands of development; each sets up what it needs by itself.
+# `make test PYTEST_ARGS=tests/core` runs a part; `PYTHON=python3.12 make` chooses one.
+.PHONY: demo test core-test lint docs bench
+.DEFAULT_GOAL := test
+
+VENV := .venv
+CORE := .venv-core
+READY := $(VENV)/.ready
+CORE_READY := $(CORE)/.ready
+LINT_READY := $(VENV)/.lint-ready
+
+# Real windows need a screen: without one, a virtual one is put up.
+ifeq ($(shell uname)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
+SCREEN := xvfb-run -a -s "-screen 0 1600x1200x24"
+DEMO_OUTPUT := demo-output
+endif
+
+demo: $(READY)
+	$(SCREEN) $(VENV)/bin/napari-disentangle demo $(DEMO_OUTPUT)
+
+test: $(READY)
+	$(SCREEN) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+# The core must work where there is neither Qt nor napari.
+core-test: $(CORE_READY)
+	@! $(CORE)/bin/python -c "import napari" 2>/dev/null
+	$(CORE)/bin/python -m pytest tests/core tests/models $(PYTEST_ARGS)
+
+lint: $(LINT_READY)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+# Every example in a docstring must do what it shows.
+docs: $(READY)
+	$(VENV)/bin/python -m pytest -q --doctest-modules src/napari_disentangle
+
+bench: $(READY)
+	$(VENV)/bin/python benchmarks/swap.py
+
+$(READY): pyproject.toml scripts/setup.sh
+	scripts/setup.sh $(VENV) test
+	touch $@
+
+$(CORE_READY): pyproject.toml scripts/setup.sh
+	scripts/setup.sh $(CORE) core-test
+	touch $@
+
+$(LINT_READY): $(READY)
+	$(VENV)/bin/python -m pip install -qq --group lint
+	touch $@

@@ -1,0 +1,149 @@
+"""Known-truth swap: how well each model gives one image the look of another.
+
+Two pictures A and B of one slide or field get the same random look. The model sees A
+and look(B), and renders A as if it had been photographed like look(B); the truth is
+look(A). ``python benchmarks/swap.py`` writes the tables of ``docs/benchmarks.md``
+(minutes, one thread); ``--quick`` prints a short run on what is always there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import looks
+import numpy as np
+import report
+import torch
+from looks import Array, Generator
+from results import Result
+from skimage.color import deltaE_ciede2000, rgb2lab
+from sources import SOURCES, Pair, Source, pairs
+
+import napari_disentangle as nd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+SEED = 0
+PAIRS, QUICK_PAIRS = 32, 2
+GENERATORS: dict[str, tuple[Generator, ...]] = {
+    "brightfield": (looks.hed, looks.camera),
+    "fluorescence": (looks.fluorescence,),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One swap to be made: the picture, two donors, and what should come out."""
+
+    picture: Array
+    donor: Array
+    same_content: Array
+    truth: Array
+
+
+def measure(chosen: Sequence[Source], limit: int, seed: int) -> Iterator[Result]:
+    """Swap every pair of every source with every model that fits."""
+    for source in chosen:
+        for number, pair in enumerate(pairs(source, limit, seed)):
+            for generator in GENERATORS[source.modality]:
+                key = (seed, zlib.crc32(source.name.encode()), number)
+                case = _case(pair, generator, np.random.default_rng(key))
+                yield from _all_models(source, pair.group, generator, case)
+
+
+def _case(pair: Pair, generator: Generator, rng: np.random.Generator) -> Case:
+    channels = 3 if pair.first.dtype == np.uint8 else len(pair.first)
+    look = generator(rng, channels)
+    return Case(
+        picture=pair.first,
+        donor=look.photograph(pair.second, rng),
+        same_content=look.photograph(pair.first, rng),
+        truth=look.change(pair.first),
+    )
+
+
+def _all_models(
+    source: Source, group: str, generator: Generator, case: Case
+) -> Iterator[Result]:
+    for model, entry in nd.models().items():
+        if source.modality not in entry.modalities:
+            continue
+        fitted = nd.fit(_field(case.picture), model)
+        swapped, refused = _swap(fitted, case.picture, case.donor)
+        alike, _ = _swap(fitted, case.picture, case.same_content)
+        yield Result(
+            source=source.name,
+            modality=source.modality,
+            looks=generator.__name__,
+            model=model,
+            group=group,
+            psnr=psnr(swapped, case.truth),
+            unchanged=psnr(case.picture, case.truth),
+            difference=difference(swapped, case.truth),
+            same_content=psnr(alike, case.truth),
+            refused=refused,
+        )
+
+
+def _swap(model: nd.Model, picture: Array, donor: Array) -> tuple[Array, bool]:
+    """The picture in the donor's look, and whether the model refused to.
+
+    The model was fitted on the picture, so that its reference is the picture's look.
+    """
+    look = model.attribute(_field(donor))
+    if not (look.found and model.reference.found):
+        return picture, True
+    return model.render(_field(picture), look, model.reference), False
+
+
+def _field(picture: Array) -> nd.Field:
+    return nd.Field(picture, "YXC" if picture.dtype == np.uint8 else "CYX")
+
+
+# --- scores -------------------------------------------------------------------------
+def psnr(image: Array, truth: Array) -> float:
+    """Peak signal to noise ratio in decibels.
+
+    The peak is 255 for 8 bits; else, for each channel, the truth's range without its
+    lowest and highest thousandth.
+    """
+    error = (image.astype(np.float64) - truth) ** 2
+    if truth.dtype == np.uint8:
+        return float(-10 * np.log10(max(error.mean() / 255**2, 1e-10)))
+    low, high = np.percentile(truth, (0.1, 99.9), axis=(1, 2))
+    relative = error.mean(axis=(1, 2)) / (high - low) ** 2
+    return float(-10 * np.log10(max(relative.mean(), 1e-10)))
+
+
+def difference(image: Array, truth: Array) -> float:
+    """Mean colour difference CIEDE2000; NaN if the images are not 8-bit colour."""
+    if truth.dtype != np.uint8:
+        return float("nan")
+    return float(deltaE_ciede2000(rgb2lab(image), rgb2lab(truth)).mean())
+
+
+def main() -> None:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="bundled images, printed")
+    quick = parser.parse_args().quick
+    torch.set_num_threads(1)
+    chosen = [s for s in SOURCES if s.present and not (quick and s.folder)]
+    left_out = [s.name for s in SOURCES if s not in chosen]
+    found = list(measure(chosen, QUICK_PAIRS if quick else PAIRS, SEED))
+    text = report.section(found, SEED, left_out)
+    if quick:
+        sys.stdout.write(text)
+    else:
+        report.put(PAGE, text)
+
+
+if __name__ == "__main__":
+    main()

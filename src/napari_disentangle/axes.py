@@ -1,0 +1,50 @@
+"""Axes of arrays by name: from an image with any axes to channels first, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_disentangle.errors import AxesError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Lead = tuple[int, ...]
+
+
+def plane_key(axes: str, lead: Lead, y: slice, x: slice) -> tuple[int | slice, ...]:
+    """Index of a region of one plane for an array with these axes."""
+    numbers = iter(lead)
+    fixed = {"Y": y, "X": x, "C": slice(None)}
+    return tuple(fixed[a] if a in fixed else next(numbers) for a in axes)
+
+
+def channels_first(region: NDArray[Any], axes: str) -> NDArray[Any]:
+    """Bring a region read with :func:`plane_key` to (C, Y, X)."""
+    kept = [axis for axis in axes if axis in "CYX"]
+    if "C" not in kept:
+        region, kept = region[None], ["C", *kept]
+    return region.transpose([kept.index(axis) for axis in "CYX"])
+
+
+def channels_back(plane: NDArray[Any], axes: str) -> NDArray[Any]:
+    """Bring (C, Y, X) to an array with these axes, of size 1 where not C, Y or X."""
+    lead = "".join(axis for axis in axes if axis not in "CYX")
+    order = lead + "CYX"
+    if "C" not in axes:
+        order, plane = lead + "YX", plane[0]
+    full = plane.reshape((1,) * len(lead) + plane.shape)
+    return full.transpose([order.index(axis) for axis in axes])
+
+
+def check_axes(axes: str, shape: tuple[int, ...]) -> None:
+    """Refuse axes that do not fit an array of this shape."""
+    if len(axes) != len(shape):
+        raise AxesError(
+            f"axes {axes!r} name {len(axes)} axes, but the image has {len(shape)} "
+            f"(shape {shape})"
+        )
+    if len(set(axes)) != len(axes) or not axes.isalpha() or not axes.isupper():
+        raise AxesError(f"axes {axes!r} must be different capital letters, e.g. 'CZYX'")
+    if "Y" not in axes or "X" not in axes:
+        raise AxesError(f"axes {axes!r} must contain Y and X")

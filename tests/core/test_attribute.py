@@ -1,0 +1,265 @@
+"""An attribute is saved, mixed and pooled without loss, and refused where wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from strategies import MODELS, image, scene
+
+import napari_disentangle as nd
+from napari_disentangle.attribute import average
+from napari_disentangle.errors import ChannelError, DataError, ModelFileError
+
+VALUES = arrays(np.float64, 4, elements=st.floats(-1e300, 1e300))
+
+
+def attribute(values=(1.0, 2.0, 3.0, 4.0), **changed):
+    values = np.asarray(values, float)
+    names = tuple(f"value {i}" for i in range(values.shape[-1]))
+    spread = np.ones(len(names))
+    plain = nd.Attribute(values, names, spread, 3, ("DNA",), "meanstd", "abc")
+    return replace(plain, **changed)
+
+
+@given(VALUES)
+def test_json_keeps_every_digit(values):
+    kept = attribute(values, status=("dark",), unlike=0.1)
+    text = json.dumps(kept.to_json(), allow_nan=False)
+    back = nd.Attribute.from_json(json.loads(text))
+    assert back.values.tobytes() == kept.values.tobytes()
+    assert back.spread.tobytes() == kept.spread.tobytes()
+    assert back.to_json() == kept.to_json()
+
+
+def test_json_of_a_blank_image_is_json():
+    blank = attribute(np.full((2, 4), np.nan), axes="T", spread=np.full(4, np.nan))
+    text = json.dumps(blank.to_json(), allow_nan=False)
+    back = nd.Attribute.from_json(json.loads(text))
+    np.testing.assert_array_equal(back.values, blank.values)
+    assert not back.found
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"values": None},
+        {"values": "many"},
+        {"values": [1.0]},
+        {"names": 3},
+        {"spread": [[1.0]]},
+        {"extra": 1},
+        {"axes": "T"},
+    ],
+)
+def test_what_is_no_attribute_is_refused(damage):
+    with pytest.raises(ModelFileError, match="not a saved attribute"):
+        nd.Attribute.from_json(attribute().to_json() | damage)
+
+
+@pytest.mark.parametrize("data", [None, [], "text", {}])
+def test_what_is_no_mapping_is_refused(data):
+    with pytest.raises(ModelFileError, match="not a saved attribute"):
+        nd.Attribute.from_json(data)
+
+
+@given(VALUES, VALUES)
+def test_mixing_ends_exactly_at_both_ends(a, b):
+    one, other = attribute(a), attribute(b)
+    np.testing.assert_array_equal(one.mix(other, 0).values, a)
+    np.testing.assert_array_equal(one.mix(other, 1).values, b)
+
+
+def test_mixing_is_linear():
+    mixed = attribute([0.0, 2.0]).mix(attribute([4.0, 2.0]), 0.25)
+    np.testing.assert_allclose(mixed.values, [1, 2])
+
+
+@pytest.mark.parametrize("strength", [np.nan, np.inf])
+def test_a_strength_that_is_no_number_is_refused(strength):
+    with pytest.raises(ValueError, match="finite"):
+        attribute().mix(attribute(), strength)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (attribute(model_hash="else", model="mk"), "belongs to model 'mk'"),
+        (attribute(channels=("actin",)), r"channels \['actin'\].*choose a donor"),
+    ],
+)
+def test_a_foreign_attribute_is_refused_in_one_sentence(other, words):
+    with pytest.raises(ChannelError, match=words):
+        attribute().mix(other, 0.5)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        attribute(np.ones((2, 4)), axes="T"),
+        attribute(np.ones((3, 4)), axes="Z"),
+    ],
+)
+def test_rows_that_do_not_pair_are_refused(other):
+    with pytest.raises(DataError, match="pooled over its image"):
+        attribute(np.ones((3, 4)), axes="T").mix(other, 0.5)
+
+
+def test_rows_of_another_image_cannot_be_rendered():
+    stack = nd.Field(scene("TYX", (3, 40, 40)), "TYX")
+    longer = nd.Field(scene("TYX", (4, 40, 40)), "TYX")
+    plane = nd.Field(scene("YX", (40, 40)), "YX")
+    model = nd.fit(stack, "meanstd")
+    rows = model.attribute(longer, "frame")
+    for target in (stack, plane):
+        with pytest.raises(DataError, match="pooled over its image"):
+            model.render(target, rows)
+
+
+# --- pooling ------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def stack():
+    values = scene("TZYX", (3, 2, 40, 44), "float32")
+    gains = 1 + np.arange(6).reshape(3, 2, 1, 1)
+    return nd.Field((values * gains).astype("float32"), "TZYX")
+
+
+@pytest.fixture(scope="module")
+def model(stack):
+    return nd.fit(stack, "meanstd")
+
+
+@pytest.mark.parametrize(
+    ("pool", "axes", "shape"),
+    [
+        ("image", "", (2,)),
+        ("batch", "", (2,)),
+        ("stack", "T", (3, 2)),
+        ("frame", "TZ", (3, 2, 2)),
+    ],
+)
+def test_pools_have_one_row_for_what_shares_a_look(model, stack, pool, axes, shape):
+    pooled = model.attribute(stack, pool)
+    assert pooled.axes == axes
+    assert pooled.values.shape == shape
+
+
+def test_a_row_is_what_its_planes_alone_would_give(model, stack):
+    frames, stacks = model.attribute(stack, "frame"), model.attribute(stack, "stack")
+    for t, z in stack.leads():
+        plane = nd.Field(stack.data[t, z], "YX")
+        np.testing.assert_allclose(
+            frames.at((t, z), "TZ"), model.attribute(plane).values
+        )
+        volume = nd.Field(stack.data[t], "ZYX")
+        np.testing.assert_allclose(
+            stacks.at((t, z), "TZ"), model.attribute(volume).values
+        )
+
+
+def test_frames_rendered_by_their_own_rows_all_get_the_reference(model, stack):
+    rows = model.attribute(stack, "frame")
+    even = model.render(stack, model.reference, source=rows)
+    after = model.attribute(replace(stack, data=even), "frame")
+    before = np.ptp(rows.values[..., 0])
+    assert np.ptp(after.values[..., 0]) < 0.05 * before
+
+
+def test_many_frames_are_grouped_in_one_pass():
+    """4096 planes: pairing every plane with every other would take minutes."""
+    field = nd.Field(np.zeros((4096, 4, 4), np.uint8), "TYX")
+    assert nd.fit(field, "identity").attribute(field, "frame").axes == "T"
+
+
+def test_a_batch_has_one_vote_per_image():
+    small, large = image("fluorescence", 0, 40), image("fluorescence", 1, 90)
+    model = nd.fit([small, large], "meanstd")
+    both = model.attribute([small, large], "batch").values
+    each = [model.attribute(one).values for one in (small, large)]
+    np.testing.assert_allclose(both, np.mean(each, axis=0))
+
+
+def test_blank_images_do_not_vote():
+    full = image("fluorescence")
+    blank = replace(full, data=np.zeros_like(full.data), name="blank")
+    model = nd.fit(full, "meanstd")
+    pooled = model.attribute([full, blank], "batch")
+    np.testing.assert_array_equal(pooled.values, model.attribute(full).values)
+    assert pooled.status == ("no foreground in 1 of 2 images: no vote",)
+    assert not model.attribute([blank, blank], "batch").found
+
+
+def test_a_blank_frame_gets_the_mean_of_the_others():
+    values = scene("TYX", (3, 40, 44))
+    values[1] = 0
+    field = nd.Field(values, "TYX")
+    rows = nd.fit(field, "meanstd").attribute(field, "frame").values
+    np.testing.assert_allclose(rows[1], (rows[0] + rows[2]) / 2)
+
+
+def test_averages_of_other_models_are_refused():
+    with pytest.raises(ChannelError):
+        average([attribute(), attribute(model_hash="else")])
+
+
+@pytest.mark.parametrize("fields", [[], [image("fluorescence"), image("fluorescence")]])
+def test_several_images_need_a_batch(fields):
+    with pytest.raises(DataError, match="batch"):
+        nd.fit(image("fluorescence"), "meanstd").attribute(fields)
+
+
+def test_an_unknown_pool_is_refused():
+    with pytest.raises(ValueError, match="frame"):
+        nd.fit(image("fluorescence"), "meanstd").attribute(
+            image("fluorescence"), "well"
+        )
+
+
+# --- where, spread, tiles -------------------------------------------------------------
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_a_region_steers_what_is_measured_and_not_what_is_rendered(name, modality):
+    plain = image(modality, size=64)
+    where = np.zeros(plain.grid_shape, bool)
+    where[:40] = True
+    marked = replace(plain, where=where)
+    model = nd.fit(image(modality, 1), name)
+    own = model.attribute(marked)
+    if own.values.size:
+        assert (own.values != model.attribute(plain).values).any()
+    np.testing.assert_array_equal(
+        model.render(marked, model.reference, source=own),
+        model.render(plain, model.reference, source=own),
+    )
+
+
+def test_a_region_is_all_that_is_measured():
+    plain = image("fluorescence", size=64)
+    where = np.zeros(plain.grid_shape, bool)
+    where[:40, 5:] = True
+    inside = replace(plain, data=plain.data[:, :40, 5:])
+    model = nd.fit(plain, "meanstd")
+    np.testing.assert_allclose(
+        model.attribute(replace(plain, where=where)).values,
+        model.attribute(inside).values,
+    )
+
+
+def test_spread_grows_with_what_differs_between_tiles():
+    even = scene("YX", (256, 256), "float32")
+    uneven = even * np.linspace(0.2, 2, 256, dtype="float32")
+    model = nd.fit(nd.Field(even, "YX"), "meanstd_unmasked")
+    a, b = (model.attribute(nd.Field(v, "YX")) for v in (even, uneven))
+    assert a.n_tiles == b.n_tiles == 4
+    assert b.spread[0] > 5 * a.spread[0]
+
+
+def test_tiles_without_anything_to_measure_do_not_count():
+    values = np.zeros((256, 256), np.uint8)
+    values[:128, :128] = scene("YX", (128, 128))
+    field = nd.Field(values, "YX")
+    assert nd.fit(field, "meanstd").attribute(field).n_tiles == 1

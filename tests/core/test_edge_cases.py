@@ -1,0 +1,340 @@
+"""Odd input ends in a status in words or in one clear sentence, for every model."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from strategies import DETECTORS, MODELS, image, scene
+
+import napari_disentangle as nd
+from napari_disentangle.errors import ChannelError, DataError, ModelFileError
+from napari_disentangle.measure import NO_FOREGROUND
+
+
+def assert_one_sentence(error) -> None:
+    text = str(error.value)
+    assert "\n" not in text
+    assert 10 < len(text) < 300
+
+
+def filled(modality, shape, value, dtype="uint8"):
+    axes = "YXC" if modality == "brightfield" else "CYX"
+    grid = (*shape, 3) if modality == "brightfield" else (3, *shape)
+    return nd.Field(np.full(grid, value, dtype), axes, name="odd")
+
+
+def spoiled(modality, value, share):
+    """An image where some values of every channel are not finite."""
+    field = image(modality, dtype="float32")
+    data = field.data.copy()
+    spoilt = np.random.default_rng(0).random(data.shape) < share
+    data[spoilt] = value
+    return replace(field, data=data, name="odd")
+
+
+def narrow(modality, height, width):
+    axes, shape = "YXC", (height, width, 3)
+    if modality == "fluorescence":
+        axes, shape = "CYX", (3, height, width)
+    return nd.Field(scene(axes, shape), axes, name="odd")
+
+
+BLANK = {
+    "blank": lambda m: filled(m, (40, 44), 0),
+    "saturated": lambda m: filled(m, (40, 44), 255),
+    "constant": lambda m: filled(m, (40, 44), 0.3, "float32"),
+    "all NaN": lambda m: filled(m, (40, 44), np.nan, "float32"),
+    "all infinite": lambda m: filled(m, (40, 44), np.inf, "float32"),
+    "one pixel": lambda m: filled(m, (1, 1), 7),
+}
+ODD = {
+    "some NaN": lambda m: spoiled(m, np.nan, 0.1),
+    "some infinite": lambda m: spoiled(m, -np.inf, 0.1),
+    "one row": lambda m: narrow(m, 1, 300),
+    "one column": lambda m: narrow(m, 300, 1),
+    "sixteen bits": lambda m: image(m, dtype="uint16"),
+    "half floats": lambda m: image(m, dtype="float16"),
+    "double floats": lambda m: image(m, dtype="float64"),
+    "signed": lambda m: image(m, dtype="int16"),
+    "big endian": lambda m: image(m, dtype=">u2"),
+    "tiny values": lambda m: replace(
+        image(m), data=image(m, dtype="float32").data * np.float32(1e-30)
+    ),
+    "huge values": lambda m: replace(
+        image(m), data=image(m, dtype="float32").data * np.float32(1e6)
+    ),
+}
+
+
+@pytest.mark.parametrize("odd", BLANK)
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_a_blank_image_comes_back_as_it_is_and_says_so(name, modality, odd):
+    field, other = BLANK[odd](modality), image(modality)
+    model = nd.fit(other, name)
+    before = field.data.tobytes()
+    for result in (
+        model.content(field),
+        model.swap(field, other),
+        model.swap(field, other, 0.4),
+    ):
+        assert result.tobytes() == before
+    assert NO_FOREGROUND in model.inspect(field)
+    assert NO_FOREGROUND in nd.apply(model, field).provenance["status"]
+    assert model.encode(field).shape[1:] == field.grid_shape
+
+
+@pytest.mark.parametrize("odd", BLANK)
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_a_blank_donor_or_reference_is_refused(name, modality, odd):
+    blank, other = BLANK[odd](modality), image(modality)
+    if not nd.fit(other, name).attribute(other).values.size:
+        pytest.skip("this model has no attribute to be given")
+    with pytest.raises(DataError, match="no foreground") as error:
+        nd.fit(other, name).swap(other, blank)
+    assert_one_sentence(error)
+    with pytest.raises(DataError, match="no foreground") as error:
+        nd.fit(blank, name).content(other)
+    assert_one_sentence(error)
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_odd_images_are_rendered(name, modality, odd):
+    field, other = ODD[odd](modality), image(modality, 1)
+    model = nd.fit(other, name)
+    before = field.data.tobytes()
+    assert model.swap(field, other, 0.0).tobytes() == before
+    for result in (model.content(field), model.swap(field, other)):
+        assert result.dtype == field.dtype
+        assert result.shape == field.shape
+        known = np.isfinite(np.moveaxis(field.data, field.axes.index("C"), 0)).all(0)
+        shown = np.moveaxis(result, field.axes.index("C"), 0)
+        assert np.isfinite(shown[:, known]).all()
+    assert field.data.tobytes() == before
+
+
+@pytest.mark.parametrize(("value", "share"), [(np.nan, 0.1), (np.inf, 0.1)])
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_values_that_are_no_numbers_are_counted(name, modality, value, share):
+    field = spoiled(modality, value, share)
+    said = nd.fit(image(modality), name).inspect(field)
+    assert any("of the values are NaN or infinite" in words for words in said)
+
+
+def test_saturation_is_said():
+    field = image("fluorescence")
+    data = field.data.copy()
+    data[:, :10] = 255
+    said = nd.fit(field, "meanstd").inspect(replace(field, data=data))
+    assert any("of the pixels are saturated" in words for words in said)
+
+
+def test_a_dark_brightfield_image_is_questioned():
+    field = image("brightfield")
+    dark = replace(field, data=field.data // 8)
+    assert any("mostly dark" in s for s in nd.fit(field, "mk").inspect(dark))
+    twelve_bits = replace(field, data=(field.data * 16.0).astype("float32"))
+    twelve_bits = replace(twelve_bits, full_scale=1.0)
+    assert any("set full_scale" in s for s in nd.fit(field, "mk").inspect(twelve_bits))
+
+
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_missing_channels_are_an_error_and_extra_ones_stay(name, modality):
+    field = image(modality)
+    model = nd.fit(field, name)
+    axis = field.axes.index("C")
+    fewer = nd.Field(
+        np.take(field.data, [0, 1], axis),
+        field.axes,
+        modality=field.modality,
+        channel_names=field.channel_names[:2],
+        name="two",
+    )
+    for use in (model.content, model.attribute, model.inspect, model.encode):
+        with pytest.raises(ChannelError, match=r"'two' has channels .* needs") as error:
+            use(fewer)
+        assert_one_sentence(error)
+    with pytest.raises(ChannelError, match="'two'"):
+        model.swap(field, fewer)
+    data = np.concatenate([field.data, np.take(field.data, [0], axis)], axis)
+    names = ("extra",) if modality == "fluorescence" else ("alpha",)
+    more = nd.Field(data, field.axes, channel_names=field.channel_names + names)
+    shown = model.content(more)
+    left = np.take(more.data, [3], axis)
+    np.testing.assert_array_equal(np.take(shown, [3], axis), left)
+    assert any("left alone" in words for words in model.inspect(more))
+
+
+def test_another_modality_is_refused():
+    model = nd.fit(image("fluorescence"), "meanstd")
+    with pytest.raises(ChannelError, match="is brightfield, but the model was fitted"):
+        model.content(image("brightfield"))
+    with pytest.raises(DataError, match="'macenko' works on brightfield"):
+        nd.fit(image("fluorescence"), "macenko")
+
+
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_a_donor_of_another_model_is_refused(name, modality):
+    field = image(modality)
+    other = next(n for n, m in MODELS if m == modality and n != name)
+    donor = nd.fit(field, other).attribute(field)
+    with pytest.raises(ChannelError, match=f"belongs to model '{other}'") as error:
+        nd.fit(field, name).swap(field, donor)
+    assert_one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda f: nd.fit(f, "unheard of"),
+        lambda f: nd.fit(f, "mk", unheard_of=1),
+        lambda f: nd.fit(f, "percentile", low=99, high=1),
+        lambda f: nd.fit_detector(f, "unheard of"),
+        lambda f: nd.fit_detector(f, unheard_of=1),
+        lambda f: nd.fit_detector(f, trim=2),
+        lambda f: nd.apply(nd.fit(f, "mk"), f, "unheard of"),
+        lambda f: nd.fit_detector(f).score(f).regions(alpha=0),
+        lambda f: nd.fit(f, "mk").lazy(f, nd.fit(f, "mk").reference, device="cuda:99"),
+    ],
+)
+def test_a_bad_argument_is_a_value_error_in_one_sentence(wrong):
+    with pytest.raises(ValueError, match=r"\w+ \w+") as error:
+        wrong(image("brightfield"))
+    assert_one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda f: nd.fit([], "mk"),
+        lambda f: nd.fit_detector([]),
+        lambda f: nd.apply(nd.fit(f, "mk"), f, "swap"),
+        lambda f: nd.apply(nd.fit(f, "mk"), f, "anomaly"),
+    ],
+)
+def test_what_is_missing_is_asked_for(wrong):
+    with pytest.raises(DataError) as error:
+        wrong(image("brightfield"))
+    assert_one_sentence(error)
+
+
+# --- detectors ------------------------------------------------------------------------
+@pytest.mark.parametrize("odd", [*BLANK, *ODD])
+@pytest.mark.parametrize("modality", ["brightfield", "fluorescence"])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_odd_images_are_scored(name, modality, odd):
+    field, normal = (BLANK | ODD)[odd](modality), image(modality, 1)
+    model = nd.fit(normal, "mk")
+    score = nd.fit_detector(normal, name, on=model).score(field)
+    assert score.z.shape == field.grid_shape
+    known = np.isfinite(np.moveaxis(field.data, field.axes.index("C"), 0)).all(0)
+    assert np.isfinite(score.z[known]).all()
+    assert np.isnan(score.z[~known]).all()
+    labels, table = score.regions()
+    assert len(table["label"]) == labels.max()
+
+
+@pytest.mark.parametrize("odd", [*BLANK, *ODD])
+@pytest.mark.parametrize("modality", ["brightfield", "fluorescence"])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_odd_normals_are_learned_or_refused(name, modality, odd):
+    field = (BLANK | ODD)[odd](modality)
+    known = np.isfinite(np.moveaxis(field.data, field.axes.index("C"), 0)).all(0)
+    with suppress(DataError):
+        z = nd.fit_detector(field, name).score(field).z
+        assert np.isfinite(z[known]).all()
+
+
+@pytest.mark.parametrize("places", [[], [0], [0, 1], [0, -1], np.s_[:30], np.s_[::99]])
+def test_too_few_normal_pixels_are_refused(places):
+    field = image("brightfield")
+    where = np.zeros(field.grid_shape, bool)
+    where.flat[places] = True
+    with pytest.raises(DataError, match="mark more") as error:
+        nd.fit_detector(replace(field, where=where))
+    assert_one_sentence(error)
+
+
+# --- model files ----------------------------------------------------------------------
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "model.safetensors"
+    nd.fit(image("brightfield"), "percentile", low=2.0).save(path)
+    return path
+
+
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_a_saved_model_is_the_same_model(tmp_path, name, modality):
+    field, other = image(modality), image(modality, 1)
+    model = nd.fit([field, other], name)
+    model.save(tmp_path / "m.safetensors")
+    back = nd.load(tmp_path / "m.safetensors")
+    assert back.hash == model.hash
+    assert (back.config, back.channels) == (model.config, model.channels)
+    assert back.content(field).tobytes() == model.content(field).tobytes()
+
+
+def rewritten(path, change):
+    """The model file with another header."""
+    import json
+
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        header = json.loads(file.metadata()["napari_disentangle"])
+    text = change(header)
+    text = text if isinstance(text, str) else json.dumps(text)
+    save_file({"a": np.ones(2)}, path, metadata={"napari_disentangle": text})
+
+
+DAMAGE = {
+    "empty": lambda p: p.write_bytes(b""),
+    "cut": lambda p: p.write_bytes(p.read_bytes()[:50]),
+    "noise": lambda p: p.write_bytes(bytes(range(256)) * 9),
+    "pickled": lambda p: p.write_bytes(pickle.dumps({"weights": [1, 2]})),
+    "foreign": lambda p: save_file({"a": np.ones(3)}, p),
+    "missing": lambda p: p.unlink(),
+    "a folder": lambda p: (p.unlink(), p.mkdir()),
+    "of a newer format": lambda p: rewritten(p, lambda h: h | {"format": 99}),
+    "of an unknown model": lambda p: rewritten(p, lambda h: h | {"model": "new"}),
+    "with an unknown setting": lambda p: rewritten(
+        p, lambda h: h | {"config": {"x": 1}}
+    ),
+    "with a bad setting": lambda p: rewritten(
+        p, lambda h: h | {"config": {"low": 101}}
+    ),
+    "of an unknown modality": lambda p: rewritten(p, lambda h: h | {"modality": "x"}),
+    "without its reference": lambda p: rewritten(p, lambda h: h | {"reference": {}}),
+    "without channels": lambda p: rewritten(
+        p, lambda h: {k: v for k, v in h.items() if k != "channels"}
+    ),
+    "with no header": lambda p: rewritten(p, lambda h: "{"),
+    "with a list for a header": lambda p: rewritten(p, lambda h: [1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_model_file_is_refused_in_one_sentence(saved, damage):
+    DAMAGE[damage](saved)
+    with pytest.raises(ModelFileError, match=r"model\.safetensors") as error:
+        nd.load(saved)
+    assert_one_sentence(error)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pkl", "model"])
+def test_a_file_of_another_kind_is_not_opened(saved, name):
+    other = saved.rename(saved.with_name(name))
+    with pytest.raises(ModelFileError, match=r"must end in \.safetensors"):
+        nd.load(other)
+
+
+def test_a_model_is_not_saved_to_nowhere(tmp_path):
+    model = nd.fit(image("brightfield"), "mk")
+    with pytest.raises(ModelFileError, match="cannot be written") as error:
+        model.save(tmp_path / "missing" / "m.safetensors")
+    assert_one_sentence(error)

@@ -1,0 +1,144 @@
+"""A lazy result is read like a numpy array, and computes only what is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dask.array as da
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import Recording, image, scene
+
+import napari_disentangle as nd
+
+AXES, SHAPE = "TZCYX", (2, 3, 2, 23, 29)
+
+
+@pytest.fixture(scope="module")
+def lazy():
+    field = nd.Field(scene(AXES, SHAPE, "uint16"), AXES)
+    model = nd.fit(field, "meanstd")
+    donor = nd.Field(scene(AXES, SHAPE, "uint16", seed=1), AXES)
+    return replace(nd.apply(model, field, "swap", donor), tile=8)
+
+
+def steps(n):
+    """Forward slices of an axis, also empty ones and ones beyond its ends."""
+    edge = st.one_of(st.none(), st.integers(-n - 3, n + 3))
+    return st.builds(slice, edge, edge, st.one_of(st.none(), st.integers(1, n + 1)))
+
+
+@st.composite
+def indices(draw, shape):
+    """Basic indices: ints, slices, an Ellipsis, or fewer of them than axes."""
+    items = [
+        draw(st.one_of(st.integers(-n, n - 1), steps(n)) if n else steps(n))
+        for n in shape
+    ]
+    start = draw(st.integers(0, len(shape)))
+    stop = draw(st.integers(start, len(shape)))
+    if draw(st.booleans()):
+        items[start:stop] = [Ellipsis]
+    elif draw(st.booleans()):
+        items = items[:start]
+    return items[0] if len(items) == 1 else tuple(items)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_indexing_is_that_of_numpy(lazy, whole, data):
+    view, expected = lazy, whole
+    for _ in range(data.draw(st.integers(1, 3))):
+        key = data.draw(indices(expected.shape))
+        view, expected = view[key], expected[key]
+        assert view.shape == expected.shape
+    np.testing.assert_array_equal(np.asarray(view), expected)
+    assert np.asarray(view).dtype == whole.dtype
+    assert (view.ndim, view.size, view.nbytes) == (
+        expected.ndim,
+        expected.size,
+        expected.nbytes,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(lazy):
+    return np.asarray(lazy)
+
+
+@pytest.mark.parametrize("key", [([0, 1],), (..., [3, 1, 1]), (..., None)])
+def test_fancy_indexing_computes_at_once(lazy, whole, key):
+    np.testing.assert_array_equal(lazy[key], whole[key])
+
+
+def test_reading_backwards_is_refused_in_words(lazy):
+    with pytest.raises(IndexError, match=r"backwards: use np\.asarray"):
+        lazy[..., ::-1]
+
+
+@pytest.mark.parametrize("key", [5, (0, 0, 0, 0, 29), (0,) * 6])
+def test_an_index_beyond_the_array_is_an_index_error(lazy, key):
+    with pytest.raises(IndexError):
+        lazy[key]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [..., 0, np.s_[..., 3], np.s_[1, ..., ::3, 4:20:5], np.s_[:0], np.s_[..., 5:5]],
+)
+def test_progress_counts_the_steps_that_are_taken(lazy, key):
+    view = lazy[key]
+    out = np.empty(view.shape, view.dtype)
+    assert list(view.fill(out)) == list(range(1, view.parts() + 1))
+
+
+def test_dask_reads_it_chunk_by_chunk(lazy, whole):
+    array = da.from_array(lazy, chunks=(1, 1, 2, 11, 13), asarray=False)
+    np.testing.assert_array_equal(array[1, ::2, 0].compute(), whole[1, ::2, 0])
+    np.testing.assert_array_equal(da.from_array(lazy, chunks=16).compute(), whole)
+
+
+def test_only_the_asked_region_is_read():
+    source = Recording(scene("ZYX", (5, 200, 300)))
+    field = nd.Field(source, "ZYX")
+    model = nd.fit(field, "meanstd")
+    own = model.attribute(field)
+    source.reads.clear()
+    lazy = model.lazy(field, replace(own, values=own.values + 1), own)
+    assert source.reads == []
+    np.asarray(lazy[3, 10:20, 40:45])
+    assert source.values_read == 10 * 5
+
+
+def test_a_detector_reads_its_halo_and_no_more():
+    source = Recording(scene("YX", (200, 300)))
+    field = nd.Field(source, "YX")
+    detector = nd.fit_detector(field)
+    lazy = detector.lazy(field)
+    halo = lazy.operation.halo
+    source.reads.clear()
+    np.asarray(lazy[100:110, 150:155])
+    assert source.reads == [(10 + 2 * halo, 5 + 2 * halo)]
+
+
+def test_every_level_of_a_pyramid_is_rendered_from_its_own():
+    levels = [scene("YX", (64, 80)), scene("YX", (32, 40), seed=1)]
+    field = nd.Field(levels, "YX")
+    model = nd.fit(field, "meanstd")
+    donor = model.attribute(nd.Field(scene("YX", (64, 80), seed=2), "YX"))
+    lazy = nd.apply(model, field, "swap", donor)
+    own = model.attribute(field)
+    for level, array in zip(lazy.levels, levels, strict=True):
+        alone = model.render(nd.Field(array, "YX"), donor, source=own)
+        np.testing.assert_array_equal(np.asarray(level), alone)
+
+
+def test_what_does_not_fit_into_memory_is_refused_with_the_way_out():
+    field = nd.Field(da.zeros((100_000, 100_000), dtype="uint8"), "YX")
+    model = nd.fit(image("fluorescence"), "identity")
+    model = replace(model, channels=("intensity",))
+    own = replace(model.reference, channels=("intensity",), values=np.empty(0))
+    with pytest.raises(nd.DisentangleError, match=r"GiB of memory: use nd\.apply"):
+        np.asarray(replace(model, reference=own).lazy(field, own, own))

@@ -1,0 +1,127 @@
+"""Memory is bounded by the tile, and running out of it shrinks the tile, then says."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from strategies import DETECTORS, Endless, image, scene
+
+import napari_disentangle as nd
+from napari_disentangle.errors import DeviceMemoryError
+from napari_disentangle.infer import LazyImage
+
+
+class Sink:
+    """A target that forgets what is written to it."""
+
+    def __setitem__(self, key, values):
+        pass
+
+
+def peak(work):
+    """Largest memory in bytes that was held at once."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def rendered(size):
+    """Fit on a virtual plane, and render all of it."""
+    source = Endless((size, size))
+    field = nd.Field(source, "YX")
+    model = nd.fit(field, "meanstd")
+    own = model.attribute(field)
+    lazy = model.lazy(field, replace(own, values=own.values * 0.9), own)
+    deque(replace(lazy, tile=128).fill(Sink()), maxlen=0)
+    return source.largest
+
+
+def test_a_larger_image_needs_no_more_memory():
+    rendered(512)  # imports and caches
+    assert peak(lambda: rendered(4096)) < 1.1 * peak(lambda: rendered(1024))
+
+
+def test_no_read_is_larger_than_a_tile():
+    assert rendered(4096) <= 128**2
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detector_needs_no_more_memory_for_a_larger_image(name):
+    def scored(size):
+        field = nd.Field(Endless((size, size)), "YX")
+        lazy = nd.fit_detector(field, name).lazy(field)
+        deque(replace(lazy, tile=64)[:256, :256].fill(Sink()), maxlen=0)
+
+    scored(512)
+    assert peak(lambda: scored(2**14)) < 1.1 * peak(lambda: scored(1024))
+
+
+@pytest.mark.parametrize("suffix", [".ome.zarr", ".ome.tif"])
+def test_writing_holds_tiles_and_not_the_image(tmp_path, suffix):
+    field = nd.Field(Endless((4096, 4096)), "YX")
+    model = nd.fit(field, "meanstd")
+    lazy = replace(nd.apply(model, field), tile=256)
+    written = peak(lambda: deque(nd.write(lazy, tmp_path / f"x{suffix}"), maxlen=0))
+    assert written < 4096**2 / 2
+
+
+# --- out of memory --------------------------------------------------------------------
+@dataclass(frozen=True)
+class Small:
+    """An operation on a device that holds only so many values."""
+
+    inner: object
+    most: int
+    device: str = "cpu"
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def on(self, device):
+        return replace(self, device=device, most=2**40)
+
+    def __call__(self, plane, lead):
+        if plane.size > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.inner(plane, lead)
+
+
+@pytest.fixture(scope="module", params=["swap", "anomaly"])
+def lazy(request):
+    field, donor = image("brightfield", size=150), image("brightfield", 1)
+    model = nd.fit([field, donor], "mk")
+    detector = nd.fit_detector(field, on=model)
+    return nd.apply(model, field, request.param, donor, detector=detector)
+
+
+@pytest.mark.parametrize("most", [100 * 150 * 3, 60 * 160 * 3])
+def test_tiles_shrink_until_they_fit(lazy, most):
+    held = replace(lazy, operation=Small(lazy.operation, most))
+    difference = np.abs(np.asarray(held, float) - np.asarray(lazy, float))
+    assert difference.max() <= 1e-5 * np.asarray(lazy, float).std()
+
+
+def test_a_small_device_hands_over_to_the_cpu(lazy):
+    held = replace(lazy, operation=Small(lazy.operation, 0, "cuda:0"))
+    difference = np.abs(np.asarray(held, float) - np.asarray(lazy, float))
+    assert difference.max() <= 1e-5 * np.asarray(lazy, float).std()
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_no_memory_at_all_ends_in_one_sentence(error):
+    class Full(Small):
+        def __call__(self, plane, lead):
+            raise error("no memory")
+
+    field = nd.Field(scene("YX", (90, 90)), "YX", name="slide 7")
+    inner = nd.apply(nd.fit(field, "meanstd"), field).operation
+    with pytest.raises(DeviceMemoryError, match="no memory left to compute 'slide 7'"):
+        np.asarray(LazyImage(field, Full(inner, 0)))

@@ -1,0 +1,313 @@
+"""A recipe says all that was done: it is kept, refused in words, and reproduces."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import MODELS, image, scene
+
+import napari_disentangle as nd
+from napari_disentangle.batch import Inputs, Step
+from napari_disentangle.errors import DataError
+from napari_disentangle.output import KINDS, Output
+from napari_disentangle.recipe import Recipe, RecipeError, Source
+
+
+def saved(field, path):
+    """Write an image as it is."""
+    for _ in nd.write(nd.apply(nd.fit(field, "identity"), field), path):
+        pass
+    return nd.read(path)
+
+
+def ran(recipe, folder, **options):
+    """Files that a recipe makes."""
+    return [p for p in nd.run(recipe, folder, **options) if isinstance(p, Path)]
+
+
+def outputs(recipe, inputs, detector=None):
+    """Outputs of a recipe in memory."""
+    made = nd.follow(recipe, inputs, detector)
+    return [part for part in made if isinstance(part, Output)]
+
+
+def values(path):
+    field = nd.read(path)
+    return np.stack([field.plane(lead) for lead in field.leads()])
+
+
+# --- text -----------------------------------------------------------------------------
+@st.composite
+def recipes(draw):
+    names = st.text(max_size=9)
+    source = st.builds(
+        Source,
+        name=names,
+        path=st.none() | names,
+        axes=st.sampled_from(["YX", "TCZYX"]),
+        modality=st.sampled_from(["brightfield", "fluorescence"]),
+        channels=st.lists(names, max_size=3).map(tuple),
+        full_scale=st.floats(1e-3, 1e9),
+    )
+    sources = st.lists(source, max_size=2).map(tuple)
+    return draw(
+        st.builds(
+            Recipe,
+            images=sources,
+            donors=sources,
+            normals=sources,
+            model=st.sampled_from(list(nd.models())),
+            config=st.dictionaries(
+                names, st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+            ),
+            outputs=st.lists(st.sampled_from(KINDS)).map(tuple),
+            strength=st.floats(0, 1),
+            seed=st.integers(-(2**40), 2**40),
+        )
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(recipe=recipes())
+def test_text_keeps_a_recipe(tmp_path_factory, recipe):
+    folder = tmp_path_factory.mktemp("recipe")
+    recipe.save(folder / "r.yaml")
+    assert Recipe.load(folder / "r.yaml") == recipe
+    (folder / "r.json").write_text(json.dumps(recipe.to_json()), encoding="utf-8")
+    assert Recipe.load(folder / "r.json") == recipe
+    assert Recipe.from_json({"recipe": recipe.to_json(), "output": "swap"}) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("modle: mk", "modle"),
+        ("strength: 2", "strength"),
+        ("strength: much", "strength"),
+        ("outputs: [content, else]", "outputs"),
+        ("format: 2", "format"),
+        ("images: [{name: a}]", "images"),
+        ("images: [{name: a, axes: YX, colour: red}]", "images"),
+        ("- mk", "whole"),
+        ("mk", "whole"),
+        ("", "whole"),
+        ("model: [", "cannot be read as a recipe"),
+        ("!!python/object/apply:os.getcwd []", "cannot be read as a recipe"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_in_one_sentence(tmp_path, text, words):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=words) as error:
+        Recipe.load(tmp_path / "r.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_that_is_not_there_or_no_text_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be read as a recipe"):
+        Recipe.load(tmp_path / "r.yaml")
+    (tmp_path / "r.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="cannot be read as a recipe"):
+        Recipe.load(tmp_path / "r.yaml")
+
+
+def test_a_recipe_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().model = "mk"
+
+
+# --- files to files -------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory):
+    """Two colour images in files, and a third one."""
+    folder = tmp_path_factory.mktemp("slides")
+    return [saved(image("brightfield", i), folder / f"s.{i}.png") for i in range(3)]
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stacks")
+    fields = [
+        nd.Field(scene("TCYX", (2, 2, 40, 44), "uint16", seed), "TCYX")
+        for seed in range(3)
+    ]
+    return [saved(f, folder / f"s{i}.ome.tif") for i, f in enumerate(fields)]
+
+
+def recipe_of(fields, model, **more):
+    one, two, donor = (Source.of(field) for field in fields)
+    return Recipe(images=(one, two), donors=(donor,), model=model, device="cpu", **more)
+
+
+def assert_reproduced(path, again):
+    assert again.name == path.name
+    np.testing.assert_array_equal(values(again), values(path))
+    assert nd.read_provenance(again) == nd.read_provenance(path)
+
+
+@pytest.mark.parametrize("pool", ["image", "batch", "frame"])
+@pytest.mark.parametrize("kind", ["slides", "stacks"])
+def test_an_output_holds_the_recipe_that_makes_it_again(tmp_path, request, kind, pool):
+    fields = request.getfixturevalue(kind)
+    recipe = recipe_of(fields, "meanstd", pool=pool, strength=0.6, seed=3)
+    made = ran(recipe, tmp_path / "first")
+    assert len(made) == 6
+    for path in made:
+        kept = Recipe.from_json(nd.read_provenance(path))
+        again = {p.name: p for p in ran(kept, tmp_path / path.name)}
+        assert_reproduced(path, again[path.name])
+
+
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_every_model_is_reproduced(tmp_path, slides, stacks, name, modality):
+    fields = slides if modality == "brightfield" else stacks
+    recipe = recipe_of(fields, name, outputs=("content", "swap"))
+    made = ran(recipe, tmp_path / "first", suffix=".ome.zarr")
+    kept = Recipe.from_json(nd.read_provenance(made[-1]))
+    again = ran(kept, tmp_path / "again", suffix=".ome.zarr")
+    assert_reproduced(made[-1], again[-1])
+
+
+def test_normals_of_their_own_are_reproduced(tmp_path, slides):
+    recipe = recipe_of(slides, "mk", outputs=("anomaly",))
+    recipe = recipe.model_copy(update={"normals": (Source.of(slides[2]),)})
+    made = ran(recipe, tmp_path / "first")
+    kept = nd.read_provenance(made[0])
+    assert kept["basis"] == "held-out normals"
+    again = ran(Recipe.from_json(kept), tmp_path / "again")
+    assert_reproduced(made[0], again[0])
+
+
+def test_files_are_called_after_their_image(tmp_path, slides):
+    made = ran(recipe_of(slides, "identity"), tmp_path, suffix=".ome.zarr")
+    assert [p.name for p in made[:4]] == [
+        "s.0_content.ome.zarr",
+        "s.0_swap.ome.zarr",
+        "s.0_anomaly.ome.zarr",
+        "s.1_content.ome.zarr",
+    ]
+
+
+def test_anomaly_maps_never_go_to_pictures(tmp_path, slides):
+    made = ran(recipe_of(slides, "identity"), tmp_path)
+    assert [p.name for p in made[:3]] == [
+        "s.0_content.png",
+        "s.0_swap.png",
+        "s.0_anomaly.ome.tif",
+    ]
+    assert nd.read(made[2]).dtype == np.float32
+
+
+def test_a_recipe_without_files_says_so(tmp_path):
+    source = Source.of(image("brightfield"))
+    with pytest.raises(DataError, match="no file for 'image 0': add its path"):
+        ran(Recipe(images=(source,)), tmp_path)
+
+
+def test_a_recipe_without_images_says_so(tmp_path):
+    with pytest.raises(DataError, match="choose at least one"):
+        ran(Recipe(), tmp_path)
+
+
+# --- in memory ------------------------------------------------------------------------
+@pytest.mark.parametrize("pool", ["image", "batch", "frame"])
+def test_memory_and_files_give_the_same(tmp_path, stacks, pool):
+    recipe = recipe_of(stacks, "mk", pool=pool, strength=0.3)
+    files = ran(recipe, tmp_path)
+    memory = outputs(recipe, Inputs(stacks[:2], stacks[2:]))
+    assert len(files) == len(memory) == 6
+    for path, made in zip(files, memory, strict=True):
+        assert nd.read_provenance(path) == json.loads(json.dumps(made.lazy.provenance))
+        field = (
+            replace(made.image, data=np.asarray(made.lazy), axes=made.lazy.axes)
+            if (made.kind != "anomaly")
+            else nd.Field(np.asarray(made.lazy), made.lazy.axes)
+        )
+        expected = np.stack([field.plane(lead) for lead in field.leads()])
+        np.testing.assert_array_equal(values(path), expected)
+
+
+def test_the_kept_recipe_reproduces_in_memory():
+    fields = [image("brightfield", seed) for seed in range(3)]
+    recipe = recipe_of(fields, "mk", strength=0.3)
+    first = outputs(recipe, Inputs(fields[:2], fields[2:]))
+    for made in first:
+        kept = Recipe.from_json(made.lazy.provenance)
+        again = outputs(kept, Inputs([made.image]))
+        same = next(o for o in again if o.kind == made.kind)
+        assert np.asarray(same.lazy).tobytes() == np.asarray(made.lazy).tobytes()
+
+
+def test_a_detector_of_ones_own_is_in_the_recipe(tmp_path, slides):
+    model = nd.fit(slides, "mk")
+    detector = nd.fit_detector(slides[1:], on=model, seed=5, scale=2.0)
+    recipe = Recipe(
+        images=(Source.of(slides[0]),),
+        outputs=("anomaly",),
+        reference=model.reference.to_json(),
+        device="cpu",
+    )
+    (made,) = outputs(recipe, Inputs(slides[:1]), detector)
+    kept = Recipe.from_json(made.lazy.provenance)
+    (again,) = ran(kept, tmp_path)
+    np.testing.assert_array_equal(values(again)[0, 0], np.asarray(made.lazy))
+    assert nd.read_provenance(again)["detector_hash"] == detector.hash
+
+
+def test_a_strength_changed_later_is_in_the_recipe():
+    fields = [image("brightfield", seed) for seed in range(2)]
+    inputs = Inputs(fields[:1], fields[1:])
+    one, two = (Source.of(field) for field in fields)
+    recipe = Recipe(images=(one,), donors=(two,), outputs=("swap",), device="cpu")
+    (full,) = outputs(recipe, inputs)
+    (half,) = outputs(recipe.model_copy(update={"strength": 0.5}), inputs)
+    later = full.at_strength(0.5)
+    assert np.asarray(later.lazy).tobytes() == np.asarray(half.lazy).tobytes()
+    assert later.lazy.provenance == half.lazy.provenance
+    (content,) = outputs(recipe.model_copy(update={"outputs": ("content",)}), inputs)
+    with pytest.raises(DataError, match="only a swap"):
+        content.at_strength(0.5)
+
+
+def test_a_group_shares_its_look():
+    """With one attribute per batch, what differs between its images is kept."""
+    base = image("fluorescence")
+    fields = [
+        replace(base, data=(base.data // k).astype("uint8"), name=f"image {k}")
+        for k in (2, 3)
+    ]
+    recipe = Recipe(
+        images=tuple(Source.of(f) for f in fields),
+        model="meanstd",
+        outputs=("content",),
+        device="cpu",
+    )
+
+    def difference(pool):
+        made = outputs(recipe.model_copy(update={"pool": pool}), Inputs(fields))
+        one, two = (np.asarray(o.lazy).astype(float) for o in made)
+        return np.abs(one - two).mean()
+
+    before = np.abs(fields[0].data.astype(float) - fields[1].data).mean()
+    assert difference("image") < 0.1 * before
+    assert difference("batch") == pytest.approx(before, rel=0.1)
+
+
+def test_signs_of_life_come_before_the_outputs():
+    field = image("brightfield")
+    recipe = Recipe(images=(Source.of(field),), outputs=("anomaly",), device="cpu")
+    *steps, made = nd.follow(recipe, Inputs([field]))
+    assert isinstance(made, Output)
+    assert all(isinstance(step, Step) and 0 <= step.done <= 1 for step in steps)
+    assert {step.text for step in steps} == {"measuring", "learning normal"}
+
+
+def test_a_swap_without_a_donor_is_refused():
+    field = image("brightfield")
+    with pytest.raises(DataError, match="needs a donor"):
+        outputs(Recipe(images=(Source.of(field),)), Inputs([field]))

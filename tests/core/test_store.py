@@ -1,0 +1,527 @@
+"""Files keep values, geometry, channels and provenance, and broken ones are refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+from strategies import scene
+from yaozarrs import validate_zarr_store
+
+import napari_disentangle as nd
+from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.store import FORMATS
+
+UM = "micrometer"
+
+
+def written(field, path, model="identity", **options):
+    """Write an image's content-only under a model, and read it again."""
+    lazy = nd.apply(nd.fit(field, model), field)
+    for _ in nd.write(lazy, path, **options):
+        pass
+    return nd.read(path)
+
+
+def sample(axes, shape, dtype="uint8", **metadata):
+    return nd.Field(scene(axes, shape, dtype), axes, name="sample", **metadata)
+
+
+def assert_same_image(back, field):
+    assert back.dtype.name == field.dtype.name
+    assert back.modality == field.modality
+    assert back.channel_names == field.channel_names
+    assert sorted(back.axes) == sorted(field.axes)
+    assert back.lead_axes == field.lead_axes
+    for lead in field.leads():
+        np.testing.assert_array_equal(back.plane(lead), field.plane(lead))
+    sizes = dict(
+        zip(back.grid_axes, zip(back.scale, back.units, strict=True), strict=True)
+    )
+    for axis, *size in zip(field.grid_axes, field.scale, field.units, strict=True):
+        if axis != "C":
+            assert sizes[axis] == pytest.approx(tuple(size))
+
+
+RGB = sample("YXC", (40, 52, 3), scale=(0.25, 0.5), units=(UM, UM))
+CHANNELS = sample(
+    "CYX",
+    (2, 40, 52),
+    "uint16",
+    scale=(1, 0.25, 0.5),
+    units=("pixel", UM, UM),
+    channel_names=("DNA", "actin µ"),
+)
+STACK = sample(
+    "ZYX", (3, 40, 52), "float32", scale=(2, 0.25, 0.5), units=("nanometer",) * 3
+)
+MOVIE = sample(
+    "TCZYX",
+    (2, 2, 3, 40, 52),
+    "uint16",
+    scale=(3, 1, 2, 0.25, 0.5),
+    units=("second", "pixel", UM, UM, UM),
+    channel_names=("DNA", "actin"),
+)
+PLAIN = sample("YX", (40, 52), "float32", scale=(2.0, 3.0))
+SWITCHED = sample("XZY", (52, 3, 40), "uint8", scale=(0.5, 2, 0.25), units=(UM,) * 3)
+FIELDS = {
+    "RGB": RGB,
+    "channels": CHANNELS,
+    "stack": STACK,
+    "movie": MOVIE,
+    "plain": PLAIN,
+    "switched": SWITCHED,
+}
+
+
+@pytest.mark.parametrize("suffix", [".ome.zarr", ".zarr", ".ome.tif", ".tiff"])
+@pytest.mark.parametrize("kind", FIELDS)
+def test_what_is_written_is_read(tmp_path, kind, suffix):
+    field = FIELDS[kind]
+    assert_same_image(written(field, tmp_path / f"x{suffix}"), field)
+
+
+def test_colour_stacks_are_kept(tmp_path):
+    field = sample("ZYXC", (3, 40, 52, 3), "uint16")
+    for suffix in (".ome.zarr", ".ome.tif"):
+        assert_same_image(written(field, tmp_path / f"x{suffix}"), field)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "axes", "shape", "dtype"),
+    [
+        (".png", "YXC", (40, 52, 3), "uint8"),
+        (".PNG", "YXC", (40, 52, 3), "uint8"),
+        (".png", "YXC", (40, 52, 4), "uint8"),
+        (".png", "YX", (40, 52), "uint8"),
+        (".png", "YX", (40, 52), "uint16"),
+        (".ome.tif", "YXC", (40, 52, 4), "uint8"),
+        (".ome.tif", "YX", (40, 52), ">u2"),
+        (".ome.zarr", "YX", (40, 52), ">u2"),
+    ],
+)
+def test_pictures_are_kept_exactly(tmp_path, suffix, axes, shape, dtype):
+    field = sample(axes, shape, dtype)
+    assert_same_image(written(field, tmp_path / f"x{suffix}"), field)
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("YXC", (40, 52, 3)), ("YX", (40, 52))])
+def test_a_jpeg_is_kept_nearly(tmp_path, axes, shape):
+    field = sample(axes, shape)
+    back = written(field, tmp_path / "x.jpg")
+    difference = np.abs(back.plane().astype(int) - field.plane())
+    assert back.axes == axes
+    assert difference.mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("suffix", "axes", "shape", "dtype"),
+    [
+        (".png", "YX", (40, 52), "float32"),
+        (".png", "YXC", (40, 52, 3), "uint16"),
+        (".jpg", "YX", (40, 52), "uint16"),
+        (".png", "ZYX", (3, 40, 52), "uint8"),
+        (".jpg", "CYX", (3, 40, 52), "uint8"),
+        (".png", "YXC", (40, 52, 2), "uint8"),
+    ],
+)
+def test_a_picture_refuses_what_it_cannot_hold(tmp_path, suffix, axes, shape, dtype):
+    with pytest.raises(DataError, match="write OME-TIFF or OME-Zarr"):
+        written(sample(axes, shape, dtype), tmp_path / f"x{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".ome.zarr", ".ome.tif"])
+def test_unnamed_positions_are_refused_in_words(tmp_path, suffix):
+    with pytest.raises(AxesError, match="cannot hold axes PYX"):
+        written(sample("PYX", (2, 40, 52)), tmp_path / f"x{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- provenance -----------------------------------------------------------------------
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_provenance_survives(tmp_path, suffix):
+    field = sample("YXC", (40, 52, 3))
+    model = nd.fit(field, "mk")
+    lazy = nd.apply(model, field)
+    for _ in nd.write(lazy, tmp_path / f"x{suffix}"):
+        pass
+    kept = nd.read_provenance(tmp_path / f"x{suffix}")
+    assert kept == json.loads(json.dumps(lazy.provenance))
+    assert kept["synthetic"] is True
+
+
+def test_a_provenance_too_long_for_a_jpeg_is_refused_in_words(tmp_path):
+    lazy = nd.apply(nd.fit(RGB, "mk"), RGB)
+    with pytest.raises(DataError, match="write OME-TIFF or OME-Zarr"):
+        list(nd.write(lazy, tmp_path / "x.jpg", {"note": "a" * 70_000}))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_of_somebody_else_has_no_provenance(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    if "zarr" in suffix:
+        zarr.open_group(path, mode="w", attributes={"napari-disentangle": 3})
+    elif "tif" in suffix:
+        tifffile.imwrite(path, RGB.data, description="from somewhere")
+    else:
+        Image.fromarray(RGB.data).save(path)
+    assert nd.read_provenance(path) == {}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_provenance_of_a_broken_file_is_refused(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    with pytest.raises(DataError, match="no file"):
+        nd.read_provenance(path)
+    path.write_bytes(b"nothing of the kind" * 9)
+    with pytest.raises(DataError, match="cannot be read"):
+        nd.read_provenance(path)
+
+
+# --- writing --------------------------------------------------------------------------
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_closing_early_leaves_nothing_behind(tmp_path, suffix):
+    field = sample("YXC", (200, 200, 3))
+    lazy = replace(nd.apply(nd.fit(field, "mk"), field), tile=32)
+    steps = nd.write(lazy, tmp_path / f"x{suffix}")
+    assert next(steps).parts == 1
+    steps.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_error_on_the_way_leaves_nothing_behind(tmp_path, suffix):
+    class Broken:
+        shape, dtype = (90, 90, 3), np.dtype("uint8")
+
+        def __getitem__(self, key):
+            raise OSError("the disk is gone")
+
+    field = replace(RGB, data=Broken())
+    model = nd.fit(RGB, "mk")
+    lazy = model.lazy(field, model.reference, model.reference)
+    with pytest.raises(DataError, match="'sample' cannot be read: the disk is gone"):
+        list(nd.write(lazy, tmp_path / f"x{suffix}"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_an_existing_file_is_refused_unless_told(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    written(RGB, path)
+    before = nd.read(path).plane()
+    dark = replace(RGB, data=RGB.data // 2)
+    with pytest.raises(DataError, match="exists already"):
+        written(dark, path)
+    np.testing.assert_array_equal(nd.read(path).plane(), before)
+    assert (written(dark, path, overwrite=True).plane() != before).any()
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_progress_is_counted_to_the_end(tmp_path):
+    field = sample("ZYX", (2, 100, 100))
+    lazy = replace(nd.apply(nd.fit(field, "meanstd"), field), tile=64)
+    for suffix in (".ome.zarr", ".ome.tif"):
+        steps = list(nd.write(lazy, tmp_path / f"x{suffix}"))
+        assert [step.parts for step in steps][:8] == list(range(1, 9))
+        assert {step.total for step in steps} == {8}
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    for suffix in FORMATS:
+        with pytest.raises(DataError, match="no folder"):
+            written(RGB, tmp_path / "missing" / f"x{suffix}")
+
+
+def test_an_unknown_ending_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no known format: use \.ome\.tif"):
+        written(RGB, tmp_path / "x.gif")
+    (tmp_path / "x.czi").write_bytes(b"")
+    with pytest.raises(DataError, match="no known format"):
+        nd.read(tmp_path / "x.czi")
+
+
+def test_compressing_pictures_keeps_their_own_ending(tmp_path):
+    written(sample("YXC", (40, 52, 3)), tmp_path / "x.png.jpg")
+    with Image.open(tmp_path / "x.png.jpg") as picture:
+        assert picture.format == "JPEG"
+
+
+# --- OME-Zarr -------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", FIELDS)
+def test_the_written_pyramid_is_valid(tmp_path, kind):
+    written(FIELDS[kind], tmp_path / "x.ome.zarr")
+    validate_zarr_store(str(tmp_path / "x.ome.zarr"))
+
+
+def test_smaller_levels_lie_on_the_first(tmp_path):
+    field = sample(
+        "YX",
+        (1101, 700),
+        "float32",
+        scale=(0.5, 0.25),
+        translate=(10, 20),
+        units=(UM,) * 2,
+    )
+    path = tmp_path / "x.ome.zarr"
+    back = written(field, path)
+    assert [level.shape for level in back.levels] == [
+        (1101, 700),
+        (551, 350),
+        (276, 175),
+    ]
+    assert (back.scale, back.translate) == ((0.5, 0.25), (10, 20))
+    image = zarr.open_group(path).attrs["ome"]["multiscales"][0]
+    for dataset, level in zip(image["datasets"], back.levels, strict=True):
+        scale, shift = (
+            np.array(next(m[k] for m in dataset["coordinateTransformations"] if k in m))
+            for k in ("scale", "translation")
+        )
+        sizes = np.array(field.shape) / level.shape
+        np.testing.assert_allclose(scale, sizes * field.scale)
+        # The outer edges of all levels coincide.
+        np.testing.assert_allclose(shift - scale / 2, [10 - 0.25, 20 - 0.125])
+    half = field.data[:1100, :700].reshape(550, 2, 350, 2).mean((1, 3))
+    np.testing.assert_allclose(back.levels[1][:550], half, rtol=1e-5)
+
+
+def test_the_levels_of_a_pyramid_are_kept(tmp_path):
+    levels = [scene("YX", (64, 64)), scene("YX", (16, 16), seed=1)]
+    field = nd.Field(levels, "YX", scale=(2.0, 2.0))
+    path = tmp_path / "x.ome.zarr"
+    back = written(field, path)
+    for one, other in zip(back.levels, levels, strict=True):
+        np.testing.assert_array_equal(one, other)
+    image = zarr.open_group(path).attrs["ome"]["multiscales"][0]
+    assert image["datasets"][1]["coordinateTransformations"][0]["scale"] == [8, 8]
+
+
+def old_zarr(path, values, axes, compressor=None):
+    """An OME-Zarr 0.4 image with levels that are called s0, s1."""
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    for i, level in enumerate([values, values[..., ::2, ::2]]):
+        group.create_array(f"s{i}", data=level)
+    kinds = {"t": "time", "c": "channel"}
+    datasets = [
+        {
+            "path": f"s{i}",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [1.0] * (len(axes) - 2) + [0.5 * 2**i] * 2},
+                {"type": "translation", "translation": [3.0] * len(axes)},
+            ],
+        }
+        for i in range(2)
+    ]
+    group.attrs["multiscales"] = [
+        {
+            "version": "0.4",
+            "axes": [
+                {"name": a, "type": kinds.get(a, "space")}
+                | ({} if a == "c" else {"unit": UM})
+                for a in axes
+            ],
+            "datasets": datasets,
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [2.0] * len(axes)}
+            ],
+        }
+    ]
+    group.attrs["omero"] = {"channels": [{"label": "DNA"}, {"label": "actin"}]}
+
+
+def test_an_older_file_with_other_level_names_is_read(tmp_path):
+    values = scene("CYX", (2, 40, 52), "uint16")
+    old_zarr(tmp_path / "x.zarr", values, "cyx")
+    field = nd.read(tmp_path / "x.zarr")
+    assert field.describe() == (
+        "2 channels fluorescence, 2 x 40 x 52 (CYX), uint16, 2 levels, 1 um/px"
+    )
+    assert field.channel_names == ("DNA", "actin")
+    assert field.scale == (2, 1, 1)
+    assert field.translate == (6, 6, 6)
+    np.testing.assert_array_equal(field.plane(), values)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: shutil.rmtree(p / "s1"),
+        lambda p: (p / "s0" / ".zarray").write_text("{"),
+        lambda p: (p / ".zattrs").write_text("{"),
+        lambda p: (p / ".zattrs").write_text("[]"),
+        lambda p: (p / ".zattrs").write_text("{}"),
+        lambda p: (p / ".zattrs").write_text('{"multiscales": []}'),
+        lambda p: (p / ".zattrs").write_text('{"multiscales": [{"datasets": []}]}'),
+        lambda p: (p / ".zattrs").write_text(
+            '{"multiscales": [{"axes": ["y", "x"], "datasets": [{"path": "s0"}]}]}'
+        ),
+        lambda p: (p / ".zgroup").unlink(),
+        lambda p: (shutil.rmtree(p), p.mkdir()),
+        lambda p: (shutil.rmtree(p), p.write_bytes(b"nothing")),
+    ],
+)
+def test_a_damaged_zarr_is_refused_in_one_sentence(tmp_path, damage):
+    path = tmp_path / "x.zarr"
+    old_zarr(path, scene("CYX", (2, 40, 52)), "cyx")
+    damage(path)
+    with pytest.raises(DataError, match=r"x\.zarr") as error:
+        nd.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_chunk_is_refused_when_it_is_read(tmp_path):
+    field = written(PLAIN, tmp_path / "x.ome.zarr")
+    chunk = next(
+        p for p in (tmp_path / "x.ome.zarr" / "0" / "c").rglob("*") if p.is_file()
+    )
+    chunk.write_bytes(chunk.read_bytes()[:20])
+    with pytest.raises(DataError, match="'x' cannot be read"):
+        field.plane()
+    with pytest.raises(DataError, match="'x' cannot be read"):
+        nd.fit(field, "meanstd")
+
+
+def pickled(path, dtype, filters):
+    """A version 2 array by hand, since nobody writes such any more."""
+    old_zarr(path, scene("YX", (40, 52)), "yx")
+    header = json.loads((path / "s0" / ".zarray").read_text())
+    header |= {"dtype": dtype, "filters": filters, "fill_value": None}
+    (path / "s0" / ".zarray").write_text(json.dumps(header))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "filters"),
+    [
+        ("|O", [{"id": "pickle", "protocol": 5}]),
+        ("|O", [{"id": "vlen-utf8"}]),
+        ("|O", None),
+        ("|u1", [{"id": "pickle", "protocol": 5}]),
+    ],
+)
+def test_a_zarr_that_could_run_code_is_not_opened(tmp_path, dtype, filters):
+    pickled(tmp_path / "x.zarr", dtype, filters)
+    with pytest.raises(DataError, match=r"'x\.zarr'"):
+        nd.read(tmp_path / "x.zarr")
+
+
+# --- TIFF -----------------------------------------------------------------------------
+def test_an_imagej_hyperstack_is_read(tmp_path):
+    values = scene("TZCYX", (2, 3, 2, 40, 52), "uint16")
+    tifffile.imwrite(
+        tmp_path / "x.tif",
+        values,
+        imagej=True,
+        resolution=(4, 2),
+        metadata={"axes": "TZCYX", "spacing": 1.5, "unit": "um", "finterval": 30},
+    )
+    field = nd.read(tmp_path / "x.tif")
+    assert field.axes == "TZCYX"
+    assert field.scale == pytest.approx((30, 1.5, 1, 0.5, 0.25))
+    assert field.units == ("second", UM, "pixel", UM, UM)
+    for t, z in field.leads():
+        np.testing.assert_array_equal(field.plane((t, z)), values[t, z])
+
+
+def test_a_plain_tiff_has_no_size_that_is_made_up(tmp_path):
+    tifffile.imwrite(tmp_path / "x.tif", RGB.data, photometric="rgb")
+    field = nd.read(tmp_path / "x.tif")
+    assert (field.axes, field.scale, field.units) == ("YXC", (1, 1), ("pixel", "pixel"))
+
+
+def test_a_large_plain_tiff_is_not_loaded_to_be_opened(tmp_path):
+    import tracemalloc
+
+    path = tmp_path / "x.ome.tif"
+    tifffile.imwrite(path, np.zeros((2000, 2000), np.uint8))
+    tracemalloc.start()
+    region = nd.read(path).plane((), slice(5, 9), slice(7, 11))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert region.shape == (1, 4, 4)
+    assert peak < 2e6
+
+
+def test_channels_that_share_a_name_are_told_apart(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "x.ome.tif",
+        scene("CYX", (2, 40, 52)),
+        metadata={"axes": "CYX", "Channel": {"Name": ["DNA", "DNA"]}},
+    )
+    assert nd.read(tmp_path / "x.ome.tif").channel_names == ("0", "1")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("keep", [0, 4, 9, 60, 300, 2000])
+def test_a_cut_tiff_is_refused_in_one_sentence(tmp_path, keep, compression, caplog):
+    caplog.set_level(logging.CRITICAL)
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, RGB.data, photometric="rgb", compression=compression)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"'x\.tif' cannot be read as TIFF") as error:
+        nd.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_damaged_ome_metadata_are_refused(tmp_path):
+    path = tmp_path / "x.ome.tif"
+    written(CHANNELS, path)
+    path.write_bytes(path.read_bytes().replace(b"</Pixels>", b"</Pixies>"))
+    with pytest.raises(DataError, match=r"'x\.ome\.tif' cannot be read as TIFF"):
+        nd.read(path)
+
+
+# --- PNG and JPEG ---------------------------------------------------------------------
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("keep", [0, 4, 20, 60, 200, 1000])
+def test_a_cut_picture_is_refused_in_one_sentence(tmp_path, suffix, keep):
+    path = tmp_path / f"x{suffix}"
+    Image.fromarray(RGB.data).save(path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DataError, match="cannot be read as a picture") as error:
+        nd.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    Image.fromarray(RGB.data).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(DataError, match="cannot be read as a picture"):
+        nd.read(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16"]
+)
+def test_pictures_of_every_mode_are_grey_or_colour(tmp_path, mode):
+    suffix = ".jpg" if mode == "CMYK" else ".png"
+    grey = Image.fromarray(RGB.data).convert("L")
+    picture = grey.convert("RGB" if mode == "CMYK" else "L").convert(mode)
+    if mode == "PA":
+        pytest.skip("no file holds it")
+    picture.save(tmp_path / f"x{suffix}")
+    field = nd.read(tmp_path / f"x{suffix}")
+    expected = {"RGB": 3, "P": 3, "CMYK": 3, "RGBA": 4}
+    assert field.n_channels == expected.get(mode, 1)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_not_there_is_said(tmp_path, suffix):
+    with pytest.raises(DataError, match="there is no file"):
+        nd.read(tmp_path / f"x{suffix}")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_folder_or_a_file_in_the_place_of_the_other_is_refused(tmp_path, suffix):
+    (tmp_path / f"x{suffix}").mkdir()
+    with pytest.raises(DataError, match="cannot be read"):
+        nd.read(tmp_path / f"x{suffix}")

@@ -1,0 +1,83 @@
+"""A result does not depend on how the image was cut: for every model and detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from strategies import DETECTORS, MODELS, scene
+
+import napari_disentangle as nd
+
+if TYPE_CHECKING:
+    from napari_disentangle.infer import LazyImage
+
+WHOLE = 10**6
+TILES = (19, 32, 64)
+SHAPES = {
+    "brightfield": [("YXC", (101, 75, 3)), ("ZYXC", (2, 45, 33, 3))],
+    "fluorescence": [("YX", (101, 75)), ("TCZYX", (2, 2, 2, 45, 33))],
+}
+OUTPUTS = [(*case, kind) for case in MODELS for kind in ("swap", "content")]
+OUTPUTS += [(name, "brightfield", "anomaly") for name in DETECTORS]
+OUTPUTS += [(name, "fluorescence", "anomaly") for name in DETECTORS]
+
+
+def assert_tiled_equals_whole(tiled: np.ndarray, whole: np.ndarray) -> None:
+    """Floats to 1e-5 standard deviations; integers one level on 0.01 % of values."""
+    assert tiled.dtype == whole.dtype
+    difference = np.abs(tiled.astype(float) - whole.astype(float))
+    if whole.dtype.kind == "f":
+        assert difference.max() <= 1e-5 * whole.std()
+    else:
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 1e-4
+
+
+def output(name: str, kind: str, image: nd.Field, other: nd.Field, pool) -> LazyImage:
+    """The output of a model, or the map of a detector, with stored statistics."""
+    model = nd.fit([image, other], "mk" if kind == "anomaly" else name)
+    own = model.attribute(image, pool)
+    detector = nd.fit_detector(other, name, on=model) if kind == "anomaly" else None
+    return nd.apply(model, image, kind, other, detector=detector, source=own)
+
+
+@pytest.mark.parametrize("pool", ["image", "frame"])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize(("name", "modality", "kind"), OUTPUTS)
+def test_any_tiling_gives_the_whole(name, modality, kind, dtype, pool):
+    for axes, shape in SHAPES[modality]:
+        image, other = (
+            nd.Field(scene(axes, shape, dtype, seed), axes) for seed in (0, 1)
+        )
+        lazy = output(name, kind, image, other, pool)
+        whole = np.asarray(replace(lazy, tile=WHOLE))
+        for tile in TILES:
+            assert_tiled_equals_whole(np.asarray(replace(lazy, tile=tile)), whole)
+
+
+@pytest.mark.parametrize(("name", "modality", "kind"), OUTPUTS)
+def test_a_region_read_alone_is_that_of_the_whole(name, modality, kind):
+    axes, shape = SHAPES[modality][0]
+    image, other = (
+        nd.Field(scene(axes, shape, "uint16", seed), axes) for seed in (0, 1)
+    )
+    lazy = output(name, kind, image, other, "image")
+    whole = np.asarray(lazy)
+    assert_tiled_equals_whole(np.asarray(lazy[33:90, 11:53]), whole[33:90, 11:53])
+
+
+def test_measuring_every_tile_by_itself_would_be_noticed():
+    axes, shape = SHAPES["brightfield"][0]
+    image, other = (
+        nd.Field(scene(axes, shape, "uint8", seed), axes) for seed in (0, 1)
+    )
+    model = nd.fit([image, other], "meanstd")
+    naive = np.empty_like(image.data)
+    for y in range(0, shape[0], 64):
+        part = np.s_[y : y + 64]
+        naive[part] = model.swap(replace(image, data=image.data[part]), other)
+    with pytest.raises(AssertionError):
+        assert_tiled_equals_whole(naive, model.swap(image, other))

@@ -1,0 +1,57 @@
+"""The swap benchmark runs on bundled images, covers all models, and repeats itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import napari_disentangle as nd
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "swap.py"
+
+
+def quick() -> str:
+    run = subprocess.run(
+        [sys.executable, str(SCRIPT), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return quick()
+
+
+def test_every_model_has_its_scores(page: str) -> None:
+    scores = page.partition("### All scores")[2]
+    assert {m for m in nd.models() if f"| {m} |" not in scores} == set()
+    assert "nan" not in page
+
+
+def test_the_page_says_what_it_left_out(page: str) -> None:
+    assert "three scanners" in page.partition("Left out")[2]
+
+
+def test_the_same_command_gives_the_same_digits(page: str) -> None:
+    assert quick() == page
+
+
+def test_the_section_replaces_itself_and_nothing_else(
+    tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    import report
+
+    file = tmp_path / "benchmarks.md"
+    file.write_text("# Benchmarks\n\nBy hand.\n")
+    for text in (page.replace("Known-truth", "Old"), page):
+        report.put(file, text)
+    assert file.read_text() == f"# Benchmarks\n\nBy hand.\n\n{page}"
