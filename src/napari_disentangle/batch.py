@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from napari_disentangle.recipe import Recipe, Source
 from napari_disentangle.store import Done, read, suffix_of, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from napari_disentangle.field import Field
 
@@ -84,14 +85,10 @@ def follow(
     model = replace(model, reference=_reference(model, recipe, inputs, sources, looks))
     shared = detector is not None or bool(inputs.normals)
     for image, source in zip(inputs.images, sources, strict=True):
-        if "anomaly" in recipe.outputs and not (detector and shared):
-            for part in _detector(model, recipe, inputs, image, source):
-                if isinstance(part, Detector):
-                    detector = part
-                else:
-                    yield Step("learning normal", part)
         resolved = _resolved(recipe, inputs, model, image, source, donor)
         for kind in recipe.outputs:
+            if kind == "anomaly" and not (detector and shared):
+                detector = yield from _learn(model, recipe, inputs, image, source)
             yield make(
                 model,
                 image,
@@ -127,13 +124,28 @@ def run(
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    for part in follow(recipe, open_inputs(recipe)):
+    inputs = open_inputs(recipe)
+    _check_names(recipe, inputs, target, suffix)
+    for part in follow(recipe, inputs):
         if isinstance(part, Step):
             yield part
             continue
         path = target / _file_name(part.image, part.kind, suffix)
         yield from write(part.lazy, path)
         yield path
+
+
+def _check_names(
+    recipe: Recipe, inputs: Inputs, folder: Path, suffix: str | None
+) -> None:
+    """Refuse before anything is computed what could not be written in the end."""
+    pairs = product(inputs.images, recipe.outputs)
+    names = [_file_name(image, kind, suffix) for image, kind in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(f"two images would be written as {name!r}: rename one")
+        if (folder / name).exists():
+            raise DataError(f"{name!r} exists already: choose another folder")
 
 
 def open_inputs(recipe: Recipe) -> Inputs:
@@ -242,16 +254,20 @@ def _resolved(
     )
 
 
-def _detector(
+def _learn(
     model: Model, recipe: Recipe, inputs: Inputs, image: Field, source: Attribute
-) -> Iterator[float | Detector]:
-    normals = list(inputs.normals) or [image]
-    known = [] if inputs.normals else [source]
-    return fit_detector_steps(
-        normals,
+) -> Generator[Step, None, Detector]:
+    """Fit the detector on the normals, or else on the very image."""
+    steps = fit_detector_steps(
+        list(inputs.normals) or [image],
         recipe.detector,
         model,
         recipe.seed,
-        known,
+        [] if inputs.normals else [source],
         **recipe.detector_config,
     )
+    for part in steps:
+        if isinstance(part, Detector):
+            return part
+        yield Step("learning normal", part)
+    raise AssertionError("fitting a detector ends with the detector")

@@ -270,9 +270,14 @@ class Field:
         named = axes or axes_of_labels(layer.axis_labels)
         if layer.rgb and not named.endswith("C"):
             named += "C"
-        single = layer.data if not layer.multiscale else list(layer.data)
+        levels = _levels(layer)
+        if named.endswith("C") and levels[0].shape[-1] in (3, 4) and not layer.rgb:
+            raise AxesError(
+                f"{layer.name!r} keeps 3 or 4 channels in its last axis, but is not "
+                "RGB: open it as RGB, or move that axis to the front"
+            )
         return cls(
-            data=single,
+            data=levels if layer.multiscale else levels[0],
             axes=named,
             where=where,
             scale=tuple(float(s) for s in layer.scale),

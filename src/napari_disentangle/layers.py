@@ -409,14 +409,26 @@ class Unchanged:
 
 def _field_of_tuple(data: Any, attributes: dict[str, Any]) -> Field:
     levels = list(data) if attributes.get("multiscale") else data
-    ndim = len(levels[0].shape if attributes.get("multiscale") else data.shape)
     rgb = bool(attributes.get("rgb"))
-    labels = attributes.get("axis_labels") or [""] * (ndim - rgb)
+    n = len((levels[0] if attributes.get("multiscale") else data).shape) - rgb
+    scale, translate = _pixels(attributes, n)
+    labels = attributes.get("axis_labels") or [""] * n
     return Field(
         levels,
         axes_of_labels(labels) + "C" * rgb,
-        scale=tuple(attributes.get("scale", ())),
-        translate=tuple(attributes.get("translate", ())),
+        scale=tuple(scale.tolist()),
+        translate=tuple(translate.tolist()),
         units=tuple(str(u) for u in attributes.get("units", ())),
         name=attributes.get("name", "image"),
     )
+
+
+def _pixels(
+    attributes: dict[str, Any], n: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Size of a pixel and place of the first; files hold neither turn nor shear."""
+    affine = np.asarray(attributes.get("affine", np.eye(n + 1)))
+    scale = np.asarray(attributes.get("scale", np.ones(n)))
+    translate = np.asarray(attributes.get("translate", np.zeros(n)))
+    linear = affine[:n, :n]
+    return np.linalg.norm(linear, axis=0) * scale, linear @ translate + affine[:n, n]

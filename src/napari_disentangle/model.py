@@ -18,7 +18,7 @@ from napari_disentangle.errors import ChannelError, DataError, ModelFileError
 from napari_disentangle.field import Field, Modality
 from napari_disentangle.infer import LazyImage, check_memory
 from napari_disentangle.measure import measure
-from napari_disentangle.methods import method
+from napari_disentangle.methods import DEFAULT, method
 from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def _from_header(header: dict[str, Any]) -> Model:
 
 def fit(
     fields: Fields,
-    model: str = "mk",
+    model: str = DEFAULT,
     reference: Donor | None = None,
     **config: Any,
 ) -> Model:

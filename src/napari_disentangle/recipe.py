@@ -12,6 +12,7 @@ from pydantic import Field as Limits
 
 from napari_disentangle.errors import DisentangleError
 from napari_disentangle.field import Field, Modality
+from napari_disentangle.methods import DEFAULT
 from napari_disentangle.model import Pool
 from napari_disentangle.output import KINDS, Kind
 
@@ -82,7 +83,7 @@ class Recipe(_Frozen):
     images: tuple[Source, ...] = ()
     donors: tuple[Source, ...] = ()
     normals: tuple[Source, ...] = ()
-    model: str = "mk"
+    model: str = DEFAULT
     config: dict[str, Any] = {}
     pool: Pool = "image"
     outputs: tuple[Kind, ...] = KINDS

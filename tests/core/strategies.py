@@ -50,13 +50,16 @@ class Recording:
 
     def __init__(self, array: Any) -> None:
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
-        self.ndim = len(self.shape)
+        self.ndim, self.size = array.ndim, array.size
         self.reads: list[tuple[int, ...]] = []
 
     def __getitem__(self, key: Any) -> np.ndarray:
         region = np.asarray(self.array[key])
         self.reads.append(region.shape)
         return region
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self[...]
 
     @property
     def values_read(self) -> int:
@@ -68,7 +71,8 @@ class Endless:
     """A virtual plane of any size whose values follow from their position."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
-        self.shape, self.dtype, self.ndim = shape, np.dtype("uint8"), 2
+        self.shape, self.dtype = shape, np.dtype("uint8")
+        self.ndim, self.size = 2, shape[0] * shape[1]
         self.largest = 0
 
     def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:

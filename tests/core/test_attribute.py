@@ -220,6 +220,34 @@ def test_an_unknown_pool_is_refused():
         )
 
 
+# --- rendering ------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_a_swap_ends_at_the_image_and_at_the_reference(name, modality, dtype):
+    field, other = (image(modality, seed, dtype=dtype) for seed in range(2))
+    before = field.data.tobytes()
+    model = nd.fit([field, other], name)
+    reference, donor = model.attribute(other), other
+    full = model.swap(field, reference)
+    assert full.tobytes() == model.content(field, reference).tobytes()
+    assert full.tobytes() == model.swap(field, donor).tobytes()
+    assert model.swap(field, donor, 0.0).tobytes() == before
+    assert (full.dtype, full.shape) == (field.dtype, field.shape)
+    assert field.data.tobytes() == before
+    if model.reference.values.size:
+        assert full.tobytes() != before
+
+
+@pytest.mark.parametrize(("name", "modality"), MODELS)
+def test_a_swap_gives_the_look_of_the_donor(name, modality):
+    field, donor = (image(modality, seed, 96, "float32") for seed in range(2))
+    model = nd.fit([field, donor], name)
+    own, look = model.attribute(field), model.attribute(donor)
+    swapped = model.attribute(replace(field, data=model.swap(field, donor)))
+    before, after = (np.abs(a.values - look.values).sum() for a in (own, swapped))
+    assert after <= 0.2 * before
+
+
 # --- where, spread, tiles -------------------------------------------------------------
 @pytest.mark.parametrize(("name", "modality"), MODELS)
 def test_a_region_steers_what_is_measured_and_not_what_is_rendered(name, modality):

@@ -143,7 +143,7 @@ def test_info_shows_pixel_size_status_and_origin(call, made, tmp_path):
     assert code == 0
     assert "0.5 um/px" in text
     assert "the image is constant" in text
-    assert "swap of 'a' by mk" in text
+    assert "swap of 'a' by levels" in text
     assert f"napari-disentangle {nd.__version__}" in text
 
 
@@ -265,7 +265,7 @@ WRONG = [
     ([IMAGE, "--output", "nothing"], "outputs.0"),
     ([IMAGE, "--model", "nothing"], "model 'nothing' is unknown"),
     ([IMAGE, "--detector", "nothing"], "detector 'nothing' is unknown"),
-    ([IMAGE, "--set", "low=1"], "'low=1' is no setting of model 'mk'"),
+    ([IMAGE, "--set", "low=1"], "'low=1' is no setting of model 'levels'"),
     ([IMAGE, "--model", "percentile", "--set", "low"], "use name=value with low"),
     ([IMAGE, "--model", "percentile", "--set", "low=x"], "'x' cannot be low"),
     ([IMAGE, "--model", "percentile", "--set", "low=99.5"], "low < high"),

@@ -123,5 +123,7 @@ def test_no_memory_at_all_ends_in_one_sentence(error):
 
     field = nd.Field(scene("YX", (90, 90)), "YX", name="slide 7")
     inner = nd.apply(nd.fit(field, "meanstd"), field).operation
-    with pytest.raises(DeviceMemoryError, match="no memory left to compute 'slide 7'"):
+    with pytest.raises(
+        DeviceMemoryError, match="no memory left for computing 'slide 7'"
+    ):
         np.asarray(LazyImage(field, Full(inner, 0)))

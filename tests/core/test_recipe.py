@@ -248,6 +248,7 @@ def test_a_detector_of_ones_own_is_in_the_recipe(tmp_path, slides):
     detector = nd.fit_detector(slides[1:], on=model, seed=5, scale=2.0)
     recipe = Recipe(
         images=(Source.of(slides[0]),),
+        model="mk",
         outputs=("anomaly",),
         reference=model.reference.to_json(),
         device="cpu",
@@ -311,3 +312,27 @@ def test_a_swap_without_a_donor_is_refused():
     field = image("brightfield")
     with pytest.raises(DataError, match="needs a donor"):
         outputs(Recipe(images=(Source.of(field),)), Inputs([field]))
+
+
+def test_two_images_of_one_name_are_refused_before_anything_is_computed(tmp_path):
+    import tifffile
+
+    paths = [tmp_path / folder / "x.tif" for folder in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        tifffile.imwrite(path, np.arange(4096, dtype=np.uint16).reshape(64, 64))
+    images = tuple(Source.of(nd.read(path)) for path in paths)
+    recipe = nd.Recipe(images=images, outputs=("content",))
+    with pytest.raises(nd.DisentangleError, match="two images would be written"):
+        next(nd.run(recipe, tmp_path / "out"))
+
+
+def test_an_existing_output_is_refused_before_anything_is_computed(tmp_path):
+    import tifffile
+
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, np.arange(4096, dtype=np.uint16).reshape(64, 64))
+    recipe = nd.Recipe(images=(Source.of(nd.read(path)),), outputs=("content",))
+    list(nd.run(recipe, tmp_path / "out"))
+    with pytest.raises(nd.DisentangleError, match="exists already"):
+        next(nd.run(recipe, tmp_path / "out"))

@@ -80,5 +80,6 @@ def desk(make_napari_viewer: Any, qtbot: Any, said: list[str]) -> Desk:
 def smears(desk: Desk) -> Desk:
     """The two blood smears, the first to get the look of the second."""
     desk.viewer.open_sample("napari-disentangle", "brightfield")
+    desk.panel.model.setCurrentText("mk")
     desk.panel.donors.check([desk.viewer.layers[1]])
     return desk

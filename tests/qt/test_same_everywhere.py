@@ -33,6 +33,7 @@ def opened(desk: Any, files: list[Path]) -> Any:
     """The files in napari, the second as the donor."""
     for path in files:
         desk.viewer.open(str(path), plugin="napari")
+    desk.panel.model.setCurrentText("mk")
     desk.panel.donors.check([desk.viewer.layers[1]])
     desk.panel.strength.setValue(70)
     return desk
@@ -84,7 +85,8 @@ def test_widget_console_and_command_line(
     _same(widget, _layers(opened))
 
     folder = tmp_path / "out"
-    _command(files[0], "--donor", files[1], "--strength", "0.7", "-o", folder)
+    words = ("--donor", files[1], "--model", "mk", "--strength", "0.7", "-o", folder)
+    _command(files[0], *words)
     _same(widget, _files(folder))
 
     again = tmp_path / "again"

@@ -17,6 +17,8 @@ from napari_disentangle.methods import (
 if TYPE_CHECKING:
     from napari_disentangle.methods.base import Method
 
+DEFAULT = "levels"
+
 MODELS: dict[str, Method] = {
     "levels": levels.METHOD,
     "mk": mk.METHOD,

@@ -1,0 +1,198 @@
+"""Result layers carry the arrays and the provenance that files would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_disentangle as nd
+from napari_disentangle.errors import AxesError, DataError
+
+pytest.importorskip("napari")
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from strategies import Endless, Recording, image, scene
+
+from napari_disentangle.layers import KEY, write_layer
+from napari_disentangle.recipe import Recipe, Source
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two colour images in files, and layers that napari would open from them."""
+    viewer = ViewerModel()
+    for seed in range(2):
+        field = image("brightfield", seed)
+        path = tmp_path / f"slide{seed}.ome.tif"
+        list(nd.write(nd.apply(nd.fit(field, "identity"), field), path))
+        layer = Image(field.data, rgb=True, name=f"slide{seed}")
+        layer._source = layer.source.model_copy(update={"path": str(path)})
+        viewer.add_layer(layer)
+    return viewer
+
+
+def test_console_and_files_give_the_same(files, tmp_path):
+    first, second = files.layers
+    model = nd.fit([nd.Field.from_layer(layer) for layer in files.layers])
+    added = nd.add_layers(files, model, first, donor=second, strength=0.7, device="cpu")
+    recipe = Recipe(
+        images=(Source.of(nd.Field.from_layer(first)),),
+        donors=(Source.of(nd.Field.from_layer(second)),),
+        reference=model.reference.to_json(),
+        strength=0.7,
+        device="cpu",
+    )
+    written = [p for p in nd.run(recipe, tmp_path / "out") if isinstance(p, Path)]
+    assert len(added) == len(written) == 3
+    for layer, path in zip(added, written, strict=True):
+        np.testing.assert_array_equal(nd.read(path).data, layer.data)
+        kept = dict(layer.metadata[KEY])
+        assert kept.pop("layer") == first.name
+        assert nd.read_provenance(path) == kept
+
+
+def test_the_recipe_in_a_layer_makes_it_again(files, tmp_path):
+    first, second = files.layers
+    model = nd.fit(nd.Field.from_layer(first), "reinhard")
+    added = nd.add_layers(files, model, first, donor=second, device="cpu")
+    for layer in added:
+        kept = layer.metadata[KEY]
+        recipe = Recipe.from_json(kept).model_copy(
+            update={"outputs": (kept["output"],)}
+        )
+        folder = tmp_path / kept["output"]
+        (path,) = (p for p in nd.run(recipe, folder) if isinstance(p, Path))
+        np.testing.assert_array_equal(nd.read(path).data, layer.data)
+
+
+def test_results_say_that_they_are_synthetic(files):
+    first, second = files.layers
+    model = nd.fit(nd.Field.from_layer(first), "mk")
+    added = nd.add_layers(files, model, first, donor=second)
+    names = [layer.name for layer in added]
+    assert names == [
+        "slide0 [content-only]",
+        "slide0 [swapped]",
+        "slide0 [anomaly]",
+    ]
+    assert all(layer.metadata[KEY]["synthetic"] for layer in added)
+    assert added[2].metadata[KEY]["basis"] == "this image: rarity assumed"
+
+
+def test_a_blank_layer_says_so():
+    viewer = ViewerModel()
+    blank = viewer.add_image(np.zeros((60, 60), np.uint8), name="blank")
+    model = nd.fit(nd.Field(scene("YX", (60, 60)), "YX"), "meanstd")
+    (content,) = nd.add_layers(viewer, model, blank, outputs=["content"])
+    assert content.data.tobytes() == blank.data.tobytes()
+    assert any("no foreground" in word for word in content.metadata[KEY]["status"])
+
+
+def test_no_donor_means_no_swap(files):
+    model = nd.fit(nd.Field.from_layer(files.layers[0]), "mk")
+    added = nd.add_layers(files, model, files.layers[0])
+    assert [layer.metadata[KEY]["output"] for layer in added] == ["content", "anomaly"]
+
+
+def test_a_pyramid_is_computed_where_it_is_seen():
+    levels = [Recording(scene("YX", (n, n), seed=n)) for n in (1024, 512, 64)]
+    layer = Image(levels, multiscale=True, contrast_limits=(0, 255), name="slide")
+    model = nd.fit(nd.Field.from_layer(layer), "meanstd")
+    donor = model.attribute(nd.Field(scene("YX", (60, 60)), "YX"))
+    own = model.attribute(nd.Field.from_layer(layer))
+    for level in levels:
+        level.reads.clear()
+    added = nd.add_layers(
+        ViewerModel(), model, layer, ["content", "swap"], donor, source=own
+    )
+    assert levels[0].values_read == levels[1].values_read == 0
+    for result in added:
+        assert isinstance(result.data[2], np.ndarray)
+        whole = model.render(
+            nd.Field(levels[0].array, "YX"),
+            donor if result is added[1] else model.reference,
+            source=own,
+        )
+        np.testing.assert_array_equal(result.data[0][30:50, 60:90], whole[30:50, 60:90])
+
+
+def test_an_anomaly_map_too_large_to_compute_at_once_is_refused():
+    layer = Image(Endless((5000, 5000)), contrast_limits=(0, 255), name="slide")
+    model = nd.fit(nd.Field.from_layer(layer), "meanstd")
+    with pytest.raises(DataError, match=r"too large .* use nd\.apply"):
+        nd.add_layers(ViewerModel(), model, layer, ["anomaly"])
+
+
+def test_a_large_plane_is_not_computed_to_be_added():
+    source = Endless((5000, 5000))
+    layer = Image(source, contrast_limits=(0, 255), name="slide")
+    model = nd.fit(nd.Field.from_layer(layer), "meanstd")
+    source.largest = 0
+    nd.add_layers(ViewerModel(), model, layer, ["content"])
+    assert source.largest <= 512**2
+
+
+def test_channels_last_that_are_no_colours_are_refused_in_words():
+    layer = Image(
+        np.ones((20, 30, 3), np.uint8), rgb=False, axis_labels=("y", "x", "c")
+    )
+    with pytest.raises(AxesError, match="open it as RGB, or move that axis"):
+        nd.Field.from_layer(layer)
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ([Image(np.ones((20, 31), np.uint8))], "same shape and type"),
+        ([Image(np.ones((20, 30), np.uint16))], "same shape and type"),
+        ([Image(np.ones((20, 30, 3), np.uint8), rgb=True)], "colour layers"),
+        (
+            [Image([np.ones((20, 30), np.uint8), np.ones((10, 15), np.uint8)])],
+            "number of levels",
+        ),
+    ],
+)
+def test_layers_that_are_no_channels_of_one_image_are_refused(others, words):
+    layers = [Image(np.ones((20, 30), np.uint8)), *others]
+    with pytest.raises(DataError, match=words):
+        nd.Field.from_layers(layers)
+
+
+# --- saving ---------------------------------------------------------------------------
+@pytest.mark.parametrize("suffix", [".ome.zarr", ".ome.tif"])
+def test_a_result_is_saved_with_its_provenance(tmp_path, suffix):
+    viewer = ViewerModel()
+    layer = viewer.add_image(
+        scene("CZYX", (2, 2, 40, 41), "uint16"),
+        axis_labels=("c", "z", "y", "x"),
+        scale=(1, 2, 0.5, 0.5),
+        units=("pixel", "um", "um", "um"),
+        name="stack",
+    )
+    model = nd.fit(nd.Field.from_layer(layer), "meanstd")
+    for result in nd.add_layers(viewer, model, layer, ["content", "anomaly"]):
+        path = str(tmp_path / f"{result.metadata[KEY]['output']}{suffix}")
+        data, attributes, _ = result.as_layer_data_tuple()
+        assert write_layer(path, data, attributes) == [path]
+        back = nd.read(path)
+        for lead in back.leads():
+            index = {"C": slice(None)} | dict(zip(back.lead_axes, lead, strict=True))
+            axes = "".join(result.axis_labels).upper()
+            key = tuple(index.get(axis, slice(None)) for axis in axes)
+            shown = back.plane(lead)
+            np.testing.assert_array_equal(shown if "C" in axes else shown[0], data[key])
+        assert dict(zip(back.axes, back.scale, strict=True))["X"] == pytest.approx(0.5)
+        assert back.units[-1] == "micrometer"
+        assert nd.read_provenance(path) == dict(result.metadata[KEY])
+
+
+def test_saving_over_a_file_replaces_it(tmp_path):
+    path = str(tmp_path / "x.png")
+    for value in (3, 200):
+        layer = Image(np.full((20, 30), value, np.uint8))
+        data, attributes, _ = layer.as_layer_data_tuple()
+        write_layer(path, data, attributes)
+    assert nd.read(path).data.max() == 200
