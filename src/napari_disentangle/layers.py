@@ -10,9 +10,8 @@ import numpy as np
 from napari_disentangle.attribute import Attribute
 from napari_disentangle.batch import Inputs, Step, follow
 from napari_disentangle.errors import DataError
-from napari_disentangle.field import Field, Modality, axes_of_labels
-from napari_disentangle.infer import LazyImage
-from napari_disentangle.output import KINDS, Kind, Output
+from napari_disentangle.field import Field, Modality
+from napari_disentangle.output import Kind, Output
 from napari_disentangle.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.detection.detector import Detector
-    from napari_disentangle.infer import Operation
+    from napari_disentangle.infer import LazyImage, Operation
     from napari_disentangle.model import Model, Pool
 
 KEY = "napari-disentangle"
@@ -160,7 +159,8 @@ def add_layers(
     outputs
         Any of ``"content"``, ``"swap"``, ``"anomaly"``.
     donor
-        For a swap: a layer, several layers, a Field, or an attribute.
+        For a swap: a layer, several layers, a Field, several, or an attribute. If
+        ``layer`` is a list of channels, so is a list of layers here.
     strength
         How far the swap goes, 0 to 1.
     detector
@@ -180,35 +180,30 @@ def add_layers(
         The new layers; those of an earlier run on the same image are replaced.
     """
     many = list(layer) if isinstance(layer, (list, tuple)) else [layer]
-    picked = Picked.of(many, axes=axes, modality=modality)
-    recipe, inputs = recipe_for(model, picked.field, outputs, donor, strength)
-    recipe = recipe.model_copy(
-        update={
-            "source": source.to_json() if source else None,
-            "pool": pool,
-            "device": device,
-        }
-    )
-    added = []
-    for part in follow(recipe, inputs, detector):
-        if isinstance(part, Output):
-            added += [
-                put_layer(viewer, data)
-                for data in layer_data(part, picked.styles)
-                if isinstance(data, tuple)
-            ]
-    return added
+    reading: dict[str, Any] = {"axes": axes, "modality": modality}
+    picked = Picked.of(many, **reading)
+    known: dict[str, Any] = {"strength": strength, "pool": pool, "device": device}
+    known |= {"source": source.to_json()} if source else {}
+    look = _look(donor, len(many) > 1, reading)
+    recipe, inputs = _recipe(model, picked.field, outputs, look, known)
+    made = (p for p in follow(recipe, inputs, detector) if isinstance(p, Output))
+    return [new for output in made for new in _put(viewer, output, picked.styles)]
 
 
-def recipe_for(
+def _put(viewer: Any, output: Output, styles: Sequence[Style]) -> Iterator[Any]:
+    for data in layer_data(output, styles):
+        if isinstance(data, tuple):
+            yield put_layer(viewer, data)
+
+
+def _recipe(
     model: Model,
     field: Field,
-    outputs: Sequence[Kind] = KINDS,
-    donor: Any = None,
-    strength: float = 1.0,
+    outputs: Sequence[Kind],
+    look: Attribute | list[Field] | None,
+    known: dict[str, Any],
 ) -> tuple[Recipe, Inputs]:
     """The recipe that :func:`add_layers` follows."""
-    look = _look(donor)
     attribute = look if isinstance(look, Attribute) else None
     donors = look if isinstance(look, list) else []
     recipe = Recipe(
@@ -217,17 +212,24 @@ def recipe_for(
         outputs=tuple(k for k in outputs if k != "swap" or look is not None),
         donor=attribute.to_json() if attribute else None,
         reference=model.reference.to_json(),
-        strength=strength,
+        **known,
     )
     return recipe, Inputs([field], donors)
 
 
-def _look(donor: Any) -> Attribute | list[Field] | None:
-    """Layers become Fields; an attribute is left as it is."""
+def _look(
+    donor: Any, channels: bool, reading: dict[str, Any]
+) -> Attribute | list[Field] | None:
+    """Layers become Fields, read as the image is; an attribute is left as it is."""
     if donor is None or isinstance(donor, Attribute):
         return donor
     many = donor if isinstance(donor, (list, tuple)) else [donor]
-    return [d if isinstance(d, Field) else Field.from_layer(d) for d in many]
+    if channels and not any(isinstance(one, Field) for one in many):
+        return [Field.from_layers(many, **reading)]
+    return [
+        one if isinstance(one, Field) else Field.from_layer(one, **reading)
+        for one in many
+    ]
 
 
 def put_layer(viewer: Any, data: LayerData) -> Any:
@@ -376,59 +378,10 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
     napari's own writers drop a layer's metadata.
     """
+    from napari_disentangle.saving import as_it_is
     from napari_disentangle.store import write
 
     kept = attributes.get("metadata", {}).get(KEY, {})
-    field = _field_of_tuple(data, attributes)
-    lazy = LazyImage(field, Unchanged(), provenance=kept)
-    for _ in write(lazy, path, overwrite=True):
+    for _ in write(as_it_is(data, attributes, kept), path, overwrite=True):
         pass
     return [path]
-
-
-@dataclass(frozen=True)
-class Unchanged:
-    """The operation that leaves planes as they are."""
-
-    halo: int = 0
-    device: str = "cpu"
-    keeps_channels: bool = True
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """The image's own type."""
-        return source
-
-    def on(self, device: str) -> Unchanged:
-        """It runs nowhere."""
-        return self
-
-    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
-        """Return the plane."""
-        return plane
-
-
-def _field_of_tuple(data: Any, attributes: dict[str, Any]) -> Field:
-    levels = list(data) if attributes.get("multiscale") else data
-    rgb = bool(attributes.get("rgb"))
-    n = len((levels[0] if attributes.get("multiscale") else data).shape) - rgb
-    scale, translate = _pixels(attributes, n)
-    labels = attributes.get("axis_labels") or [""] * n
-    return Field(
-        levels,
-        axes_of_labels(labels) + "C" * rgb,
-        scale=tuple(scale.tolist()),
-        translate=tuple(translate.tolist()),
-        units=tuple(str(u) for u in attributes.get("units", ())),
-        name=attributes.get("name", "image"),
-    )
-
-
-def _pixels(
-    attributes: dict[str, Any], n: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Size of a pixel and place of the first; files hold neither turn nor shear."""
-    affine = np.asarray(attributes.get("affine", np.eye(n + 1)))
-    scale = np.asarray(attributes.get("scale", np.ones(n)))
-    translate = np.asarray(attributes.get("translate", np.zeros(n)))
-    linear = affine[:n, :n]
-    return np.linalg.norm(linear, axis=0) * scale, linear @ translate + affine[:n, n]

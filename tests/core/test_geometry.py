@@ -19,7 +19,7 @@ from strategies import channel_layers, image_layers, scene
 from napari_disentangle.layers import Picked
 
 QUICK = settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
 # napari says so of any layer that is turned out of its planes.
 pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")

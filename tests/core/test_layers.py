@@ -196,3 +196,24 @@ def test_saving_over_a_file_replaces_it(tmp_path):
         data, attributes, _ = layer.as_layer_data_tuple()
         write_layer(path, data, attributes)
     assert nd.read(path).data.max() == 200
+
+
+def test_channel_layers_take_the_look_of_channel_layers():
+    rng = np.random.default_rng(0)
+    planes = [rng.gamma(2, 20 + 20 * i, (96, 96)).astype(np.float32) for i in range(4)]
+    layers = [
+        Image(plane, name=f"well {well} {dye}")
+        for plane, (well, dye) in zip(
+            planes,
+            [("A", "DNA"), ("A", "actin"), ("B", "DNA"), ("B", "actin")],
+            strict=True,
+        )
+    ]
+    viewer = ViewerModel()
+    for layer in layers:
+        viewer.add_layer(layer)
+    fields = [nd.Field.from_layers(layers[:2]), nd.Field.from_layers(layers[2:])]
+    model = nd.fit(fields, "meanstd_unmasked")
+    added = nd.add_layers(viewer, model, layers[:2], ("swap",), donor=layers[2:])
+    for new, donor in zip(added, layers[2:], strict=True):
+        np.testing.assert_allclose(new.data.mean(), donor.data.mean(), rtol=1e-4)
