@@ -108,6 +108,13 @@ def test_cancel_returns_within_a_second(long_run: Any) -> None:
     assert long_run.names == before
 
 
+def test_progress_says_how_much_time_is_left(long_run: Any) -> None:
+    long_run.wait(lambda: "s left" in long_run.panel.progress.format())
+    assert 0 < long_run.panel.progress.value() < 100
+    long_run.click(long_run.panel.cancel)
+    long_run.wait(lambda: not long_run.widget.running, 5)
+
+
 def test_widget_works_after_cancel(smears: Any) -> None:
     smears.click(smears.panel.run)
     smears.click(smears.panel.cancel)
