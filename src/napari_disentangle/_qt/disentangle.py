@@ -31,13 +31,14 @@ from napari_disentangle._qt.picking import (
 )
 from napari_disentangle._qt.worker import StepWorker
 from napari_disentangle.attribute import Attribute
-from napari_disentangle.errors import DisentangleError
+from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.layers import identity, put_layer
 from napari_disentangle.recipe import Recipe
 
 if TYPE_CHECKING:
     import napari
 
+    from napari_disentangle._qt.picking import LayerList
     from napari_disentangle.layers import Picked
 
 # A swap with more values than this follows the slider only when it rests.
@@ -101,12 +102,13 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     # --- what is chosen -----------------------------------------------------------
     def _layers_changed(self, event: Any = None) -> None:
         found = sources(self.viewer.layers)
-        first = not self.panel.images.checked()
+        before = self.panel.images.checked()
         for choice in (self.panel.images, self.panel.donors, self.panel.normals):
             choice.show_layers(found)
-        if first and found:
+        if not before:
             self.panel.images.check(found[:1])
-        self._images_changed()
+        if self.panel.images.checked() != before or not found:
+            self._images_changed()
 
     def _images_changed(self, item: Any = None) -> None:
         """Propose a reading for the newly chosen layers."""
@@ -125,21 +127,25 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _reading_changed(self, change: Any = None) -> None:
         """Say in words how the chosen layers are read."""
         try:
-            picked = self._pick(self.panel.images.checked())
+            picked = self._pick(self.panel.images)
         except (DisentangleError, ValueError) as error:
             self.panel.summary.setText(f"Cannot be used: {error}.")
             return
         self.panel.summary.setText(in_words([one.field for one in picked]))
         self.panel.show_models(picked[0].field.modality if picked else None)
 
-    def _pick(self, layers: list[Any]) -> list[Picked]:
-        panel = self.panel
-        as_channels = panel.as_channels.isChecked()
-        axes = panel.axes.text().strip().upper()
-        return pick(layers, as_channels, axes, panel.chosen_modality())
+    def _pick(self, choice: LayerList) -> list[Picked]:
+        """Snapshot of a list; layers with other axes than the images keep their own."""
+        panel, layers = self.panel, choice.checked()
+        images = panel.images.checked()
+        alike = choice is panel.images or all(a.ndim == images[0].ndim for a in layers)
+        axes = panel.axes.text().strip().upper() if alike else ""
+        return pick(
+            layers, panel.as_channels.isChecked(), axes, panel.chosen_modality()
+        )
 
-    def _names(self, layers: list[Any]) -> list[list[str]]:
-        grouped = groups(layers, self.panel.as_channels.isChecked())
+    def _names(self, choice: LayerList) -> list[list[str]]:
+        grouped = groups(choice.checked(), self.panel.as_channels.isChecked())
         return [[layer.name for layer in group] for group in grouped]
 
     def job(self) -> tuple[Job, Names]:
@@ -151,8 +157,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             If something is missing or does not fit.
         """
         panel = self.panel
-        chosen = [box.checked() for box in (panel.images, panel.donors, panel.normals)]
-        picked, donors, normals = (self._pick(layers) for layers in chosen)
+        if not panel.images.checked():
+            raise DataError("no image is checked: check at least one image layer")
+        chosen = (panel.images, panel.donors, panel.normals)
+        picked, donors, normals = (self._pick(choice) for choice in chosen)
         saved = None if donors else self._donor
         recipe = Recipe(
             model=panel.model.currentText(),
@@ -169,7 +177,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             [one.field for one in donors],
             [one.field for one in normals],
         )
-        return job, Names(*(self._names(layers) for layers in chosen))
+        return job, Names(*(self._names(choice) for choice in chosen))
 
     # --- running ------------------------------------------------------------------
     @property

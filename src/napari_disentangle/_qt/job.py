@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_disentangle.batch import Inputs, Step, follow
 from napari_disentangle.layers import LayerData, Picked, layer_data
@@ -83,26 +83,23 @@ def python_code(job: Job, names: Names) -> str:
         "import napari_disentangle as nd",
         "",
         "layers = viewer.layers",
-        f"reading = {_reading(job)}",
-        f"images = {_fields(names.images)}",
-        *_donor_lines(recipe, names),
+        f"images = {_fields(names.images, job.inputs.images)}",
+        *_donor_lines(job, names),
         f"model = nd.fit({_fitted(recipe, names)}, {recipe.model!r}{_config(recipe)})",
     ]
     if names.normals and "anomaly" in recipe.outputs:
         lines += [
-            f"normals = {_fields(names.normals)}",
+            f"normals = {_fields(names.normals, job.normals)}",
             f"detector = nd.fit_detector(normals, on=model, seed={recipe.seed})",
         ]
     if recipe.pool == "batch":
         lines.append('source = model.attribute(images, pool="batch")')
-    return "\n".join([*lines, *_loop(recipe, names)]) + "\n"
+    return "\n".join([*lines, *_loop(job, names)]) + "\n"
 
 
-def _reading(job: Job) -> dict[str, Any]:
-    field = job.picked[0].field
-    stacked = len(job.picked[0].styles) > 1
-    axes = field.axes[1:] if stacked else field.grid_axes
-    return {"axes": axes, "modality": field.modality}
+def _reading(group: Sequence[str], field: Field) -> str:
+    axes = field.axes[1:] if len(group) > 1 else field.grid_axes
+    return f"axes={axes!r}, modality={field.modality!r}"
 
 
 def _layer(group: Sequence[str]) -> str:
@@ -110,19 +107,20 @@ def _layer(group: Sequence[str]) -> str:
     return found[0] if len(found) == 1 else f"[{', '.join(found)}]"
 
 
-def _fields(groups: Sequence[Sequence[str]]) -> str:
+def _fields(groups: Sequence[Sequence[str]], fields: Sequence[Field]) -> str:
     made = (
-        f"nd.Field.from_layer{'s' * (len(group) > 1)}({_layer(group)}, **reading)"
-        for group in groups
+        f"nd.Field.from_layer{'s' * (len(group) > 1)}"
+        f"({_layer(group)}, {_reading(group, field)})"
+        for group, field in zip(groups, fields, strict=True)
     )
     return f"[{', '.join(made)}]"
 
 
-def _donor_lines(recipe: Recipe, names: Names) -> list[str]:
+def _donor_lines(job: Job, names: Names) -> list[str]:
     if names.donors:
-        return [f"donors = {_fields(names.donors)}"]
-    if recipe.donor:
-        return [f"donors = nd.Attribute.from_json({recipe.donor!r})"]
+        return [f"donors = {_fields(names.donors, job.donors)}"]
+    if job.recipe.donor:
+        return [f"donors = nd.Attribute.from_json({job.recipe.donor!r})"]
     return []
 
 
@@ -139,8 +137,9 @@ def _config(recipe: Recipe) -> str:
     return "".join(f", {key}={value!r}" for key, value in recipe.config.items())
 
 
-def _loop(recipe: Recipe, names: Names) -> list[str]:
-    given = [f"outputs={recipe.outputs!r}", "**reading"]
+def _loop(job: Job, names: Names) -> list[str]:
+    recipe, first = job.recipe, job.inputs.images[0]
+    given = [f"outputs={recipe.outputs!r}", _reading(names.images[0], first)]
     if "swap" in recipe.outputs:
         given += ["donor=donors", f"strength={recipe.strength!r}"]
     if names.normals and "anomaly" in recipe.outputs:
@@ -149,6 +148,8 @@ def _loop(recipe: Recipe, names: Names) -> list[str]:
         given.append("source=source")
     elif recipe.pool != "image":
         given.append(f"pool={recipe.pool!r}")
+    if recipe.device != "auto":
+        given.append(f"device={recipe.device!r}")
     groups = ", ".join(_layer(group) for group in names.images)
     return [
         f"for layer in [{groups}]:",
