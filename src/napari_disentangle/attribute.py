@@ -24,7 +24,8 @@ class Attribute:
     ----------
     values
         Float64 of shape (P,), or (..., P) with one row per plane or stack when
-        ``axes`` names the leading axes. NaN where there was nothing to measure.
+        ``axes`` names the leading axes. NaN where there was nothing to measure: such
+        planes are rendered as they are.
     names
         Names of the P values.
     spread
@@ -56,8 +57,8 @@ class Attribute:
 
     @property
     def found(self) -> bool:
-        """Whether there was anything to measure."""
-        return bool(np.isfinite(self.values).all())
+        """Whether there was anything to measure, at least on some planes."""
+        return bool(np.isfinite(self.values).all(axis=-1).any())
 
     def at(self, lead: tuple[int, ...], lead_axes: str) -> NDArray[np.float64]:
         """Values (P,) that hold for one plane of an image."""
@@ -83,6 +84,8 @@ class Attribute:
         if other.axes:
             other.check_rows(self.axes, self.values.shape[:-1])
         values = (1 - strength) * self.values + strength * other.values
+        if other.found:  # its constant planes have no look to give
+            values = np.where(np.isfinite(other.values), values, self.values)
         return replace(self, values=values, status=())
 
     def check(self, other: Attribute) -> None:

@@ -11,13 +11,15 @@ from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.detection.detector import Detector, fit_detector_steps
 from napari_disentangle.device import pick
 from napari_disentangle.errors import DataError
+from napari_disentangle.measure import NOTABLE, cut_off
 from napari_disentangle.model import Model, unfitted
 from napari_disentangle.output import Kind, Output, make
 from napari_disentangle.recipe import Recipe, Source
+from napari_disentangle.rendering import Rendering
 from napari_disentangle.store import Done, read, suffix_of, write
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from napari_disentangle.field import Field
 
@@ -76,9 +78,10 @@ def follow(
     if detector is not None:
         recipe, inputs = _naming(detector, recipe, inputs)
     model = unfitted(inputs.images[0], recipe.model, **recipe.config)
+    cautions = tuple(_cautions(recipe, inputs))
     sources: list[Attribute] = []
     for attribute in _sources(model, recipe, inputs.images):
-        sources.append(attribute)
+        sources.append(_told(attribute, cautions))
         yield Step("measuring", len(sources) / (len(inputs.images) + 1))
     looks = [model.attribute(donor) for donor in inputs.donors]
     donor = _donor(recipe, looks)
@@ -87,6 +90,8 @@ def follow(
     for image, source in zip(inputs.images, sources, strict=True):
         resolved = _resolved(recipe, inputs, model, image, source, donor)
         for kind in recipe.outputs:
+            look = {"content": model.reference, "swap": donor}.get(kind)
+            told = _told(source, _losses(model, image, source, look))
             if kind == "anomaly" and not (detector and shared):
                 detector = yield from _learn(model, recipe, inputs, image, source)
             yield make(
@@ -96,7 +101,7 @@ def follow(
                 donor,
                 recipe.strength,
                 detector,
-                source,
+                told,
                 pick(recipe.device),
                 resolved.to_json(),
             )
@@ -115,7 +120,8 @@ def run(
         Where the outputs go, as ``<image>_<output><suffix>``.
     suffix
         ``".ome.zarr"``, ``".ome.tif"``, ``".png"`` or ``".jpg"``; ``None`` takes that
-        of the image. Anomaly maps are float32 and never go to PNG or JPEG.
+        of the image, PNG for JPEG. Anomaly maps are float32 and never go to PNG or
+        JPEG.
 
     Yields
     ------
@@ -168,9 +174,52 @@ def _open(source: Source) -> Field:
 
 def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
     own = suffix or suffix_of(Path(image.path or image.name))
+    if suffix is None and own in {".jpg", ".jpeg"}:
+        own = ".png"  # JPEG would change the values, so that takes asking for
     picture = own.lower() in {".png", ".jpg", ".jpeg"}
     ending = ".ome.tif" if kind == "anomaly" and picture else own
     return f"{image.name}_{kind}{ending}"
+
+
+# --- words --------------------------------------------------------------------------
+def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
+    """What to think of before fluorescence images are given one look."""
+    images = [*inputs.images, *inputs.donors]
+    if images[0].modality != "fluorescence":
+        return
+    scales = sorted({image.full_scale or 1.0 for image in images})
+    if len(scales) > 1:
+        yield (
+            "images and donors have different full scales "
+            f"({', '.join(f'{scale:g}' for scale in scales)}), but grey values are "
+            "matched as they are: convert all to one type and range first"
+        )
+    if len(inputs.images) > 1 and recipe.pool == "image" and recipe.source is None:
+        yield (
+            "every image is matched by itself, which also removes differences between "
+            "treatments: use pool='batch'"
+        )
+
+
+def _losses(
+    model: Model, image: Field, source: Attribute, look: Attribute | None
+) -> Iterator[str]:
+    """What the type of an image cannot hold of another look, at full strength."""
+    if look is None or not (source.found and look.found):
+        return
+    rendering = model.lazy(image, look, source).operation
+    assert isinstance(rendering, Rendering)
+    share = cut_off(rendering)
+    if share > NOTABLE:
+        yield (
+            f"{share:.0%} of the values would leave the range of {image.dtype.name} "
+            "at full strength and are cut off there"
+        )
+
+
+def _told(attribute: Attribute, words: Iterable[str]) -> Attribute:
+    """The attribute with more to say, and nothing twice."""
+    return replace(attribute, status=tuple(dict.fromkeys([*attribute.status, *words])))
 
 
 # --- parts of a run -----------------------------------------------------------------
@@ -239,7 +288,13 @@ def _resolved(
     source: Attribute,
     donor: Attribute | None,
 ) -> Recipe:
-    """A recipe for one image, with everything filled in that was measured."""
+    """A recipe for one image, with everything filled in that was measured.
+
+    Of several images, each keeps its source: alone it would not say what they shared.
+    """
+    shared = recipe.pool == "batch" or (
+        recipe.pool == "image" and len(inputs.images) > 1
+    )
     return recipe.model_copy(
         update={
             "images": (Source.of(image),),
@@ -247,7 +302,7 @@ def _resolved(
             "normals": tuple(Source.of(f) for f in inputs.normals),
             "config": asdict(model.config),
             "device": pick(recipe.device),
-            "source": source.to_json() if recipe.pool == "batch" else recipe.source,
+            "source": source.to_json() if shared else recipe.source,
             "donor": donor.to_json() if donor else None,
             "reference": model.reference.to_json(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,12 @@ import numpy as np
 from napari_disentangle.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
+
+# A word, and what parts it from the next.
+_WORD = re.compile(r"([^\s_-]+)([\s_-]*)")
 
 
 class ChannelStack:
@@ -44,10 +48,17 @@ class ChannelStack:
 
 
 def split_names(names: Sequence[str]) -> tuple[tuple[str, ...], str]:
-    """Split layer names into what differs (channels) and what is common (image)."""
-    words = [name.split() for name in names]
-    common = [w for w in words[0] if all(w in other for other in words)]
-    rest = tuple(" ".join(w for w in word if w not in common) for word in words)
+    """Split layer names into what differs (channels) and what is common (image).
+
+    Words end at blanks, underscores and dashes, which stay between what is kept.
+    """
+    words = [_WORD.findall(name) for name in names]
+    common = set.intersection(*({word for word, _ in some} for some in words))
+    rest = tuple(_text(w for w in some if w[0] not in common) for some in words)
     if len(set(rest)) == len(rest) and all(rest):
-        return rest, " ".join(common) or "channels"
+        return rest, _text(w for w in words[0] if w[0] in common) or "channels"
     return tuple(names), "channels"
+
+
+def _text(words: Iterable[tuple[str, str]]) -> str:
+    return "".join(word + gap for word, gap in words).strip(" _-")

@@ -105,7 +105,7 @@ def _describe(path: Path) -> dict[str, Any]:
         "summary": field.describe(),
         "axes": field.axes,
         "shape": list(field.shape),
-        "dtype": str(field.dtype),
+        "dtype": field.dtype.name,
         "modality": field.modality,
         "channels": list(field.channel_names),
         "scale": list(field.scale),
@@ -190,6 +190,7 @@ def apply(
     pool: opt.Pooling = None,
     axes: opt.Axes = None,
     modality: opt.ImageKind = None,
+    full_scale: opt.FullScale = None,
     detector: opt.Detector = None,
     detector_setting: opt.DetectorSetting = None,
     seed: opt.Seed = None,
@@ -201,7 +202,7 @@ def apply(
     """Write content-only, attribute-swapped and anomaly images."""
     if suffix is not None:
         suffix_of(Path(f"image{suffix}"))
-    read = partial(nd.read, axes=axes, modality=modality)
+    read = partial(nd.read, axes=axes, modality=modality, full_scale=full_scale)
     start = opt.load_recipe(recipe) if recipe else nd.Recipe()
     plan = opt.amend(
         start,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Modality = Literal["brightfield", "fluorescence"]
 
 RGB = ("R", "G", "B")
+RGBA = (*RGB, "alpha")
 _KINDS = "uif"
 
 
@@ -35,7 +36,8 @@ class Field:
         largest first, for a pyramid.
     axes
         One letter per axis of ``data``, e.g. ``"TCZYX"``; Y and X must be there.
-        A last axis ``"C"`` of size 3 or 4 is colour (RGB or RGBA).
+        A last axis ``"C"`` of size 3 or 4 is colour (RGB or RGBA); in fluorescence
+        its channels are plain ones, none is alpha unless it is named so.
     where
         Boolean array-like on the same grid without ``C``. It steers estimation
         and calibration, never rendering.
@@ -82,8 +84,8 @@ class Field:
         self._default("scale", (1.0,) * n, n)
         self._default("translate", (0.0,) * n, n)
         self._default("units", ("pixel",) * n, n)
-        self._default("channel_names", self._channel_defaults(), self.n_channels)
         self._default("modality", "brightfield" if self.rgb else "fluorescence")
+        self._default("channel_names", self._channel_defaults(), self.n_channels)
         self._default("full_scale", _full_scale(self.dtype))
         self._check_values()
         if self.where is not None and tuple(self.where.shape) != self.grid_shape:
@@ -120,8 +122,8 @@ class Field:
             )
 
     def _channel_defaults(self) -> tuple[str, ...]:
-        if self.rgb:
-            return (*RGB, "alpha")[: self.n_channels]
+        if self.rgb and self.modality == "brightfield":
+            return RGBA[: self.n_channels]
         if "C" in self.axes:
             return tuple(str(i) for i in range(self.n_channels))
         return ("intensity",)
@@ -196,12 +198,13 @@ class Field:
     def describe(self) -> str:
         """One phrase, e.g. ``"RGB brightfield, 512 x 512 (YX), uint8"``."""
         channels = f"{self.n_channels} channels " if self.n_channels > 1 else ""
-        kind = "RGB " if self.rgb else channels
+        colour = self.rgb and self.modality == "brightfield"
+        kind = "RGB " if colour else channels
         sizes = " x ".join(str(self.size(axis)) for axis in self.grid_axes)
         levels = f", {len(self.levels)} levels" if self.multiscale else ""
         return (
             f"{kind}{self.modality}, {sizes} ({self.grid_axes}), "
-            f"{self.dtype}{levels}{self._pixel_size()}"
+            f"{self.dtype.name}{levels}{self._pixel_size()}"
         )
 
     def _pixel_size(self) -> str:
@@ -283,6 +286,7 @@ class Field:
             scale=tuple(float(s) for s in layer.scale),
             translate=tuple(float(t) for t in layer.translate),
             units=tuple(str(u) for u in layer.units),
+            channel_names=RGBA[: levels[0].shape[-1]] if layer.rgb else (),
             modality=modality,
             name=layer.name,
             path=getattr(layer.source, "path", None),

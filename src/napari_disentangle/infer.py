@@ -19,7 +19,7 @@ from napari_disentangle.errors import DataError, DeviceMemoryError
 from napari_disentangle.tiling import Span, Tile, tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,7 +36,11 @@ class Operation(Protocol):
 
     @property
     def halo(self) -> int:
-        """How many pixels around a region it needs to see."""
+        """How many pixels around a region it needs to see.
+
+        An operation that sees neighbours runs at full resolution only: what lies
+        around a pixel differs from level to level of a pyramid.
+        """
 
     @property
     def device(self) -> str:
@@ -53,7 +57,10 @@ class Operation(Protocol):
         """The same on another device."""
 
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels."""
+        """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels.
+
+        ``lead`` counts planes at full resolution.
+        """
 
 
 Key = int | slice
@@ -64,7 +71,7 @@ class LazyImage:
     """An array that is computed where it is read; indexing gives a view.
 
     It has what napari, dask and numpy need of an array. ``levels`` is the pyramid,
-    largest first, if the image came as one.
+    largest first, if the image came as one and the operation has no halo.
 
     Attributes
     ----------
@@ -108,8 +115,11 @@ class LazyImage:
 
     @property
     def levels(self) -> tuple[LazyImage, ...]:
-        """This result at every level of the image's pyramid."""
-        n = len(self.field.levels)
+        """This result at every level of the image's pyramid that it is computed from.
+
+        Only the first if the operation has a halo; the others are its means.
+        """
+        n = 1 if self.operation.halo else len(self.field.levels)
         return tuple(replace(self, level=i, key=()) for i in range(n))
 
     @property
@@ -228,7 +238,7 @@ def run_tile(
     plane = field.plane(lead, y, x, level)
     try:
         with one_thread(), torch.inference_mode():
-            return operation(plane, lead)[:, *tile.local]
+            return operation(plane, _full_lead(field, level, lead))[:, *tile.local]
     except (torch.OutOfMemoryError, MemoryError):
         pass  # retried below, outside the frame that holds the memory
     del plane
@@ -241,6 +251,15 @@ def run_tile(
     raise DeviceMemoryError(
         f"there is no memory left for computing {field.name!r}: close other programs "
         "or images and run again"
+    )
+
+
+def _full_lead(field: Field, level: int, lead: Lead) -> Lead:
+    """The plane at full resolution that a plane of a level shows."""
+    sizes = dict(zip(field.axes, field.levels[level].shape, strict=True))
+    return tuple(
+        number * field.size(axis) // int(sizes[axis])
+        for number, axis in zip(lead, field.lead_axes, strict=True)
     )
 
 
@@ -266,6 +285,18 @@ def _halves(
 def _longer(tile: Tile) -> int:
     y, x = tile.inner
     return 0 if len(y) >= len(x) else 1
+
+
+def means(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """Means of the blocks of an array that fall on each element of a smaller one."""
+    coarse = values
+    for axis, (n, m) in enumerate(zip(values.shape, shape, strict=True)):
+        starts = np.arange(m) * n // m
+        # An axis that grew has empty blocks: they repeat the element they start at.
+        counts = np.maximum(1, np.diff(starts, append=n)).astype(values.dtype)
+        sums = np.add.reduceat(coarse, starts, axis)
+        coarse = sums / np.expand_dims(counts, tuple(range(1, values.ndim - axis)))
+    return coarse
 
 
 def check_memory(nbytes: int, name: str) -> None:

@@ -11,7 +11,8 @@ from napari_disentangle.attribute import Attribute
 from napari_disentangle.batch import Inputs, Step, follow
 from napari_disentangle.errors import DataError
 from napari_disentangle.field import Field, Modality
-from napari_disentangle.output import Kind, Output
+from napari_disentangle.infer import means
+from napari_disentangle.output import KINDS, Kind, Output
 from napari_disentangle.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class Picked:
 def layer_data(output: Output, styles: Sequence[Style]) -> Iterator[Step | LayerData]:
     """Compute an output and put it into layer tuples.
 
-    Small results are computed tile by tile; large ones and pyramids stay lazy except
-    for the coarsest level, which napari keeps.
+    Small results and anomaly maps are computed tile by tile; large ones and pyramids
+    stay lazy except for the coarsest level, which napari keeps.
 
     Yields
     ------
@@ -120,14 +121,13 @@ def layer_data(output: Output, styles: Sequence[Style]) -> Iterator[Step | Layer
     """
     what = f"computing {_TITLES[output.kind]}"
     shown = _shown(output.lazy)
-    data: Any = shown
-    if shown.field.multiscale or shown.size > EAGER:
-        if output.kind == "anomaly":
-            _refuse_large(shown)
+    data: Any
+    if output.kind == "anomaly":
+        data = yield from _map(shown, what)
+    elif shown.field.multiscale or shown.size > EAGER:
         data = yield from _levels(shown, what)
     else:
-        data = np.empty(shown.shape, shown.dtype)
-        yield from _fill(shown, data, what)
+        data = yield from _whole(shown, what)
     for part, style in _split(output, data, styles):
         yield _tuple(output, part, style)
 
@@ -136,7 +136,7 @@ def add_layers(
     viewer: Any,
     model: Model,
     layer: Any,
-    outputs: Sequence[Kind] = ("content", "swap", "anomaly"),
+    outputs: Sequence[Kind] | None = None,
     donor: Any = None,
     strength: float = 1.0,
     detector: Detector | None = None,
@@ -157,7 +157,8 @@ def add_layers(
     layer
         An Image layer, or a list of layers that are the channels of one image.
     outputs
-        Any of ``"content"``, ``"swap"``, ``"anomaly"``.
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``; ``None`` is all of them, or
+        all but the swap without a donor.
     donor
         For a swap: a layer, several layers, a Field, several, or an attribute. If
         ``layer`` is a list of channels, so is a list of layers here.
@@ -199,17 +200,18 @@ def _put(viewer: Any, output: Output, styles: Sequence[Style]) -> Iterator[Any]:
 def _recipe(
     model: Model,
     field: Field,
-    outputs: Sequence[Kind],
+    outputs: Sequence[Kind] | None,
     look: Attribute | list[Field] | None,
     known: dict[str, Any],
 ) -> tuple[Recipe, Inputs]:
     """The recipe that :func:`add_layers` follows."""
+    possible = tuple(k for k in KINDS if k != "swap" or look is not None)
     attribute = look if isinstance(look, Attribute) else None
     donors = look if isinstance(look, list) else []
     recipe = Recipe(
         model=model.name,
         config=asdict(model.config),
-        outputs=tuple(k for k in outputs if k != "swap" or look is not None),
+        outputs=tuple(outputs) if outputs is not None else possible,
         donor=attribute.to_json() if attribute else None,
         reference=model.reference.to_json(),
         **known,
@@ -295,27 +297,34 @@ def _shown(lazy: LazyImage) -> LazyImage:
     return replace(lazy, operation=Unit(lazy.operation, field.full_scale or 1.0))
 
 
-def _fill(lazy: LazyImage, out: NDArray[Any], what: str) -> Iterator[Step]:
+def _whole(lazy: LazyImage, what: str) -> Generator[Step, None, NDArray[Any]]:
+    out = np.empty(lazy.shape, lazy.dtype)
     total = max(1, lazy.parts())
     for done in lazy.fill(out):
         yield Step(what, done / total)
+    return out
 
 
 def _levels(lazy: LazyImage, what: str) -> Generator[Step, None, Any]:
     levels: list[Any] = list(lazy.levels)
     if levels[-1].size <= _COARSEST:
-        coarsest = np.empty(levels[-1].shape, lazy.dtype)
-        yield from _fill(levels[-1], coarsest, what)
-        levels[-1] = coarsest
+        levels[-1] = yield from _whole(levels[-1], what)
     return levels if lazy.field.multiscale else levels[0]
 
 
-def _refuse_large(lazy: LazyImage) -> None:
+def _map(lazy: LazyImage, what: str) -> Generator[Step, None, Any]:
+    """A map at full resolution, and its means if the image came as a pyramid."""
     if lazy.size > EAGER:
         raise DataError(
             f"the anomaly map of {lazy.field.name!r} ({lazy.size / 1e6:.0f} million "
             "pixels) is too large to be computed at once: use nd.apply and nd.write"
         )
+    first = yield from _whole(lazy, what)
+    if not lazy.field.multiscale:
+        return first
+    kept = [i for i, axis in enumerate(lazy.field.axes) if axis in lazy.axes]
+    shapes = [[level.shape[i] for i in kept] for level in lazy.field.levels[1:]]
+    return [first, *(means(first, shape) for shape in shapes)]
 
 
 def _split(
@@ -355,8 +364,8 @@ def _anomaly_geometry(output: Output, style: Style) -> dict[str, Any]:
 
 
 def _anomaly_look(data: Any) -> dict[str, Any]:
-    coarse = np.asarray(data[-1] if isinstance(data, list) else data)
-    finite = np.abs(coarse[np.isfinite(coarse)])
+    first = data[0] if isinstance(data, list) else data
+    finite = np.abs(first[np.isfinite(first)])
     reach = max(3.0, float(np.percentile(finite, 99.9)) if finite.size else 3.0)
     return {"colormap": SURPRISE, "contrast_limits": (-reach, reach)}
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle.methods.base import Sample, natural_space
 from napari_disentangle.sampling import Block, blocks
-from napari_disentangle.signal import Foreground, find_foreground, to_signal
+from napari_disentangle.signal import (
+    Foreground,
+    find_foreground,
+    from_signal,
+    to_signal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,15 +24,41 @@ if TYPE_CHECKING:
     from napari_disentangle.axes import Lead
     from napari_disentangle.field import Field
     from napari_disentangle.methods.base import Method, Values
+    from napari_disentangle.rendering import Rendering
     from napari_disentangle.signal import Space
 
 # Fewer foreground pixels than this say nothing about a look.
 _FEWEST = 16
 _MAD_TO_STD = 1.4826
+# Share of lost values from which on a person should know.
+NOTABLE = 0.01
+# Lost values pile up at the end of the range: this many times as many as beside it.
+_SPIKE = 3
+# Blocks that are rendered to foresee what would be cut off.
+_PREVIEWS = 16
 
+CONSTANT = "the image is constant"
 NO_FOREGROUND = "no foreground found: the image is returned as it is"
 
 Measured = tuple["Values", "Values", int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What was measured on planes that share an attribute.
+
+    ``blank`` says why there was nothing to measure; it is empty if there was.
+    """
+
+    values: Values
+    spread: Values
+    n_tiles: int
+    words: tuple[str, ...]
+    blank: tuple[str, ...]
+
+    @property
+    def constant(self) -> bool:
+        return CONSTANT in self.blank
 
 
 def measure(
@@ -38,49 +70,117 @@ def measure(
     -------
     tuple
         Values (..., P), spread over tiles (P,), number of tiles, statuses in words.
-        Planes without foreground get the mean of the others; values are NaN if there
-        is no foreground at all.
+        Planes without foreground get the mean of the others. Values are NaN for
+        constant planes, and for all planes if none has foreground.
     """
     sizes = [field.size(axis) for axis in axes]
-    results = [
-        _measure_planes(method, config, field, index, leads)
-        for leads in _groups(field, axes)
-    ]
-    rows = np.stack([values for values, _, _, _ in results])
-    spreads = np.stack([spread for _, spread, _, _ in results])
-    n_tiles = sum(n for _, _, n, _ in results)
-    status = tuple(dict.fromkeys(word for *_, words in results for word in words))
-    found = np.isfinite(rows).all(axis=1)
-    if found.any():
-        rows[~found] = rows[found].mean(axis=0)
-        spreads = spreads[found]
+    groups = _groups(field, axes)
+    looks = [_measure_planes(method, config, field, index, leads) for leads in groups]
+    found = [look for look in looks if not look.blank]
+    rows = np.stack([look.values for look in looks])
+    if found:
+        borrow = [bool(look.blank) and not look.constant for look in looks]
+        rows[borrow] = np.mean([look.values for look in found], axis=0)
+    spread = np.mean([look.spread for look in found or looks], axis=0)
+    noun = "planes" if len(groups[0]) == 1 else "stacks"
+    said = [word for look in looks for word in look.words]
+    said += _blank_words(looks, noun)
+    n_tiles = sum(look.n_tiles for look in looks)
     values = rows.reshape(*sizes, rows.shape[1])
-    return values, spreads.mean(axis=0), n_tiles, status
+    return values, spread, n_tiles, tuple(dict.fromkeys(said))
+
+
+def cut_off(rendering: Rendering) -> float:
+    """Share of an image's values that rendering would push out of its type's range.
+
+    Foreseen on a sample of blocks; values at the end of the range already do not count.
+    """
+    field = rendering.field
+    if field.dtype.kind == "f":
+        return 0.0
+    limits = np.iinfo(field.dtype)
+    space = rendering.method.space(field.modality or "fluorescence")
+    lost = total = 0
+    for block in blocks(field, limit=_PREVIEWS):
+        plane = field.plane(block.lead, block.y.slice, block.x.slice)
+        signal = rendering.signal(plane, block.lead)
+        x = from_signal(signal, space, float(field.full_scale or 1.0)).cpu().numpy()
+        old = plane[list(rendering.index)]
+        above = (x > limits.max + 0.5) & (old < limits.max)
+        below = (x < limits.min - 0.5) & (old > limits.min)
+        lost += int(np.count_nonzero(above | below))
+        total += x.size
+    return lost / total
 
 
 # --- words ----------------------------------------------------------------------------
-def _words(
-    method: Method, field: Field, pixels: NDArray[Any], found: bool
-) -> list[str]:
+def _words(field: Field, pixels: NDArray[Any]) -> Iterator[str]:
     """What is odd about the pixels of an image."""
     finite = np.isfinite(pixels)
     known = pixels[:, finite.all(axis=0)]
-    said = []
     if not finite.all():
-        said.append(f"{(~finite).mean():.1%} of the values are NaN or infinite")
-    if known.size == 0 or not np.ptp(known, axis=1).any():
-        return [*said, "the image is constant", NO_FOREGROUND]
-    if not found:
-        said.append(NO_FOREGROUND)
-    return [*said, *_saturation(field, known), *_darkness(field, known)]
+        yield f"{(~finite).mean():.1%} of the values are NaN or infinite"
+    if not _constant(known):
+        yield from _saturation(field, known)
+        yield from _darkness(field, known)
+
+
+def _blank(pixels: NDArray[Any], foreground: Foreground) -> tuple[str, ...]:
+    """Why there is nothing to measure; empty if there is."""
+    known = pixels[:, np.isfinite(pixels).all(axis=0)]
+    if _constant(known):
+        return CONSTANT, NO_FOREGROUND
+    return () if np.isfinite(foreground.threshold).any() else (NO_FOREGROUND,)
+
+
+def _empty_channels(foreground: Foreground, names: Sequence[str]) -> Iterator[str]:
+    """Channels that show no more than noise, beside others that show something."""
+    if foreground.modality == "brightfield" or np.isinf(foreground.threshold).all():
+        return
+    for name, threshold in zip(names, foreground.threshold, strict=True):
+        if np.isinf(threshold):
+            yield (
+                f"channel {name} shows no foreground: it is matched where the other "
+                "channels show some, and may be noise made stronger"
+            )
+
+
+def _blank_words(looks: Sequence[_Look], noun: str) -> Iterator[str]:
+    """What becomes of planes without foreground."""
+    blank = [look for look in looks if look.blank]
+    constant = [look for look in looks if look.constant]
+    if len(blank) == len(looks):
+        every = len(constant) == len(looks)
+        yield from (w for look in blank for w in look.blank if every or w != CONSTANT)
+        return
+    if constant:
+        share = f"{len(constant)} of {len(looks)} {noun}"
+        yield f"one and the same value in all of {share}: returned as they are"
+    if others := len(blank) - len(constant):
+        share = f"{others} of {len(looks)} {noun}"
+        yield f"no foreground in {share}: given the mean look of the others"
+
+
+def _constant(known: Values) -> bool:
+    return known.size == 0 or not np.ptp(known, axis=1).any()
 
 
 def _saturation(field: Field, known: Values) -> Iterator[str]:
-    if field.dtype.kind == "f" or field.modality == "brightfield":
-        return
-    top = (known >= float(field.full_scale or 1.0)).any(axis=0).mean()
-    if top > 0.01:
-        yield f"{top:.0%} of the pixels are saturated: their true values are lost"
+    """Values piled up at the end of the range, wherever that is."""
+    signs = (1.0, -1.0) if field.modality == "brightfield" else (1.0,)
+    share = max(_piled(sign * channel) for sign in signs for channel in known)
+    if share > NOTABLE:
+        yield f"{share:.0%} of the pixels are saturated: their true values are lost"
+
+
+def _piled(values: Values) -> float:
+    """Share of values at the maximum, if they stand out from the next lower value."""
+    top = values == values.max()
+    below = values[~top]
+    if top.mean() <= NOTABLE or not below.size:
+        return 0.0
+    next_lower = np.count_nonzero(below == below.max())
+    return float(top.mean()) if np.count_nonzero(top) > _SPIKE * next_lower else 0.0
 
 
 def _darkness(field: Field, known: Values) -> Iterator[str]:
@@ -103,22 +203,26 @@ def _groups(field: Field, axes: str) -> list[list[Lead]]:
 
 def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
-) -> tuple[Values, Values, int, list[str]]:
-    chosen = blocks(field, leads=leads)
-    raw = [_pixels(field, block, index) for block in chosen]
-    foreground = _foreground(field, np.concatenate(raw, axis=1))
+) -> _Look:
+    raw = [_pixels(field, block, index) for block in blocks(field, leads=leads)]
+    every = np.concatenate(raw, axis=1)
+    foreground = _foreground(field, every)
     samples = [_sample(method, field, pixels, foreground) for pixels in raw]
-    usable = [s for s in samples if _enough(method, s)]
     whole = _join(samples, foreground)
-    found = _enough(method, whole)
-    words = _words(method, field, np.concatenate(raw, axis=1), found)
-    if not found:
-        unknown = np.full(len(method.names(_names(field, index))), np.nan)
-        return unknown, unknown, 0, words
+    names = _names(field, index)
+    words = (*_words(field, every), *_empty_channels(foreground, names))
+    blank = _blank(every, foreground)
+    if not blank and not _enough(method, whole):
+        blank = (NO_FOREGROUND,)
+    if blank:
+        unknown = np.full(len(method.names(names)), np.nan)
+        return _Look(unknown, unknown, 0, words, blank)
+    usable = [s for s in samples if _enough(method, s)]
     each = np.stack([method.estimate(s, config) for s in usable or [whole]])
     middle = np.median(each, axis=0)
     spread = _MAD_TO_STD * np.median(np.abs(each - middle), axis=0)
-    return method.estimate(whole, config), spread, max(1, len(usable)), words
+    values = method.estimate(whole, config)
+    return _Look(values, spread, max(1, len(usable)), words, ())
 
 
 def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import napari_disentangle as nd
 from napari_disentangle.detection import scorer as scorer_of
 from napari_disentangle.errors import ModelFileError
 from napari_disentangle.field import Modality
+from napari_disentangle.methods import DEFAULT
 from napari_disentangle.methods import method as method_of
 from napari_disentangle.model import Pool
 from napari_disentangle.output import KINDS
@@ -32,7 +33,9 @@ Inputs = Annotated[
     list[Path] | None,
     Argument(metavar="IMAGE", help="Images; they replace those of --recipe."),
 ]
-Model = Annotated[str | None, Option(help="A model, see `models`. Default: mk.")]
+Model = Annotated[
+    str | None, Option(help=f"A model, see `models`. Default: {DEFAULT}.")
+]
 Setting = Annotated[
     list[str] | None, Value("--set", help="A setting of the model. Repeatable.")
 ]
@@ -63,6 +66,10 @@ Axes = Annotated[str | None, Option(help="Axes of the images, e.g. CZYX.")]
 ImageKind = Annotated[
     Modality | None, Option("--modality", help="Default: what the file says.")
 ]
+FullScale = Annotated[
+    float | None,
+    Option("--full-scale", help="Value of full transmittance, e.g. 4095 for 12 bits."),
+]
 Detector = Annotated[
     str | None, Option(help="A detector, see `models`. Default: mahalanobis.")
 ]
@@ -73,7 +80,10 @@ Seed = Annotated[int | None, Option(help="Seed of all sampling. Default: 0.")]
 Device = Annotated[str | None, Option(help="auto, cpu, cuda:0, ... Default: auto.")]
 Suffix = Annotated[
     str | None,
-    Option("--format", help=".ome.tif, .ome.zarr, .png, ... Default: the image's."),
+    Option(
+        "--format",
+        help=".ome.tif, .ome.zarr, .png, ... Default: the image's; .png for JPEG.",
+    ),
 ]
 RecipeFile = Annotated[
     Path | None, File("--recipe", help="Recipe (YAML), or an output that keeps one.")

@@ -93,7 +93,8 @@ def apply(
     model
         A fitted model.
     field
-        The image; its pyramid is kept (``.levels``).
+        The image; its pyramid is kept (``.levels``), but for an anomaly map, which
+        is computed at full resolution.
     output
         ``"content"``, ``"swap"`` or ``"anomaly"``.
     donor, strength

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic import Field as Limits
 
 from napari_disentangle.errors import DisentangleError
@@ -77,6 +83,11 @@ class Recipe(_Frozen):
         Seed of everything that samples.
     device
         ``"cpu"``, ``"cuda:0"``, ..., or ``"auto"``.
+
+    Raises
+    ------
+    RecipeError
+        If something in it is unknown, missing or out of range.
     """
 
     format: Literal[1] = 1
@@ -96,6 +107,20 @@ class Recipe(_Frozen):
     seed: int = 0
     device: str = "auto"
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_sentence(
+        cls, data: Any, check: ModelWrapValidatorHandler[Self]
+    ) -> Self:
+        try:
+            return check(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise RecipeError(
+                f"the recipe cannot be followed: {place}: {first['msg']}"
+            ) from error
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
         plain: dict[str, Any] = json.loads(self.model_dump_json())
@@ -110,15 +135,9 @@ class Recipe(_Frozen):
         RecipeError
             If something in it is unknown or missing.
         """
-        inner = data.get("recipe", data) if isinstance(data, dict) else data
-        try:
-            return cls.model_validate(inner)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the whole"
-            raise RecipeError(
-                f"the recipe cannot be read: {place}: {first['msg']}"
-            ) from error
+        return cls.model_validate(
+            data.get("recipe", data) if isinstance(data, dict) else data
+        )
 
     def save(self, path: str | Path) -> None:
         """Write YAML."""

@@ -194,12 +194,51 @@ def test_blank_images_do_not_vote():
     assert not model.attribute([blank, blank], "batch").found
 
 
-def test_a_blank_frame_gets_the_mean_of_the_others():
-    values = scene("TYX", (3, 40, 44))
-    values[1] = 0
-    field = nd.Field(values, "TYX")
-    rows = nd.fit(field, "meanstd").attribute(field, "frame").values
+def movie(second):
+    """Three frames, of which the second is something else."""
+    values = scene("TYX", (3, 64, 64))
+    values[1] = second
+    return nd.Field(values, "TYX")
+
+
+def test_a_frame_of_noise_gets_the_mean_of_the_others_and_says_so():
+    noise = np.random.default_rng(0).poisson(100, (64, 64))
+    pooled = nd.fit(movie(noise), "meanstd").attribute(movie(noise), "frame")
+    rows = pooled.values
     np.testing.assert_allclose(rows[1], (rows[0] + rows[2]) / 2)
+    assert pooled.status == (
+        "no foreground in 1 of 3 planes: given the mean look of the others",
+    )
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+@pytest.mark.parametrize("value", [0, 100])
+@pytest.mark.parametrize("name", [n for n, m in MODELS if m == "fluorescence"])
+def test_a_constant_frame_stays_as_it_is_and_says_so(name, value, strength):
+    field = movie(value)
+    model = nd.fit(brighter(), name)
+    own = model.attribute(field, "frame")
+    said = "one and the same value in all of 1 of 3 planes: returned as they are"
+    assert own.status == (said,)
+    target = model.between(own, model.reference, strength)
+    result = model.render(field, target, source=own)
+    assert (result[1] == value).all()
+    if model.reference.values.size:
+        assert all((result[t] != field.data[t]).any() for t in (0, 2))
+
+
+def test_a_constant_frame_has_no_look_to_give():
+    field, constant = movie(scene("YX", (64, 64), seed=3)), movie(100)
+    model = nd.fit(field, "meanstd")
+    own, look = (model.attribute(one, "frame") for one in (field, constant))
+    assert look.found
+    result = model.render(field, own.mix(look, 1.0), source=own)
+    np.testing.assert_array_equal(result[1], field.data[1])
+
+
+def brighter():
+    """A frame with another look."""
+    return nd.Field((scene("YX", (64, 64), seed=7) * 0.5 + 100).astype("uint8"), "YX")
 
 
 def test_averages_of_other_models_are_refused():

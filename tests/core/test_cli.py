@@ -16,6 +16,7 @@ from PIL import Image
 
 import napari_disentangle as nd
 from napari_disentangle.cli import main
+from napari_disentangle.methods import DEFAULT
 from napari_disentangle.sample_data import CHANNELS, SAMPLES, apply_batch, load
 
 HEAVY = ["torch", "napari", "qtpy", "PyQt6", "PySide6"]
@@ -43,7 +44,7 @@ def pair(tmp_path):
         if modality == "brightfield":
             arrays = [load(name)[:96, :128] for name in ("blood_1", "blood_2")]
         else:
-            cells = load("cells_a")[:, :96, :128]
+            cells = load("cells_a")[:, 64:160, :128]
             changed = [
                 apply_batch(c, m.batch) for c, m in zip(cells, CHANNELS, strict=True)
             ]
@@ -254,6 +255,35 @@ def test_status_of_a_blank_image_is_said(call, tmp_path):
     assert code == 0
     assert "blank: no foreground found: the image is returned as it is" in errors
     np.testing.assert_array_equal(pixels(paths[0]), pixels(blank))
+
+
+def test_a_jpeg_is_answered_in_png_unless_told(call, tmp_path):
+    image = tmp_path / "a.jpg"
+    Image.fromarray(load("blood_1")[:64, :64]).save(image)
+    args = ["apply", image, "--output", "content", "--model", "identity"]
+    _, (path,), _ = call(*args, "-o", tmp_path / "out")
+    assert Path(path).name == "a_content.png"
+    np.testing.assert_array_equal(pixels(path), pixels(image))
+    _, (path,), _ = call(*args, "-o", tmp_path / "out", "--format", ".jpg")
+    assert Path(path).name == "a_content.jpg"
+
+
+def test_a_full_scale_that_a_status_asks_for_can_be_given(call, tmp_path):
+    image = tmp_path / "a.tif"
+    values = load("blood_1")[:64, :64] * np.float32(16)
+    tifffile.imwrite(image, values, photometric="rgb")
+    args = ["apply", image, "--output", "content", "--model", "mk"]
+    code, _, errors = call(*args, "-o", tmp_path / "without")
+    assert any("set full_scale" in error for error in errors)
+    code, paths, errors = call(*args, "-o", tmp_path / "with", "--full-scale", 4080)
+    assert (code, [error for error in errors if "full_scale" in error]) == (0, [])
+    (source,) = nd.read_provenance(paths[0])["recipe"]["images"]
+    assert source["full_scale"] == 4080
+
+
+def test_help_names_the_default_model(call):
+    _, lines, _ = call("apply", "--help")
+    assert f"Default: {DEFAULT}." in " ".join(" ".join(lines).split())
 
 
 # --- what goes wrong ------------------------------------------------------------------

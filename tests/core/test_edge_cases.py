@@ -28,6 +28,19 @@ def filled(modality, shape, value, dtype="uint8"):
     return nd.Field(np.full(grid, value, dtype), axes, name="odd")
 
 
+def shot_noise(mean, shape):
+    return np.random.default_rng(0).poisson(mean, shape).clip(0, 255)
+
+
+def noise(modality, dtype="uint8"):
+    """What a camera sees of nothing: a dim field, or an empty slide."""
+    field = filled(modality, (96, 100), 0, dtype)
+    values = shot_noise(100, field.shape)
+    if modality == "brightfield":  # deep wells and much light: little noise
+        values = 240 + values / 4 - 25
+    return replace(field, data=values.astype(dtype), full_scale=255.0)
+
+
 def spoiled(modality, value, share):
     """An image where some values of every channel are not finite."""
     field = image(modality, dtype="float32")
@@ -51,6 +64,8 @@ BLANK = {
     "all NaN": lambda m: filled(m, (40, 44), np.nan, "float32"),
     "all infinite": lambda m: filled(m, (40, 44), np.inf, "float32"),
     "one pixel": lambda m: filled(m, (1, 1), 7),
+    "camera noise": noise,
+    "float noise": lambda m: noise(m, "float32"),
 }
 ODD = {
     "some NaN": lambda m: spoiled(m, np.nan, 0.1),
@@ -128,11 +143,62 @@ def test_values_that_are_no_numbers_are_counted(name, modality, value, share):
     assert any("of the values are NaN or infinite" in words for words in said)
 
 
-def test_saturation_is_said():
-    field = image("fluorescence")
+@pytest.mark.parametrize("mean", [0.1, 0.5, 1, 2, 5, 100])
+@pytest.mark.parametrize("name", [n for n, m in MODELS if m == "fluorescence"])
+def test_noise_is_not_stretched_into_cells(name, mean):
+    other = image("fluorescence", size=96)
+    data = shot_noise(mean, other.shape).astype("uint8")
+    field = replace(other, data=data)
+    model = nd.fit(other, name)
+    assert model.swap(field, other).tobytes() == field.data.tobytes()
+    assert NO_FOREGROUND in model.inspect(field)
+
+
+@pytest.mark.parametrize("name", [n for n, m in MODELS if m == "fluorescence"])
+def test_a_channel_of_noise_is_named(name):
+    plain = image("fluorescence", size=96)
+    data = plain.data.copy()
+    data[1] = shot_noise(100, data[1].shape)
+    model = nd.fit(plain, name)
+    said = [s for s in model.inspect(replace(plain, data=data)) if "foreground" in s]
+    assert len(said) == 1
+    assert said[0].startswith(f"channel {plain.channel_names[1]} shows no foreground: ")
+    assert not any("foreground" in words for words in model.inspect(plain))
+
+
+def saturated(modality, dtype, top, share=0.1):
+    """An image whose brightest values all became ``top``, and for which top is that."""
+    field = image(modality, dtype="float32")
+    unit = field.data / np.quantile(field.data, 1 - share)
+    data = unit.clip(None, 1) * top
+    return replace(
+        field, data=data.astype(dtype), full_scale=np.iinfo("uint16").max * 1.0
+    )
+
+
+@pytest.mark.parametrize("modality", ["fluorescence", "brightfield"])
+@pytest.mark.parametrize(
+    ("dtype", "top"), [("uint8", 255), ("uint16", 4095), ("float32", 0.7)]
+)
+def test_saturation_is_said_wherever_the_range_ends(modality, dtype, top):
+    field = saturated(modality, dtype, top)
+    (said,) = (s for s in nd.fit(field, "identity").inspect(field) if "saturated" in s)
+    assert 5 <= int(said.split("%")[0]) <= 35
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("modality", ["fluorescence", "brightfield"])
+def test_an_image_that_is_not_saturated_is_not_called_so(modality, dtype):
+    field = image(modality, dtype=dtype)
+    said = nd.fit(field, "identity").inspect(field)
+    assert not any("saturated" in words for words in said)
+
+
+def test_black_pixels_of_a_slide_are_lost_values():
+    field = image("brightfield")
     data = field.data.copy()
-    data[:, :10] = 255
-    said = nd.fit(field, "meanstd").inspect(replace(field, data=data))
+    data[:10] = 0
+    said = nd.fit(field, "identity").inspect(replace(field, data=data))
     assert any("of the pixels are saturated" in words for words in said)
 
 

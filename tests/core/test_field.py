@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import napari_disentangle as nd
 from napari_disentangle.channels import ChannelStack, split_names
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.field import axes_of_labels
+from napari_disentangle.recipe import RecipeError
 
 SIZES = {"T": 2, "C": 3, "Z": 4, "Y": 15, "X": 17}
 
@@ -161,6 +163,58 @@ def test_channels_are_named_by_what_differs():
     names = ["well A DNA", "well A actin"]
     assert split_names(names) == (("DNA", "actin"), "well A")
     assert split_names(["x", "x"])[0] == ("x", "x")
+
+
+@pytest.mark.parametrize("gap", [" ", "_", "-", " - "])
+def test_channels_of_two_wells_match_whatever_parts_their_names(gap):
+    wells = [
+        split_names([gap.join(("plate1", well, c)) for c in ("DAPI", "anti-GFP_488")])
+        for well in ("A01", "B01")
+    ]
+    assert [channels for channels, _ in wells] == [("DAPI", "anti-GFP_488")] * 2
+    assert wells[1][1] == gap.join(("plate1", "B01"))
+
+
+def test_four_fluorescence_channels_are_no_colour_with_an_alpha():
+    data = scene("YXC", (40, 52, 4), "uint16")
+    field = nd.Field(data, "YXC", modality="fluorescence")
+    assert field.channel_names == ("0", "1", "2", "3")
+    assert field.describe().startswith("4 channels fluorescence")
+    assert nd.fit(field, "meanstd").channels == field.channel_names
+    slide = nd.Field(data, "YXC")
+    assert slide.channel_names == ("R", "G", "B", "alpha")
+    assert nd.fit(slide, "meanstd").channels == ("R", "G", "B")
+
+
+def test_the_alpha_of_a_colour_layer_is_one_in_any_modality():
+    layer = SimpleNamespace(
+        data=scene("YXC", (40, 52, 4)),
+        rgb=True,
+        multiscale=False,
+        axis_labels=("y", "x"),
+        scale=(1.0, 1.0),
+        translate=(0.0, 0.0),
+        units=("pixel", "pixel"),
+        name="picture",
+        source=None,
+    )
+    field = nd.Field.from_layer(layer, modality="fluorescence")
+    assert field.channel_names == ("R", "G", "B", "alpha")
+
+
+def test_the_order_of_bytes_is_no_news():
+    field = nd.Field(np.ones((4, 5), ">u2"), "YX")
+    assert field.describe() == "fluorescence, 4 x 5 (YX), uint16"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"strength": 1.5}, "strength: .*1"), ({"modle": "mk"}, "modle")],
+)
+def test_a_recipe_that_cannot_be_is_refused_in_one_sentence(wrong, words):
+    with pytest.raises(RecipeError, match=words) as error:
+        nd.Recipe(**wrong)
+    assert "\n" not in str(error.value)
 
 
 def test_channels_of_different_kind_cannot_be_stacked():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -39,10 +40,40 @@ def level_shapes(layer, drop=None):
     ]
 
 
+def fitted_on_darker(field):
+    """A model whose reference is the same image at seven tenths of its values."""
+    values = np.asarray(field.levels[0][(slice(None),) * len(field.axes)]) * 0.7
+    return nd.fit(replace(field, data=values.astype(field.dtype)), "levels")
+
+
+def shown(layer):
+    return np.asarray(layer.data[0] if layer.multiscale else layer.data)
+
+
+def assert_rendered(layer, content, swap, kept):
+    """Another look, the same by both names; with strength 0 the image as it was."""
+    before = shown(layer)
+    if shown_dtype(layer) != layer.dtype:
+        before = before.astype(np.float32) / np.float32(65535)
+    np.testing.assert_array_equal(shown(content), shown(swap))
+    np.testing.assert_array_equal(shown(kept), before)
+    assert (shown(content) != before).any()
+
+
 def assert_same_place(result, layer):
     np.testing.assert_allclose(corners(result), corners(layer), atol=1e-6)
     assert result.units == layer.units
     assert result.axis_labels == layer.axis_labels
+
+
+def assert_same_place_without(result, layer, axis):
+    """The axes that are left lie where the first plane of the lost axis lies."""
+    first = corners(layer).reshape(*(2,) * layer.ndim, layer.ndim).take(0, axis)
+    places = np.delete(first.reshape(-1, layer.ndim), axis, axis=1)
+    np.testing.assert_allclose(corners(result), places, atol=1e-6)
+    for name in ("units", "axis_labels"):
+        left = [v for i, v in enumerate(getattr(layer, name)) if i != axis]
+        assert list(getattr(result, name)) == left
 
 
 def assert_same_look(result, layer):
@@ -65,11 +96,12 @@ def shown_dtype(layer):
 def test_results_lie_and_look_as_their_image(drawn):
     layer, values = drawn
     field = Picked.of([layer]).field
-    model = nd.fit(field, "mk")
-    content, swap, anomaly = nd.add_layers(
-        ViewerModel(), model, layer, donor=model.reference
-    )
-    for result in (content, swap):
+    model = fitted_on_darker(field)
+    look = {"donor": model.reference}
+    content, swap, anomaly = nd.add_layers(ViewerModel(), model, layer, **look)
+    (kept,) = nd.add_layers(ViewerModel(), model, layer, ["swap"], strength=0, **look)
+    assert_rendered(layer, content, swap, kept)
+    for result in (content, swap, kept):
         assert_same_place(result, layer)
         assert_same_look(result, layer)
         assert level_shapes(result) == level_shapes(layer)
@@ -79,7 +111,9 @@ def test_results_lie_and_look_as_their_image(drawn):
     assert level_shapes(anomaly) == level_shapes(layer, drop)
     assert anomaly.dtype == np.float32
     assert not anomaly.rgb
-    if not has_channels:
+    if has_channels:
+        assert_same_place_without(anomaly, layer, drop)
+    else:
         assert_same_place(anomaly, layer)
     np.testing.assert_array_equal(field.levels[0], values)
 
@@ -89,10 +123,15 @@ def test_results_lie_and_look_as_their_image(drawn):
 def test_channels_kept_as_layers_come_back_as_layers(layers):
     field = Picked.of(layers).field
     assert field.channel_names == ("DNA", "actin")
-    model = nd.fit(field, "meanstd")
-    added = nd.add_layers(ViewerModel(), model, layers, donor=model.reference)
-    *rendered, anomaly = added
-    assert len(rendered) == 2 * len(layers)
+    before = [shown(layer).copy() for layer in layers]
+    model = fitted_on_darker(field)
+    look = {"donor": model.reference}
+    *rendered, anomaly = nd.add_layers(ViewerModel(), model, layers, **look)
+    kept = nd.add_layers(ViewerModel(), model, layers, ["swap"], strength=0, **look)
+    assert len(rendered) == 2 * len(kept) == 2 * len(layers)
+    for i, layer in enumerate(layers):
+        assert_rendered(layer, rendered[i], rendered[i + 2], kept[i])
+        np.testing.assert_array_equal(shown(layer), before[i])
     for result, layer in zip(rendered, layers * 2, strict=True):
         assert result.name.startswith(layer.name)
         assert_same_place(result, layer)

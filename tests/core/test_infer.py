@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import Recording, image, scene
+from strategies import DETECTORS, Recording, image, scene
 
 import napari_disentangle as nd
 
@@ -133,6 +133,36 @@ def test_every_level_of_a_pyramid_is_rendered_from_its_own():
     for level, array in zip(lazy.levels, levels, strict=True):
         alone = model.render(nd.Field(array, "YX"), donor, source=own)
         np.testing.assert_array_equal(np.asarray(level), alone)
+
+
+def test_a_coarse_plane_takes_the_attribute_of_the_plane_it_shows():
+    """Five planes become three: they show planes 0, 1 and 3."""
+    levels = [scene("ZYX", (5, 64, 80)), scene("ZYX", (3, 32, 40), seed=1)]
+    field = nd.Field(levels, "ZYX")
+    model = nd.fit(field, "meanstd")
+    donor = model.attribute(nd.Field(scene("YX", (64, 80), seed=2), "YX"))
+    flat = model.attribute(field)
+    rows = flat.values * np.linspace(0.5, 1.5, 5)[:, None]
+    own = replace(flat, values=rows, axes="Z")
+    coarse = np.asarray(model.lazy(field, donor, own).levels[1])
+    for i, shown in enumerate([0, 1, 3]):
+        plane = nd.Field(levels[1][i], "YX")
+        source = replace(flat, values=rows[shown])
+        alone = model.render(plane, donor, source=source)
+        np.testing.assert_array_equal(coarse[i], alone)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_map_is_scored_at_full_resolution_only(name):
+    """What is normal was learned there; coarser pixels have other statistics."""
+    levels = [scene("YX", (96, 96)), scene("YX", (48, 48), seed=1)]
+    field = nd.Field(levels, "YX")
+    model = nd.fit(field, "meanstd")
+    detector = nd.fit_detector(field, name, on=model)
+    lazy = nd.apply(model, field, "anomaly", detector=detector)
+    (only,) = lazy.levels
+    alone = detector.score(nd.Field(levels[0], "YX"), model.attribute(field))
+    np.testing.assert_array_equal(np.asarray(only), alone.z)
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_way_out():

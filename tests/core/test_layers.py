@@ -14,6 +14,7 @@ pytest.importorskip("napari")
 
 from napari.components import ViewerModel
 from napari.layers import Image
+from skimage.transform import resize
 from strategies import Endless, Recording, image, scene
 
 from napari_disentangle.layers import KEY, write_layer
@@ -95,10 +96,12 @@ def test_no_donor_means_no_swap(files):
     model = nd.fit(nd.Field.from_layer(files.layers[0]), "mk")
     added = nd.add_layers(files, model, files.layers[0])
     assert [layer.metadata[KEY]["output"] for layer in added] == ["content", "anomaly"]
+    with pytest.raises(DataError, match="a swap needs a donor"):
+        nd.add_layers(files, model, files.layers[0], outputs=("swap",))
 
 
 def test_a_pyramid_is_computed_where_it_is_seen():
-    levels = [Recording(scene("YX", (n, n), seed=n)) for n in (1024, 512, 64)]
+    levels = [Recording(scene("YX", (n, n), seed=n)) for n in (2048, 512, 64)]
     layer = Image(levels, multiscale=True, contrast_limits=(0, 255), name="slide")
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
     donor = model.attribute(nd.Field(scene("YX", (60, 60)), "YX"))
@@ -108,7 +111,9 @@ def test_a_pyramid_is_computed_where_it_is_seen():
     added = nd.add_layers(
         ViewerModel(), model, layer, ["content", "swap"], donor, source=own
     )
-    assert levels[0].values_read == levels[1].values_read == 0
+    # A few blocks tell what would be cut off.
+    assert levels[0].values_read < levels[0].size / 4
+    assert levels[1].values_read == 0
     for result in added:
         assert isinstance(result.data[2], np.ndarray)
         whole = model.render(
@@ -117,6 +122,38 @@ def test_a_pyramid_is_computed_where_it_is_seen():
             source=own,
         )
         np.testing.assert_array_equal(result.data[0][30:50, 60:90], whole[30:50, 60:90])
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [[(4, 96, 96), (4, 48, 48), (4, 24, 24)], [(4, 96, 96), (2, 32, 48), (1, 7, 11)]],
+    ids=["halved", "uneven, along Z too"],
+)
+def test_smaller_levels_of_an_anomaly_map_are_means_of_the_first(shapes):
+    """Noise is averaged away in a pyramid: scored anew, it would look odd."""
+    full = scene("ZYX", shapes[0], "float32")
+    full += np.random.default_rng(0).normal(0, 0.05, shapes[0]).astype(np.float32)
+    levels = [full] + [resize(full, s, anti_aliasing=True) for s in shapes[1:]]
+    layer = Image(levels, multiscale=True, contrast_limits=(0, 1), name="slide")
+    model = nd.fit(nd.Field.from_layer(layer), "meanstd")
+    (anomaly,) = nd.add_layers(ViewerModel(), model, layer, ["anomaly"])
+    first, *others = (np.asarray(level) for level in anomaly.data)
+    assert [level.shape for level in anomaly.data] == shapes
+    (plain,) = nd.add_layers(ViewerModel(), model, Image(full), ["anomaly"])
+    np.testing.assert_array_equal(first, plain.data)
+    assert anomaly.contrast_limits == plain.contrast_limits
+    for level in others:
+        assert level.mean() == pytest.approx(first.mean(), abs=0.05)
+        assert abs(np.median(level) - np.median(first)) < 0.3
+
+
+def test_an_anomaly_map_keeps_the_places_of_what_it_shows():
+    levels = [scene("YX", (96, 80)), scene("YX", (24, 20))]
+    layer = Image(levels, multiscale=True, contrast_limits=(0, 255), name="slide")
+    model = nd.fit(nd.Field.from_layer(layer), "meanstd")
+    (anomaly,) = nd.add_layers(ViewerModel(), model, layer, ["anomaly"])
+    blocks = np.asarray(anomaly.data[0]).reshape(24, 4, 20, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(anomaly.data[1], blocks, atol=1e-5)
 
 
 def test_an_anomaly_map_too_large_to_compute_at_once_is_refused():
@@ -199,8 +236,7 @@ def test_saving_over_a_file_replaces_it(tmp_path):
 
 
 def test_channel_layers_take_the_look_of_channel_layers():
-    rng = np.random.default_rng(0)
-    planes = [rng.gamma(2, 20 + 20 * i, (96, 96)).astype(np.float32) for i in range(4)]
+    planes = [scene("YX", (96, 96), "float32", i) * (1 + i) for i in range(4)]
     layers = [
         Image(plane, name=f"well {well} {dye}")
         for plane, (well, dye) in zip(

@@ -299,6 +299,65 @@ def test_a_group_shares_its_look():
     assert difference("batch") == pytest.approx(before, rel=0.1)
 
 
+def said(fields, donors=(), **more):
+    """What the outputs of every image say."""
+    recipe = Recipe(
+        images=tuple(Source.of(f) for f in fields),
+        donors=tuple(Source.of(f) for f in donors),
+        model="levels",
+        device="cpu",
+        outputs=("swap",) if donors else ("content",),
+    )
+    made = outputs(recipe.model_copy(update=more), Inputs(fields, donors))
+    return [" ".join(output.status) for output in made]
+
+
+def test_images_matched_one_by_one_are_a_warned_choice():
+    words = "removes differences between treatments: use pool='batch'"
+    cells = [image("fluorescence", seed) for seed in range(2)]
+    assert all(words in status for status in said(cells))
+    (alone,) = said(cells[:1], cells[1:])
+    slides = [image("brightfield", seed) for seed in range(2)]
+    for fine in (alone, *said(cells, pool="batch"), *said(slides)):
+        assert words not in fine
+
+
+def test_a_source_that_is_given_is_not_warned_of():
+    cells = [image("fluorescence", seed) for seed in range(2)]
+    source = nd.fit(cells, "levels").attribute(cells, "batch").to_json()
+    assert not any("treatments" in status for status in said(cells, source=source))
+
+
+def test_a_donor_of_another_range_is_questioned():
+    field, same = (image("fluorescence", seed, 96) for seed in range(2))
+    wide = image("fluorescence", 1, 96, "uint16")
+    (status,) = said([field], [wide])
+    assert "different full scales (255, 65535)" in status
+    share = int(status.split("% of the values would leave the range of uint8")[0][-3:])
+    assert share > 90
+    (status,) = said([wide], [field])
+    assert "different full scales" in status
+    assert "would leave the range" not in status
+    (status,) = said([field], [same])
+    assert "full scale" not in status
+
+
+@pytest.mark.parametrize("gain", [0.7, 1.0, 4.0])
+def test_what_would_be_cut_off_is_foreseen(gain):
+    """The share that is announced is the share that is clipped."""
+    bright = image("fluorescence", 0, 96)
+    dim = replace(bright, data=bright.data // 3)
+    donor = replace(bright, data=bright.data * gain)  # floating point: it has no end
+    donor = replace(donor, full_scale=255.0)
+    recipe = Recipe(images=(Source.of(dim),), outputs=("swap",), device="cpu")
+    (made,) = outputs(recipe, Inputs([dim], [donor]))
+    clipped = (np.asarray(made.lazy) == 255).mean()
+    words = [s for s in made.status if "would leave the range of uint8" in s]
+    assert len(words) == (clipped > 0.01) == (gain == 4)
+    for status in words:
+        assert int(status.split("%")[0]) == pytest.approx(100 * clipped, abs=1)
+
+
 def test_signs_of_life_come_before_the_outputs():
     field = image("brightfield")
     recipe = Recipe(images=(Source.of(field),), outputs=("anomaly",), device="cpu")

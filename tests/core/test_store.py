@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import struct
 from dataclasses import replace
+from zlib import compress, crc32
 
 import numpy as np
 import pytest
@@ -306,6 +308,24 @@ def test_the_levels_of_a_pyramid_are_kept(tmp_path):
     assert image["datasets"][1]["coordinateTransformations"][0]["scale"] == [8, 8]
 
 
+def test_the_smaller_levels_of_an_anomaly_map_are_means_of_the_first(tmp_path):
+    full = scene("YX", (600, 640), "float32")
+    full += np.random.default_rng(0).normal(0, 0.05, full.shape).astype(np.float32)
+    half = full.reshape(300, 2, 320, 2).mean((1, 3))
+    quarter = half.reshape(150, 2, 160, 2).mean((1, 3))
+    field = nd.Field([full, half, quarter], "YX", scale=(0.5, 0.25))
+    model = nd.fit(field, "meanstd")
+    detector = nd.fit_detector(field, on=model)
+    path = tmp_path / "x.ome.zarr"
+    list(nd.write(nd.apply(model, field, "anomaly", detector=detector), path))
+    first, *others = (np.asarray(level) for level in nd.read(path).levels)
+    assert first.shape == (600, 640)
+    assert len(others) > 0
+    for level in others:
+        assert level.mean() == pytest.approx(first.mean(), abs=0.01)
+        assert abs(np.median(level) - np.median(first)) < 0.3
+
+
 def old_zarr(path, values, axes, compressor=None):
     """An OME-Zarr 0.4 image with levels that are called s0, s1."""
     group = zarr.open_group(path, mode="w", zarr_format=2)
@@ -414,7 +434,132 @@ def test_a_zarr_that_could_run_code_is_not_opened(tmp_path, dtype, filters):
         nd.read(tmp_path / "x.zarr")
 
 
+@pytest.mark.parametrize(
+    ("unit", "valid"),
+    [("um", UM), ("µm", UM), (UM, UM), ("furlong", "pixel"), ("second", "pixel")],
+)
+def test_units_of_a_zarr_are_valid_names_or_none(tmp_path, unit, valid):
+    field = sample("YX", (40, 52), scale=(0.5, 0.5), units=(unit, unit))
+    back = written(field, tmp_path / "x.ome.zarr")
+    assert (back.units, back.scale) == ((valid, valid), (0.5, 0.5))
+    validate_zarr_store(str(tmp_path / "x.ome.zarr"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "read"), [("um", UM), ("furlong", "pixel"), (None, "pixel")]
+)
+def test_units_of_a_foreign_zarr_are_mapped(tmp_path, unit, read):
+    path = tmp_path / "x.zarr"
+    old_zarr(path, scene("YX", (40, 52)), "yx")
+    attrs = (path / ".zattrs").read_text()
+    (path / ".zattrs").write_text(attrs.replace(f'"{UM}"', json.dumps(unit)))
+    assert nd.read(path).units == (read, read)
+
+
+def test_a_foreign_zarr_of_red_green_and_blue_is_brightfield(tmp_path):
+    path = tmp_path / "x.zarr"
+    old_zarr(path, scene("CYX", (3, 40, 52)), "cyx")
+    labels = {"channels": [{"label": letter} for letter in "RGB"]}
+    zarr.open_group(path).attrs["omero"] = labels
+    assert nd.read(path).modality == "brightfield"
+    assert nd.read(path, modality="fluorescence").modality == "fluorescence"
+
+
 # --- TIFF -----------------------------------------------------------------------------
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("lead", ["", "Z"])
+def test_colour_in_separate_planes_is_colour(tmp_path, suffix, compression, lead):
+    path, axes = tmp_path / f"x{suffix}", f"{lead}SYX"
+    values = scene(axes.replace("S", "C"), (2,) * len(lead) + (3, 40, 52))
+    metadata = {"axes": axes, "PhysicalSizeX": 0.5} if "ome" in suffix else {}
+    tifffile.imwrite(
+        path,
+        values,
+        planarconfig="separate",
+        photometric="rgb",
+        compression=compression,
+        metadata=metadata,
+    )
+    field = nd.read(path)
+    assert (field.axes[-3:], field.modality) == ("YXC", "brightfield")
+    assert field.channel_names == ("R", "G", "B")
+    assert field.scale[-1] == (0.5 if "ome" in suffix else 1)
+    expected = values.reshape(-1, 3, 40, 52)
+    for place, index in zip(field.leads(), expected, strict=True):
+        np.testing.assert_array_equal(field.plane(place), index)
+
+
+def test_separate_planes_that_are_no_colour_are_channels(tmp_path):
+    values = scene("CYX", (3, 40, 52))
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, values, planarconfig="separate", photometric="minisblack")
+    field = nd.read(path)
+    assert (field.axes, field.modality) == ("CYX", "fluorescence")
+
+
+@pytest.mark.parametrize(
+    ("photometric", "words"),
+    [("palette", "a palette"), ("miniswhite", "zero"), ("separated", "inks")],
+)
+def test_values_that_mean_something_else_are_refused(tmp_path, photometric, words):
+    colours = {"colormap": np.zeros((3, 256), np.uint16)}
+    shape = (40, 52, 4) if photometric == "separated" else (40, 52)
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(
+        path,
+        np.zeros(shape, np.uint8),
+        photometric=photometric,
+        **(colours if photometric == "palette" else {}),
+    )
+    with pytest.raises(DataError, match=words) as error:
+        nd.read(path)
+    assert "'x.tif'" in str(error.value)
+    assert "convert it" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_look_up_table_of_imagej_leaves_the_values(tmp_path):
+    path = tmp_path / "x.tif"
+    values = scene("YX", (40, 52))
+    tifffile.imwrite(
+        path, values, photometric="palette", colormap=np.zeros((3, 256), np.uint16)
+    )
+    tifffile.tiffcomment(path, "ImageJ=1.54f\nimages=1\n")
+    np.testing.assert_array_equal(nd.read(path).plane()[0], values)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "unit", "size"),
+    [
+        ((40000, 20000), "CENTIMETER", (0.5, 0.25)),
+        ((101600, 50800), "INCH", (0.5, 0.25)),
+        ((40000, 40000), "NONE", None),
+        ((1, 1), "INCH", None),
+        ((72, 72), "INCH", None),
+        ((300, 300), "INCH", None),
+        ((118.11, 118.11), "CENTIMETER", None),
+        ((0, 0), "CENTIMETER", None),
+    ],
+)
+def test_a_plain_tiff_says_its_pixel_size(tmp_path, resolution, unit, size):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(
+        path, scene("YX", (40, 52)), resolution=resolution, resolutionunit=unit
+    )
+    field = nd.read(path)
+    assert field.scale == pytest.approx(size or (1, 1))
+    assert field.units == ((UM if size else "pixel"),) * 2
+
+
+def test_four_fluorescence_channels_survive_a_tiff(tmp_path):
+    field = sample("YXC", (40, 52, 4), "uint16", modality="fluorescence")
+    back = written(field, tmp_path / "x.ome.tif")
+    assert_same_image(back, field)
+    with pytest.raises(DataError, match="write OME-TIFF or OME-Zarr"):
+        written(sample("YXC", (40, 52, 4), modality="fluorescence"), tmp_path / "x.jpg")
+
+
 def test_an_imagej_hyperstack_is_read(tmp_path):
     values = scene("TZCYX", (2, 3, 2, 40, 52), "uint16")
     tifffile.imwrite(
@@ -508,6 +653,25 @@ def test_pictures_of_every_mode_are_grey_or_colour(tmp_path, mode):
     field = nd.read(tmp_path / f"x{suffix}")
     expected = {"RGB": 3, "P": 3, "CMYK": 3, "RGBA": 4}
     assert field.n_channels == expected.get(mode, 1)
+
+
+@pytest.mark.parametrize(("kind", "samples"), [(2, 3), (4, 2), (6, 4)])
+def test_a_picture_of_deep_colour_is_refused(tmp_path, kind, samples):
+    """PIL reads the upper eight bits of each value only."""
+
+    def chunk(name, body):
+        whole = name + body
+        return struct.pack(">I", len(body)) + whole + struct.pack(">I", crc32(whole))
+
+    header = struct.pack(">IIBBBBB", 5, 4, 16, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + bytes(5 * 2 * samples) for _ in range(4))
+    parts = (
+        chunk(b"IHDR", header) + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
+    )
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    words = "'x.png': 16-bit colour PNG is not read exactly: convert it to TIFF"
+    with pytest.raises(DataError, match=words):
+        nd.read(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

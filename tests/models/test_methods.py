@@ -190,3 +190,33 @@ def test_one_cell_on_an_empty_slide_is_foreground() -> None:
     )
     blank = find_foreground(empty.reshape(3, -1), "brightfield")
     assert not blank.mask(empty).any()
+
+
+NOISE = {
+    "shot": lambda rng, shape: rng.poisson(100, shape),
+    "few photons": lambda rng, shape: rng.poisson(0.3, shape),
+    "clipped read-out": lambda rng, shape: np.maximum(0, rng.normal(0, 3, shape)),
+    "multiplied": lambda rng, shape: rng.gamma(2, 10, shape),
+    "hot pixels": lambda rng, shape: np.where(
+        rng.random(shape) < 1e-3, 3000, rng.normal(100, 5, shape)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NOISE)
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_has_no_foreground(kind: str, seed: int) -> None:
+    pixels = NOISE[kind](np.random.default_rng(seed), (1, 40_000))
+    assert np.isinf(find_foreground(pixels, "fluorescence").threshold).all()
+
+
+# Rises in standard deviations of the noise.
+@pytest.mark.parametrize(("rise", "share"), [(5, 0.1), (8, 0.02), (5, 0.5)])
+def test_dim_nuclei_in_noise_are_foreground(rise: float, share: float) -> None:
+    y, x = np.indices((200, 200))
+    radius = 20 * np.sqrt(share / np.pi)
+    nuclei = np.hypot(y % 20 - 10, x % 20 - 10) < radius
+    image = 100 + np.random.default_rng(0).normal(0, 5, (200, 200)) + 5 * rise * nuclei
+    found = find_foreground(image.reshape(1, -1), "fluorescence").mask(image[None])
+    assert found[nuclei].mean() > 0.9
+    assert found[~nuclei].mean() < 0.1

@@ -41,6 +41,14 @@ class Desk:
         self.qtbot.waitUntil(condition, timeout=int(1000 * seconds))
         return monotonic() - start
 
+    def settle(self) -> None:
+        """Let everything be drawn that waits to be drawn."""
+        from qtpy.QtWidgets import QApplication
+
+        start = monotonic()
+        while monotonic() - start < 0.2:
+            QApplication.processEvents()
+
     def click(self, button: Any) -> None:
         from qtpy.QtCore import Qt
 

@@ -23,7 +23,10 @@ class Scorer(Protocol):
         """Frozen dataclass of settings: its fields are the form and the options."""
 
     def halo(self, config: Any) -> int:
-        """How many pixels around a pixel its features see."""
+        """How many pixels around a pixel its features see, at least 1.
+
+        What is normal is learned at full resolution, and so it is scored there only.
+        """
 
     def features(self, signal: NDArray[Any], config: Any) -> NDArray[np.float32]:
         """Features (F, h, w) of a signal (C, h, w)."""

@@ -87,6 +87,7 @@ def regions(
         ``label``, ``size`` (pixels), ``area`` (world units), ``max_z``, ``mean_z``,
         ``min_p`` and one ``centroid-i`` (pixels) per axis.
     """
+    from scipy.ndimage import minimum
     from skimage.measure import label, regionprops_table
 
     if not 0 < alpha < 1:
@@ -101,7 +102,7 @@ def regions(
     table["area"] = table["size"] * float(np.prod(spacing))
     table["max_z"] = table.pop("intensity_max")
     table["mean_z"] = table.pop("intensity_mean")
-    table["min_p"] = np.array([p[found == i].min() for i in table["label"]])
+    table["min_p"] = np.asarray(minimum(p, found, table["label"]), p.dtype)
     return found, table
 
 

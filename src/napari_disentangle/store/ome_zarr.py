@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.field import RGB
 from napari_disentangle.store.damage import readable
+from napari_disentangle.store.units import PIXEL, unit_name
 from napari_disentangle.tiling import Span, tiles
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ def read(path: Path) -> dict[str, Any]:
         image = ome["multiscales"][0]
         levels = [_array(path, group, dataset["path"]) for dataset in image["datasets"]]
         axes = "".join(axis["name"][0].upper() for axis in image["axes"])
-        units = tuple(axis.get("unit", "pixel") for axis in image["axes"])
+        units = tuple(
+            unit_name(axis.get("unit"), letter)
+            for axis, letter in zip(image["axes"], axes, strict=True)
+        )
         found: dict[str, Any] = {
             "data": levels if len(levels) > 1 else levels[0],
             "axes": axes,
@@ -47,7 +52,8 @@ def read(path: Path) -> dict[str, Any]:
         }
         channels = ome.get("omero", {}).get("channels", ())
         names = tuple(channel.get("label", "") for channel in channels)
-        modality = _own(attrs).get("modality")
+        colour = "brightfield" if names == RGB else None
+        modality = _own(attrs).get("modality", colour)
     n = levels[0].shape[axes.index("C")] if "C" in axes else 0
     if all(names) and len(set(names)) == len(names) == n > 0:
         found["channel_names"] = names
@@ -182,7 +188,8 @@ def _axis(v05: Any, axis: str, unit: str) -> Any:
     if axis == "C":
         return v05.ChannelAxis(name="c")
     kind = v05.TimeAxis if axis == "T" else v05.SpaceAxis
-    return kind(name=axis.lower(), unit=None if unit == "pixel" else unit)
+    name = unit_name(unit, axis)
+    return kind(name=axis.lower(), unit=None if name == PIXEL else name)
 
 
 def _geometry(image: Mapping[str, Any], ndim: int) -> dict[str, tuple[float, ...]]:

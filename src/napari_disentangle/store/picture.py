@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.errors import DataError
+from napari_disentangle.field import RGBA
 from napari_disentangle.store.damage import readable
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ KEY = "napari-disentangle"
 _SHOWN = {"1": "L", "LA": "L"} | dict.fromkeys(
     ("P", "CMYK", "YCbCr", "LAB", "HSV"), "RGB"
 )
+_PNG = b"\x89PNG\r\n\x1a\n"
 # A JPEG comment has a length of two bytes.
 _LONGEST = 65_000
 
@@ -33,9 +35,23 @@ _LONGEST = 65_000
 def read(path: Path) -> dict[str, Any]:
     """Arguments of a Field: data and axes."""
     with _opened(path) as image:
+        _check_depth(path)
         other = _SHOWN.get(image.mode)
         data = np.asarray(image.convert(other) if other else image)
-    return {"data": data, "axes": "YXC" if data.ndim == 3 else "YX"}
+    if data.ndim == 2:
+        return {"data": data, "axes": "YX"}
+    return {"data": data, "axes": "YXC", "channel_names": RGBA[: data.shape[-1]]}
+
+
+def _check_depth(path: Path) -> None:
+    """Of 16 bits PIL reads the upper 8 only, unless the picture is plain grey."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    depth, colour = head[24:]
+    if head.startswith(_PNG) and depth == 16 and colour:
+        raise DataError(
+            f"{path.name!r}: 16-bit colour PNG is not read exactly: convert it to TIFF"
+        )
 
 
 @contextmanager
@@ -69,7 +85,8 @@ def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[
 
 def _check(lazy: LazyImage, jpeg: bool, text: str) -> None:
     """Refuse what the format cannot hold."""
-    one_plane = lazy.axes == "YX" or (lazy.axes == "YXC" and lazy.field.rgb)
+    colour = lazy.field.rgb and lazy.field.channel_names[3:] in ((), ("alpha",))
+    one_plane = lazy.axes == "YX" or (lazy.axes == "YXC" and colour)
     good = ["uint8"] if jpeg or lazy.ndim == 3 else ["uint8", "uint16"]
     if not one_plane or lazy.dtype.name not in good:
         raise DataError(

@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from napari_disentangle.errors import AxesError
+from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.field import RGBA
 from napari_disentangle.store.damage import readable
+from napari_disentangle.store.units import PIXEL, SYMBOLS, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,22 +23,23 @@ if TYPE_CHECKING:
 
 KEY = "napari-disentangle"
 _OME_AXES = "TZCYX"
-# Names of units (as in OME-Zarr and napari) and their symbols in OME-TIFF.
-_SYMBOLS = {
-    "pixel": "pixel",
-    "nanometer": "nm",
-    "micrometer": "µm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "millisecond": "ms",
-    "second": "s",
-    "minute": "min",
-    "hour": "h",
+# What the values are if they are no intensities; by photometric interpretation.
+_NO_INTENSITIES = {
+    0: "grey values that count from white as zero",
+    3: "indices into a palette",
+    5: "amounts of inks",
+    8: "CIELAB coordinates",
+    9: "CIELAB coordinates",
+    10: "CIELAB coordinates",
 }
-_NAMES = {symbol: name for name, symbol in _SYMBOLS.items()}
-_NAMES |= dict.fromkeys(("um", "micron", "\\u00B5m"), "micrometer") | {"sec": "second"}
-_TIMES = ("ms", "s", "min", "h")
+_PALETTE = 3
+# RGB, and YCbCr, which is unpacked to RGB.
+_COLOUR = (2, 6)
+# Micrometers in the inch and the centimeter of the resolution tags.
+_MICROMETERS = {2: 25_400.0, 3: 10_000.0}
+# 1, 72, 96, 150, 300 or 600 dots per inch are settings for screens and printers that
+# programs fill in by themselves; the pixels of a microscope are smaller than theirs.
+_SMALLEST_DOT = 25_400.0 / 600.0
 
 Sizes = dict[str, tuple[float, str]]
 
@@ -51,14 +54,22 @@ def read(path: Path) -> dict[str, Any]:
     with readable(path, "TIFF", tifffile.TiffFileError):
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
-            data = series.asarray(out="memmap")
+            colour = _is_colour(path, file)
+            data, letters = series.asarray(out="memmap"), series.axes
             pixels = _pixels(file.ome_metadata)
-            sizes = _imagej_sizes(file) if pixels is None else _ome_sizes(pixels)
-        axes = _axes(series.axes)
-    grid = axes[:-1] if axes.endswith("C") and data.shape[-1] in (3, 4) else axes
+            said = _imagej_sizes(file) if pixels is None else _ome_sizes(pixels)
+            sizes = _tag_sizes(file) | said
+        if colour and "S" in letters:
+            data = np.moveaxis(data, letters.index("S"), -1)
+            letters = letters.replace("S", "") + "S"
+        axes = _axes(letters)
+    rgb = axes.endswith("C") and data.shape[-1] in (3, 4)
+    grid = axes[:-1] if rgb else axes
     found: dict[str, Any] = {"data": data, "axes": axes}
-    found["scale"] = tuple(sizes.get(axis, (1.0, ""))[0] for axis in grid)
-    found["units"] = tuple(sizes.get(axis, (1.0, "pixel"))[1] for axis in grid)
+    found["scale"] = tuple(sizes.get(axis, (1.0, PIXEL))[0] for axis in grid)
+    found["units"] = tuple(sizes.get(axis, (1.0, PIXEL))[1] for axis in grid)
+    if rgb and colour:
+        return found | {"channel_names": RGBA[: data.shape[-1]]}
     names = _ome_channels(pixels)
     if "C" in grid and len(set(names)) == data.shape[axes.index("C")] == len(names):
         found["channel_names"] = names
@@ -75,7 +86,8 @@ def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[
             f"OME-TIFF cannot hold axes {axes}: name them from {_OME_AXES}, "
             "or write OME-Zarr"
         )
-    rgb = lazy.field.rgb and lazy.operation.keeps_channels
+    colour = lazy.field.rgb and lazy.field.modality == "brightfield"
+    rgb = colour and lazy.operation.keeps_channels
     order = sorted(axes, key="TZYXC".index if rgb else "TCZYX".index)
     places = [axes.index(axis) for axis in order]
     target = tifffile.memmap(
@@ -117,14 +129,29 @@ def _ome(lazy: LazyImage, order: list[str], rgb: bool) -> dict[str, Any]:
     axes = "".join("S" if rgb and axis == "C" else axis for axis in order)
     ome: dict[str, Any] = {"axes": axes}
     for axis in "XYZT":
-        size, unit = sizes.get(axis, (1.0, "pixel"))
-        symbol = _SYMBOLS.get(_NAMES.get(unit, unit), unit)
-        if (axis == "T") == (symbol in _TIMES) and (size, symbol) != (1.0, "pixel"):
-            key = "TimeIncrement" if axis == "T" else f"PhysicalSize{axis}"
-            ome |= {key: size, f"{key}Unit": symbol}
+        size, unit = sizes.get(axis, (1.0, PIXEL))
+        name = unit_name(unit, axis)
+        if axis != "T" and (size, name) != (1.0, PIXEL):
+            key = f"PhysicalSize{axis}"
+            ome |= {key: size, f"{key}Unit": SYMBOLS.get(name, PIXEL)}
+        elif axis == "T" and name != PIXEL:
+            ome |= {"TimeIncrement": size, "TimeIncrementUnit": SYMBOLS[name]}
     if "C" in axes:
         ome["Channel"] = {"Name": list(field.channel_names)}
     return ome
+
+
+def _is_colour(path: Path, file: TiffFile) -> bool:
+    """Whether the samples are RGB; values that are no intensities are refused."""
+    tags = file.series[0].keyframe.tags
+    meaning = tags.valueof("PhotometricInterpretation")
+    # The palette of ImageJ is a look-up table through which intensities are shown.
+    shown = meaning == _PALETTE and file.is_imagej
+    if meaning in _NO_INTENSITIES and not shown:
+        raise DataError(
+            f"{path.name!r} holds {_NO_INTENSITIES[meaning]}: convert it to grey or RGB"
+        )
+    return meaning in _COLOUR
 
 
 def _axes(axes: str) -> str:
@@ -151,7 +178,7 @@ def _ome_sizes(pixels: ElementTree.Element) -> Sizes:
         size = pixels.get(key)
         if size is not None:
             unit = pixels.get(f"{key}Unit", default)
-            sizes[axis] = (float(size), _NAMES.get(unit, unit))
+            sizes[axis] = (float(size), unit_name(unit, axis))
     return sizes
 
 
@@ -161,19 +188,31 @@ def _ome_channels(pixels: ElementTree.Element | None) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
+def _tag_sizes(file: TiffFile) -> Sizes:
+    """Sizes from the resolution tags; those of screens and printers are ignored."""
+    tags = file.series[0].keyframe.tags
+    unit = _MICROMETERS.get(tags.valueof("ResolutionUnit"), 0.0)
+    sizes: Sizes = {}
+    for axis in "XY":
+        pixels, units = tags.valueof(f"{axis}Resolution", default=(0, 1))
+        size = unit * units / pixels if pixels else 0.0
+        if 0 < size < _SMALLEST_DOT:
+            sizes[axis] = (size, "micrometer")
+    return sizes
+
+
 def _imagej_sizes(file: TiffFile) -> Sizes:
     """ImageJ keeps pixels per unit in tags, and the unit in its own text."""
     imagej = file.imagej_metadata or {}
-    unit = str(imagej.get("unit", "pixel"))
-    name = _NAMES.get(unit, unit)
+    name = unit_name(imagej.get("unit"), "X")
     sizes: Sizes = {}
     for axis in "XY":
         tag = file.pages[0].tags.get(f"{axis}Resolution")
-        if tag and tag.value[0] and name != "pixel":
+        if tag and tag.value[0] and name != PIXEL:
             sizes[axis] = (tag.value[1] / tag.value[0], name)
     if "spacing" in imagej:
         sizes["Z"] = (float(imagej["spacing"]), name)
     if imagej.get("finterval"):
-        time = str(imagej.get("tunit", "s"))
-        sizes["T"] = (float(imagej["finterval"]), _NAMES.get(time, time))
+        time = unit_name(imagej.get("tunit", "s"), "T")
+        sizes["T"] = (float(imagej["finterval"]), time)
     return sizes

@@ -1,0 +1,35 @@
+"""Units: names as OME-Zarr and napari have them, symbols as OME-TIFF has them."""
+
+from __future__ import annotations
+
+PIXEL = "pixel"
+_LENGTHS = {
+    "picometer": "pm",
+    "angstrom": "Å",
+    "nanometer": "nm",
+    "micrometer": "µm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
+    "inch": "in",
+}
+_TIMES = {
+    "nanosecond": "ns",
+    "microsecond": "µs",
+    "millisecond": "ms",
+    "second": "s",
+    "minute": "min",
+    "hour": "h",
+    "day": "d",
+}
+SYMBOLS = _LENGTHS | _TIMES
+_NAMES = {symbol: name for name, symbol in SYMBOLS.items()}
+# The second mu is the Greek letter, the third is how ImageJ writes the first.
+_NAMES |= dict.fromkeys(("um", "μm", "\\u00B5m", "micron", "microns"), "micrometer")
+_NAMES |= {"sec": "second"}
+
+
+def unit_name(unit: object, axis: str) -> str:
+    """The name of a unit given by name or symbol; ``"pixel"`` if none for this axis."""
+    name = _NAMES.get(str(unit), str(unit))
+    return name if name in (_TIMES if axis == "T" else _LENGTHS) else PIXEL
