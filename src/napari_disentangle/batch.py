@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.detection.detector import Detector, fit_detector_steps
-from napari_disentangle.device import pick
+from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
 from napari_disentangle.measure import NOTABLE, cut_off
 from napari_disentangle.model import Model, unfitted
@@ -209,7 +209,8 @@ def _losses(
         return
     rendering = model.lazy(image, look, source).operation
     assert isinstance(rendering, Rendering)
-    share = cut_off(rendering)
+    with one_thread(), memory_errors(f"looking at {image.name!r}"):
+        share = cut_off(rendering)
     if share > NOTABLE:
         yield (
             f"{share:.0%} of the values would leave the range of {image.dtype.name} "

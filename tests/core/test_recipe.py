@@ -15,6 +15,7 @@ from strategies import MODELS, image, scene
 import napari_disentangle as nd
 from napari_disentangle.batch import Inputs, Step
 from napari_disentangle.errors import DataError
+from napari_disentangle.methods.base import AffineMethod
 from napari_disentangle.output import KINDS, Output
 from napari_disentangle.recipe import Recipe, RecipeError, Source
 
@@ -356,6 +357,15 @@ def test_what_would_be_cut_off_is_foreseen(gain):
     assert len(words) == (clipped > 0.01) == (gain == 4)
     for status in words:
         assert int(status.split("%")[0]) == pytest.approx(100 * clipped, abs=1)
+
+
+def test_too_little_memory_to_foresee_losses_is_said(monkeypatch):
+    def transfer(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(AffineMethod, "transfer", transfer)
+    with pytest.raises(nd.DisentangleError, match="no memory left for looking at"):
+        said([image("fluorescence")], [image("fluorescence", 1)])
 
 
 def test_signs_of_life_come_before_the_outputs():
