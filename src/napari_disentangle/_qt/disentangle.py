@@ -64,7 +64,6 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._started = 0.0
         self._donor: Attribute | None = None
         self._swaps: list[Result] = []
-        self._job: tuple[Job, Names] | None = None
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
@@ -188,11 +187,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def start(self) -> None:
         """Run (the button)."""
         try:
-            self._job = self.job()
+            job, _ = self.job()
         except (DisentangleError, ValueError) as error:
             show_error(str(error))
             return
-        job = self._job[0]
         self._swaps = []
         self.panel.notes.clear()
         self._launch(lambda: run_job(job))
