@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import imageio.v3 as iio
 import numpy as np
@@ -56,12 +57,16 @@ class Source:
         Lists the groups, without reading images where that can be avoided.
     folder
         Where in the shared data it is; ``None`` for what is bundled.
+    split
+        Whether a group, by its name and place, may be learned from or tuned on; such
+        groups are never reported.
     """
 
     name: str
     modality: Modality
     groups: Callable[[], Iterable[Group]]
     folder: str | None = None
+    split: Callable[[str, int], bool] = lambda name, place: False
 
     @property
     def present(self) -> bool:
@@ -78,6 +83,18 @@ class Pair:
     group: str
 
 
+def learned(source: Source) -> list[Group]:
+    """Groups that may be learned from or tuned on."""
+    named = enumerate(source.groups())
+    return [group for place, group in named if source.split(group.name, place)]
+
+
+def reported(source: Source) -> list[Group]:
+    """Groups that are reported."""
+    named = enumerate(source.groups())
+    return [group for place, group in named if not source.split(group.name, place)]
+
+
 def pairs(source: Source, limit: int, seed: int) -> Iterator[Pair]:
     """Draw pairs: from ``limit`` groups at most, several from each if there are fewer.
 
@@ -91,7 +108,7 @@ def pairs(source: Source, limit: int, seed: int) -> Iterator[Pair]:
         Chooses groups, images and crops.
     """
     rng = np.random.default_rng(seed)
-    groups = list(source.groups())
+    groups = reported(source)
     chosen = [groups[i] for i in rng.permutation(len(groups))[:limit]]
     for _ in range(-(-limit // len(chosen))):
         for group in chosen:
@@ -161,6 +178,15 @@ def _tissue(seed: int) -> Array:
     return synthetic.render(synthetic.tissue(seed, EDGE), synthetic.VIOLET, 2.0, seed)
 
 
+def _share(percent: int) -> Callable[[str, int], bool]:
+    """A fixed share of the groups, by their names."""
+    return lambda name, place: crc32(f"split {name}".encode()) % 100 < percent
+
+
+def _half(name: str, place: int) -> bool:
+    return place % 3 == 0 or place % 6 == 1
+
+
 # --- beside the project -------------------------------------------------------------
 def _scanners() -> Iterator[Group]:
     folder = DATA / "histo_midog_3scanners"
@@ -185,6 +211,14 @@ def _violet() -> Iterator[Group]:
 
 def _nuclei() -> Iterator[Group]:
     return _fields("fluo_520x696", _gray)
+
+
+def _small_nuclei() -> Iterator[Group]:
+    folder = DATA / "nuclei_dsb2018"
+    for row in _table(folder):
+        if row["group"] == "fluo_256x256":
+            name = row["image"]
+            yield Group(name, (partial(_gray, folder / name),))
 
 
 def _other_stained() -> Iterator[Group]:
@@ -213,12 +247,28 @@ def _other_fluorescence() -> Iterator[Group]:
 
 SOURCES = (
     Source("blood smears (bundled)", "brightfield", _bundled_blood),
-    Source("synthetic tissue", "brightfield", _synthetic),
+    Source("synthetic tissue", "brightfield", _synthetic, split=_share(34)),
     Source(
-        "H&E, three scanners", "brightfield", _scanners, folder="histo_midog_3scanners"
+        "H&E, three scanners",
+        "brightfield",
+        _scanners,
+        folder="histo_midog_3scanners",
+        split=_share(65),
     ),
-    Source("blood smears (BCCD)", "brightfield", _smears, folder="blood_bccd"),
-    Source("violet histology (DSB)", "brightfield", _violet, folder="nuclei_dsb2018"),
+    Source(
+        "blood smears (BCCD)",
+        "brightfield",
+        _smears,
+        folder="blood_bccd",
+        split=_share(34),
+    ),
+    Source(
+        "violet histology (DSB)",
+        "brightfield",
+        _violet,
+        folder="nuclei_dsb2018",
+        split=_half,
+    ),
     Source(
         "slides (HistoQC, StarDist)",
         "brightfield",
@@ -226,12 +276,30 @@ SOURCES = (
         folder="artefacts_histoqc",
     ),
     Source("cells and nuclei (bundled)", "fluorescence", _bundled_cells),
-    Source("nuclei (DSB)", "fluorescence", _nuclei, folder="nuclei_dsb2018"),
+    Source(
+        "nuclei (DSB)",
+        "fluorescence",
+        _nuclei,
+        folder="nuclei_dsb2018",
+        split=_share(34),
+    ),
     Source(
         "1 to 3 channels (NEUBIAS, CellProfiler)",
         "fluorescence",
         _other_fluorescence,
         folder="neubias_images",
+    ),
+)
+
+
+# Many experiments, but nearly all images are too small to be cut in two pictures.
+LEARNED_ONLY = (
+    Source(
+        "small nuclei (DSB)",
+        "fluorescence",
+        _small_nuclei,
+        folder="nuclei_dsb2018",
+        split=_share(100),
     ),
 )
 

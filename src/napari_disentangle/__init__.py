@@ -14,6 +14,7 @@ from napari_disentangle._version import __version__
 if TYPE_CHECKING:
     from napari_disentangle.attribute import Attribute
     from napari_disentangle.batch import follow, run
+    from napari_disentangle.bundled import zoo
     from napari_disentangle.catalogue import detectors, models
     from napari_disentangle.detection.detector import (
         Detector,
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     )
     from napari_disentangle.errors import DisentangleError
     from napari_disentangle.field import Field
+    from napari_disentangle.fitting import fit, fit_steps, fit_without, load
     from napari_disentangle.layers import add_layers
-    from napari_disentangle.model import Model, fit, load
+    from napari_disentangle.model import Model
     from napari_disentangle.output import apply
     from napari_disentangle.recipe import Recipe
     from napari_disentangle.store import read, read_provenance, write
@@ -40,16 +42,19 @@ _HOME = {
     "add_layers": "layers",
     "apply": "output",
     "detectors": "catalogue",
-    "fit": "model",
+    "fit": "fitting",
     "fit_detector": "detection.detector",
     "fit_detector_steps": "detection.detector",
+    "fit_steps": "fitting",
+    "fit_without": "fitting",
     "follow": "batch",
-    "load": "model",
+    "load": "fitting",
     "models": "catalogue",
     "read": "store",
     "read_provenance": "store",
     "run": "batch",
     "write": "store",
+    "zoo": "bundled",
 }
 
 __all__ = [
@@ -67,6 +72,8 @@ __all__ = [
     "fit",
     "fit_detector",
     "fit_detector_steps",
+    "fit_steps",
+    "fit_without",
     "follow",
     "load",
     "models",
@@ -74,6 +81,7 @@ __all__ = [
     "read_provenance",
     "run",
     "write",
+    "zoo",
 ]
 
 

@@ -11,8 +11,8 @@ from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.detection.detector import Detector, fit_detector_steps
 from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
+from napari_disentangle.fitting import unfitted
 from napari_disentangle.measure import NOTABLE, cut_off
-from napari_disentangle.model import Model, unfitted
 from napari_disentangle.output import Kind, Output, make
 from napari_disentangle.recipe import Recipe, Source
 from napari_disentangle.rendering import Rendering
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from napari_disentangle.field import Field
+    from napari_disentangle.model import Model
 
 
 @dataclass(frozen=True)

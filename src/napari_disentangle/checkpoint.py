@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_disentangle.errors import ModelFileError
 from napari_disentangle.methods import MODELS
+from napari_disentangle.methods.base import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +44,10 @@ def write_checkpoint(
         ) from error
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read the header of a model file.
+def read_checkpoint(
+    path: str | Path,
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read the header and the tensors of a model file.
 
     Raises
     ------
@@ -57,6 +60,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         with safe_open(_checked(path), framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelFileError(f"{name!r} cannot be read as a model ({error})") from error
     if text is None:
@@ -74,7 +78,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{name!r} holds a {header.get('model')!r} model, which this version does "
             "not know: update napari-disentangle"
         )
-    return header
+    return header, tensors
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Read what a model has learned."""
+    header, tensors = read_checkpoint(path)
+    return Weights(tensors, header.get("card") or {})
 
 
 def _header(name: str, text: str) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def info(
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    from napari_disentangle.model import unfitted
+    from napari_disentangle.fitting import unfitted
 
     field = nd.read(path)
     model = unfitted(field, next(iter(nd.models())))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.methods.affine import trust
 from napari_disentangle.methods.base import Sample, natural_space
 from napari_disentangle.sampling import Block, blocks
 from napari_disentangle.signal import (
@@ -34,13 +35,40 @@ _MAD_TO_STD = 1.4826
 NOTABLE = 0.01
 # Lost values pile up at the end of the range: this many times as many as beside it.
 _SPIKE = 3
+# Less of a learned correction than this is worth a word.
+_HALF = 0.5
 # Blocks that are rendered to foresee what would be cut off.
 _PREVIEWS = 16
 
 CONSTANT = "the image is constant"
 NO_FOREGROUND = "no foreground found: the image is returned as it is"
 
-Measured = tuple["Values", "Values", int, tuple[str, ...]]
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the first pass over an image found.
+
+    Attributes
+    ----------
+    values
+        Attribute (..., P); NaN for constant planes, and for all planes if none has
+        foreground. Planes without foreground get the mean of the others.
+    spread
+        Robust standard deviation over tiles (P,).
+    n_tiles
+        Number of tiles that had enough to measure.
+    status
+        What a person should know, in words.
+    unlike
+        Distance from the training images, of the plane farthest off; ``None`` if the
+        model learned nothing or there was nothing to measure.
+    """
+
+    values: Values
+    spread: Values
+    n_tiles: int
+    status: tuple[str, ...]
+    unlike: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +83,7 @@ class _Look:
     n_tiles: int
     words: tuple[str, ...]
     blank: tuple[str, ...]
+    unlike: float | None = None
 
     @property
     def constant(self) -> bool:
@@ -64,15 +93,7 @@ class _Look:
 def measure(
     method: Method, config: Any, field: Field, index: Sequence[int], axes: str
 ) -> Measured:
-    """Measure an attribute for every index along ``axes``.
-
-    Returns
-    -------
-    tuple
-        Values (..., P), spread over tiles (P,), number of tiles, statuses in words.
-        Planes without foreground get the mean of the others. Values are NaN for
-        constant planes, and for all planes if none has foreground.
-    """
+    """Measure an attribute for every index along ``axes``."""
     sizes = [field.size(axis) for axis in axes]
     groups = _groups(field, axes)
     looks = [_measure_planes(method, config, field, index, leads) for leads in groups]
@@ -86,8 +107,10 @@ def measure(
     said = [word for look in looks for word in look.words]
     said += _blank_words(looks, noun)
     n_tiles = sum(look.n_tiles for look in looks)
+    unlike = max((k.unlike for k in looks if k.unlike is not None), default=None)
+    said += _unlike_words(unlike)
     values = rows.reshape(*sizes, rows.shape[1])
-    return values, spread, n_tiles, tuple(dict.fromkeys(said))
+    return Measured(values, spread, n_tiles, tuple(dict.fromkeys(said)), unlike)
 
 
 def cut_off(rendering: Rendering) -> float:
@@ -161,6 +184,17 @@ def _blank_words(looks: Sequence[_Look], noun: str) -> Iterator[str]:
         yield f"no foreground in {share}: given the mean look of the others"
 
 
+def _unlike_words(unlike: float | None) -> Iterator[str]:
+    """That the model has not seen such images, and what that means."""
+    if unlike is not None and trust(unlike) < _HALF:
+        share = trust(unlike)
+        used = f"{share:.0%} of its correction is" if share else "its closed form is"
+        yield (
+            f"unlike the images that the model learned from (distance {unlike:.1f} of "
+            f"their edge): {used} used; fit it on your own images"
+        )
+
+
 def _constant(known: Values) -> bool:
     return known.size == 0 or not np.ptp(known, axis=1).any()
 
@@ -204,10 +238,10 @@ def _groups(field: Field, axes: str) -> list[list[Lead]]:
 def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
 ) -> _Look:
-    raw = [_pixels(field, block, index) for block in blocks(field, leads=leads)]
-    every = np.concatenate(raw, axis=1)
+    raw = [_read(field, block, index) for block in blocks(field, leads=leads)]
+    every = np.concatenate([plane[:, allowed] for plane, allowed in raw], axis=1)
     foreground = _foreground(field, every)
-    samples = [_sample(method, field, pixels, foreground) for pixels in raw]
+    samples = [_sample(method, field, *part, foreground) for part in raw]
     whole = _join(samples, foreground)
     names = _names(field, index)
     words = (*_words(field, every), *_empty_channels(foreground, names))
@@ -222,18 +256,21 @@ def _measure_planes(
     middle = np.median(each, axis=0)
     spread = _MAD_TO_STD * np.median(np.abs(each - middle), axis=0)
     values = method.estimate(whole, config)
-    return _Look(values, spread, max(1, len(usable)), words, ())
+    unlike = method.unlike(whole)
+    return _Look(values, spread, max(1, len(usable)), words, (), unlike)
 
 
 def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:
     return tuple(field.channel_names[i] for i in index)
 
 
-def _pixels(field: Field, block: Block, index: Sequence[int]) -> NDArray[Any]:
-    """Pixels (C, N) of a block that ``where`` lets through."""
+def _read(
+    field: Field, block: Block, index: Sequence[int]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A block (C, h, w), and where ``where`` lets it through."""
     y, x = block.y.slice, block.x.slice
     plane = field.plane(block.lead, y, x)[list(index)]
-    return plane[:, field.mask(block.lead, y, x)]
+    return plane, field.mask(block.lead, y, x)
 
 
 def _space(field: Field, pixels: NDArray[Any], space: Space | None = None) -> Values:
@@ -250,18 +287,26 @@ def _foreground(field: Field, pixels: NDArray[Any]) -> Foreground:
 
 
 def _sample(
-    method: Method, field: Field, pixels: NDArray[Any], foreground: Foreground
+    method: Method,
+    field: Field,
+    plane: NDArray[Any],
+    allowed: NDArray[np.bool_],
+    foreground: Foreground,
 ) -> Sample:
-    finite = pixels[:, np.isfinite(pixels).all(axis=0)]
-    space = method.space(field.modality or "fluorescence")
-    mask = foreground.mask(_space(field, finite))
-    return Sample(_space(field, finite, space), mask, foreground.white)
+    known = np.logical_and(allowed, np.isfinite(plane).all(axis=0))
+    pixels = plane[:, known]
+    mask = foreground.mask(_space(field, pixels))
+    signal = _space(field, pixels, method.space(field.modality or "fluorescence"))
+    tile = np.full(plane.shape, np.nan)
+    tile[:, known] = signal
+    return Sample(signal, mask, foreground.white, [(tile, float(mask.sum()))])
 
 
 def _join(samples: Sequence[Sample], foreground: Foreground) -> Sample:
     signal = np.concatenate([s.signal for s in samples], axis=1)
     mask = np.concatenate([s.foreground for s in samples])
-    return Sample(signal, mask, foreground.white)
+    tiles = [tile for s in samples for tile in s.tiles]
+    return Sample(signal, mask, foreground.white, tiles)
 
 
 def _enough(method: Method, sample: Sample) -> bool:

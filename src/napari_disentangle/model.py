@@ -7,24 +7,26 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.device import pick
-from napari_disentangle.errors import ChannelError, DataError, ModelFileError
+from napari_disentangle.errors import ChannelError, DataError
 from napari_disentangle.field import Field, Modality
 from napari_disentangle.infer import LazyImage, check_memory
 from napari_disentangle.measure import measure
-from napari_disentangle.methods import DEFAULT, method
+from napari_disentangle.methods import method
+from napari_disentangle.methods.affine import AffineCorrection
 from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from napari_disentangle.methods.base import Method
+    from napari_disentangle.methods.base import Method, Weights
 
 Pool = Literal["image", "batch", "stack", "frame"]
 Fields = Field | Sequence[Field | Attribute]
@@ -47,6 +49,8 @@ class Model:
         Channels it works on, matched by name; others are left alone.
     reference
         Attribute under which content-only is shown.
+    weights
+        What it has learned; ``None`` for closed forms.
     """
 
     name: str
@@ -54,16 +58,17 @@ class Model:
     modality: Modality
     channels: tuple[str, ...]
     reference: Attribute
+    weights: Weights | None = None
 
     @property
     def method(self) -> Method:
         """The mathematics behind it."""
-        return method(self.name)
+        return trained(self.name, self.weights)
 
     @property
     def hash(self) -> str:
-        """Identifies model and settings; attributes carry it."""
-        return model_hash(self.name, self.config)
+        """Identifies model, settings and weights; attributes carry it."""
+        return model_hash(self.name, self.config, self.weights)
 
     # --- attributes ---------------------------------------------------------------
     def attribute(self, fields: Fields, pool: Pool = "image") -> Attribute:
@@ -100,21 +105,20 @@ class Model:
     def _measure(self, field: Field, pool: Pool) -> Attribute:
         axes = {"frame": field.lead_axes, "stack": field.lead_axes.replace("Z", "")}
         index = self.channel_index(field)
-        values, spread, n_tiles, status = measure(
-            self.method, self.config, field, index, axes.get(pool, "")
-        )
+        found = measure(self.method, self.config, field, index, axes.get(pool, ""))
         extra = [c for c in field.channel_names if c not in self.channels]
         left = (f"left alone: {', '.join(extra)}",) if extra else ()
         return Attribute(
-            values=values,
+            values=found.values,
             names=self.method.names(self.channels),
-            spread=spread,
-            n_tiles=n_tiles,
+            spread=found.spread,
+            n_tiles=found.n_tiles,
             channels=self.channels,
             model=self.name,
             model_hash=self.hash,
             axes=axes.get(pool, ""),
-            status=status + left,
+            status=found.status + left,
+            unlike=found.unlike,
         )
 
     def channel_index(self, field: Field) -> list[int]:
@@ -218,7 +222,7 @@ class Model:
         return self.attribute(donor, "image" if isinstance(donor, Field) else "batch")
 
     def save(self, path: str | Path) -> None:
-        """Write the model to a ``.safetensors`` file; see :func:`load`."""
+        """Write the model to a ``.safetensors`` file, for :func:`~fitting.load`."""
         from napari_disentangle.checkpoint import write_checkpoint
 
         header = {
@@ -227,94 +231,10 @@ class Model:
             "modality": self.modality,
             "channels": list(self.channels),
             "reference": self.reference.to_json(),
+            "card": dict(self.weights.card) if self.weights else None,
         }
-        write_checkpoint(path, header, {"reference": self.reference.values})
-
-
-def load(path: str | Path) -> Model:
-    """Read a model that :meth:`Model.save` wrote.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is not a model of this package, or damaged.
-    """
-    from napari_disentangle.checkpoint import read_checkpoint
-
-    header = read_checkpoint(path)
-    try:
-        return _from_header(header)
-    except (KeyError, TypeError, ValueError, ModelFileError) as error:
-        raise ModelFileError(
-            f"{Path(path).name!r} does not hold a whole model ({error})"
-        ) from error
-
-
-def _from_header(header: dict[str, Any]) -> Model:
-    if header["modality"] not in get_args(Modality):
-        raise ValueError(f"modality {header['modality']!r} is unknown")
-    return Model(
-        header["model"],
-        configure(header["model"], header["config"]),
-        header["modality"],
-        tuple(header["channels"]),
-        Attribute.from_json(header["reference"]),
-    )
-
-
-def fit(
-    fields: Fields,
-    model: str = DEFAULT,
-    reference: Donor | None = None,
-    **config: Any,
-) -> Model:
-    """Fit a model on images; the closed-form ones only measure their reference.
-
-    Parameters
-    ----------
-    fields
-        Images of one modality; attributes may be among them. Content-only shows
-        every image under the mean of their attributes.
-    model
-        Name in :func:`napari_disentangle.models`.
-    reference
-        Image, images or attribute to be the reference instead.
-    **config
-        Settings of the model.
-
-    Raises
-    ------
-    ValueError
-        If the model or one of its settings is unknown.
-    DataError
-        If the images cannot be used together.
-    """
-    many = [fields] if isinstance(fields, Field) else list(fields)
-    images = [one for one in many if isinstance(one, Field)]
-    if not images:
-        raise DataError("there is no image to fit on: give at least one")
-    model_for = unfitted(images[0], model, **config)
-    shown = model_for.look(many if reference is None else reference)
-    model_for.reference.check(shown)
-    return replace(model_for, reference=shown)
-
-
-def unfitted(field: Field, model: str, **config: Any) -> Model:
-    """A model for images like this one that has no reference yet."""
-    chosen, settings = method(model), configure(model, config)
-    modality = _modality(field)
-    if modality not in chosen.modalities:
-        raise DataError(
-            f"model {model!r} works on {' and '.join(chosen.modalities)} images, but "
-            f"{field.name!r} is {modality}: choose another model"
-        )
-    channels = tuple(c for c in field.channel_names if c != "alpha")
-    names = chosen.names(channels)
-    nothing = np.full(len(names), np.nan)
-    reference = Attribute(
-        nothing, names, nothing, 0, channels, model, model_hash(model, settings)
-    )
-    return Model(model, settings, modality, channels, reference)
+        tensors = self.weights.tensors if self.weights else {}
+        write_checkpoint(path, header, tensors)
 
 
 def configure(model: str, config: dict[str, Any]) -> Any:
@@ -339,17 +259,23 @@ def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
         ) from error
 
 
-def model_hash(name: str, config: Any) -> str:
-    """Short hash of a model's name and settings."""
-    text = json.dumps([name, asdict(config)], sort_keys=True)
+def trained(name: str, weights: Weights | None) -> Method:
+    """A model's mathematics, with what it has learned."""
+    known = method(name)
+    return (
+        replace(known, weights=weights)
+        if isinstance(known, AffineCorrection)
+        else known
+    )
+
+
+def model_hash(name: str, config: Any, weights: Weights | None = None) -> str:
+    """Short hash of a model's name, settings and weights."""
+    learned = [weights.hash] if weights else []
+    text = json.dumps([name, asdict(config), *learned], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def average_or_one(attributes: Sequence[Attribute]) -> Attribute:
     """One attribute as it is (rows per plane included), several averaged."""
     return attributes[0] if len(attributes) == 1 else average(attributes)
-
-
-def _modality(field: Field) -> Modality:
-    assert field.modality is not None
-    return field.modality

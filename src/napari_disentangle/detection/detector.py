@@ -15,8 +15,9 @@ from napari_disentangle.detection.calibrate import Calibration, calibration, reg
 from napari_disentangle.device import memory_errors
 from napari_disentangle.errors import DataError
 from napari_disentangle.field import Field
+from napari_disentangle.fitting import fit
 from napari_disentangle.infer import LazyImage
-from napari_disentangle.model import Model, checked, fit
+from napari_disentangle.model import Model, checked
 from napari_disentangle.rendering import Rendering
 from napari_disentangle.sampling import Block, blocks
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_disentangle.methods import (
+    affine,
+    balanced,
     identity,
     levels,
     macenko,
@@ -17,9 +19,11 @@ from napari_disentangle.methods import (
 if TYPE_CHECKING:
     from napari_disentangle.methods.base import Method
 
-DEFAULT = "levels"
+DEFAULT = "affine"
 
 MODELS: dict[str, Method] = {
+    "affine": affine.METHOD,
+    "balanced": balanced.METHOD,
     "levels": levels.METHOD,
     "mk": mk.METHOD,
     "meanstd": meanstd.METHOD,

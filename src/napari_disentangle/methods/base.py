@@ -6,14 +6,17 @@ attribute to another. It sees signals (channels first), never files, layers or t
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
+
+from napari_disentangle.moments import Values as Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from napari_disentangle.field import Modality
     from napari_disentangle.signal import Space
 
-Values = npt.NDArray[Any]
 Affine = tuple[Values, Values]
 
 
@@ -37,16 +39,45 @@ class Sample:
         Which of them are foreground (N,).
     white
         Background level of brightfield absorbance (C,); zero where unknown.
+    tiles
+        The same pixels where they lie: signals (C, h, w), NaN where a pixel does not
+        count, each with its number of foreground pixels.
     """
 
     signal: NDArray[np.float64]
     foreground: NDArray[np.bool_]
     white: NDArray[np.float64]
+    tiles: Sequence[tuple[NDArray[np.float64], float]] = ()
 
     @property
     def tissue(self) -> NDArray[np.float64]:
         """Foreground pixels (C, n)."""
         return self.signal[:, self.foreground]
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a model has learned.
+
+    Attributes
+    ----------
+    tensors
+        Parameters by name.
+    card
+        Where they come from: images, looks, steps, seed, and how good they are.
+    """
+
+    tensors: Mapping[str, NDArray[np.float32]]
+    card: Mapping[str, Any]
+
+    @cached_property
+    def hash(self) -> str:
+        """Short hash of the tensors."""
+        digest = hashlib.sha256()
+        for name in sorted(self.tensors):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.tensors[name]).tobytes())
+        return digest.hexdigest()[:16]
 
 
 class Method(Protocol):
@@ -76,6 +107,9 @@ class Method(Protocol):
 
     def estimate(self, sample: Sample, config: Any) -> Values:
         """Measure the attribute (P,)."""
+
+    def unlike(self, sample: Sample) -> float | None:
+        """Distance from the training images; ``None`` if nothing was learned."""
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps (K, ...) of a signal (C, ...) with this attribute."""
@@ -113,6 +147,10 @@ class AffineMethod:
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
 
+    def unlike(self, sample: Sample) -> float | None:
+        """Nothing is learned."""
+        return None
+
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""
         return apply_affine(x, *self.frame(source))
@@ -141,9 +179,3 @@ def apply_affine(x: torch.Tensor, matrix: Values, offset: Values) -> torch.Tenso
 def per_channel(*kinds: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     """Names such as ``("mean R", "mean G", ..., "log std R", ...)``."""
     return lambda channels: tuple(f"{k} {c}" for k in kinds for c in channels)
-
-
-def log_std(std: NDArray[np.float64], mean: NDArray[np.float64]) -> Values:
-    """Logarithm of a spread, kept away from zero by a thousandth of the mean."""
-    floor = np.maximum(1e-3 * np.abs(mean), 1e-6)
-    return np.log(np.maximum(std, floor))

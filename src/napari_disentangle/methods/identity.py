@@ -37,6 +37,10 @@ class Identity:
         """Nothing is measured."""
         return np.empty(0)
 
+    def unlike(self, sample: Sample) -> float | None:
+        """Nothing is learned."""
+        return None
+
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """The signal itself."""
         return x

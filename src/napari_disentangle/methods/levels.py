@@ -13,7 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from napari_disentangle.methods import meanstd
-from napari_disentangle.methods.base import Sample, Values, log_std, per_channel
+from napari_disentangle.methods.base import Sample, Values, per_channel
+from napari_disentangle.moments import log_std
 
 # With less background than this share of the pixels, its level is not its median but
 # the lowest percentile of the image.

@@ -15,9 +15,9 @@ from napari_disentangle.methods.base import (
     AffineMethod,
     Sample,
     Values,
-    log_std,
     per_channel,
 )
+from napari_disentangle.moments import log_std
 
 
 def moments(pixels: Values) -> Values:

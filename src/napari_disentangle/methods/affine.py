@@ -1,0 +1,249 @@
+"""affine: a closed form, and a network's correction of it where it knows the images.
+
+``balanced`` measures the look from moments, which take the tissue's composition for its
+stain. The network sees the image in that frame and corrects it: ``z' = exp(A) z + b``.
+The correction fades to nothing as the image leaves what the network was trained on, so
+that what is left there is the closed form. OUR CHOICE.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.methods.base import (
+    Affine,
+    NoSettings,
+    Sample,
+    Values,
+    apply_affine,
+    natural_space,
+    per_channel,
+)
+from napari_disentangle.moments import (
+    middle_frame,
+    moments,
+    share,
+    statistics,
+    weight,
+)
+from napari_disentangle.signal import find_foreground
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.field import Modality
+    from napari_disentangle.methods.base import Weights
+    from napari_disentangle.nets.affine import AffineNet
+    from napari_disentangle.signal import Space
+
+# Distance from the training images up to which the correction is fully used, and from
+# which on it is gone; 1 is the edge that 95 % of the training tiles lie inside of.
+SURE, _GONE = 0.6, 0.9
+# Smallest edge in pixels of a tile that the network is shown.
+_SMALLEST = 32
+# Fewer foreground pixels than this say nothing about a channel.
+_FEWEST = 16
+
+
+def trust(unlike: float) -> float:
+    """Share of the correction that is used: all inside the edge, none far outside."""
+    return float(np.clip((_GONE - unlike) / (_GONE - SURE), 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class AffineCorrection:
+    """The model, with or without trained weights.
+
+    Channels are corrected in groups of as many as the weights were trained on: three
+    colours together, fluorescence one by one. The values of a group of C are the
+    moments (4C), the correction (C * C + C), and how much of it is to be trusted (1).
+    Without weights, or for other numbers of channels, nothing is corrected.
+    """
+
+    weights: Weights | None = None
+    description: str = (
+        "Learned: corrects `balanced` where it knows such images; can be fitted."
+    )
+    config: type[Any] = NoSettings
+    modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
+    masked: bool = True
+
+    def space(self, modality: Modality) -> Space:
+        """Absorbance for brightfield, intensity for fluorescence."""
+        return natural_space(modality)
+
+    def names(self, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the values, group by group."""
+        groups = self._groups(len(channels))
+        return tuple(n for group in groups for n in _names(channels[group]))
+
+    def estimate(self, sample: Sample, config: Any) -> Values:
+        """Moments, correction and trust of every group."""
+        groups = self._groups(len(sample.signal))
+        return np.concatenate([self._group(sample, group) for group in groups])
+
+    def unlike(self, sample: Sample) -> float | None:
+        """Distance from the training images, 1 at their edge; the largest of groups."""
+        net = self._net
+        if net is None:
+            return None
+        groups = self._groups(len(sample.signal))
+        seen = [_own(sample, g) for g in groups if g.stop - g.start == net.channels]
+        return max((_unlike(net, statistics(*own)) for own in seen), default=None)
+
+    def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
+        """Content maps of a signal (C, ...)."""
+        return apply_affine(x, *self._map(len(x), source, None))
+
+    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
+        """The signal under another attribute (C, ...)."""
+        return apply_affine(x, *self._map(len(x), source, target))
+
+    # --- groups of channels -------------------------------------------------------
+    @property
+    def _net(self) -> AffineNet | None:
+        return _net(self.weights) if self.weights else None
+
+    def _groups(self, channels: int) -> list[slice]:
+        net = self._net
+        size = net.channels if net and channels % net.channels == 0 else channels
+        return [slice(i, i + size) for i in range(0, channels, size)]
+
+    def _group(self, sample: Sample, group: slice) -> Values:
+        signal, foreground = _own(sample, group)
+        found = moments(signal, foreground)
+        net, n = self._net, len(signal)
+        if net is None or net.channels != n:
+            return np.concatenate([found, np.zeros(n * n + n + 1)])
+        tiles = [(tile[group], area) for tile, area in sample.tiles]
+        content = statistics(signal, foreground)
+        correction = correct(net, found, content, tiles)
+        return np.concatenate([found, correction, [trust(_unlike(net, content))]])
+
+    def _map(self, channels: int, source: Values, target: Values | None) -> Affine:
+        """Block by block along the diagonal; to content if there is no target."""
+        matrix, offset = np.zeros((channels, channels)), np.zeros(channels)
+        start = 0
+        for group in self._groups(channels):
+            n = group.stop - group.start
+            part = slice(start, start := start + _length(n))
+            known = [v[part] for v in (source, target) if v is not None]
+            matrix[group, group], offset[group] = group_map(*known)
+        return matrix, offset
+
+
+def correct(
+    net: AffineNet,
+    found: Values,
+    content: Values,
+    tiles: Sequence[tuple[NDArray[Any], float]],
+) -> Values:
+    """Ask the network about an image.
+
+    Parameters
+    ----------
+    net
+        The network, for C channels.
+    found
+        Moments of the image (4C,).
+    content
+        Its statistics (S,).
+    tiles
+        Parts of it (C, h, w), NaN where a pixel does not count, and their weights.
+
+    Returns
+    -------
+    ndarray
+        Correction (C * C + C,): tiles vote by weight before the network answers.
+    """
+    import torch
+
+    anchor, scale = (v[:, None, None] for v in middle_frame(found))
+    total = sum(area for _, area in tiles)
+    features = torch.zeros(1, net.n_features)
+    for tile, area in tiles:
+        if area > 0:
+            z = torch.from_numpy(_framed(tile, anchor, scale))
+            features += area / total * net.see(z[None])
+    given = torch.from_numpy(content[None]).float()
+    answer: Values = (net.used * net(features, given))[0].double().numpy()
+    return answer
+
+
+def _framed(tile: NDArray[Any], anchor: Values, scale: Values) -> NDArray[np.float32]:
+    """A tile as the network sees it: standardised, and never too small."""
+    z = np.nan_to_num((tile - anchor) / scale).astype(np.float32)
+    short = [max(0, _SMALLEST - size) for size in z.shape[1:]]
+    return np.pad(z, [(0, 0), *((0, n) for n in short)], mode="edge")
+
+
+def group_map(source: Values, target: Values | None = None) -> Affine:
+    """Affine map of one group: to another look, or to content without a target.
+
+    The two looks trust the network as far as the one it knows less.
+    """
+    import torch
+
+    from napari_disentangle.nets.affine import between, frame
+
+    known = [source] if target is None else [source, target]
+    n = next(n for n in range(1, len(source)) if _length(n) == len(source))
+    trusted = min(values[-1] for values in known)
+    looks = [
+        (
+            torch.from_numpy(values[None, : 4 * n]),
+            torch.from_numpy(trusted * values[None, 4 * n : -1]),
+        )
+        for values in known
+    ]
+    if target is None:
+        matrix, offset = frame(*looks[0], weight(share(looks[0][0])))
+    else:
+        matrix, offset = between(*looks)
+    return matrix[0].numpy(), offset[0].numpy()
+
+
+def _length(channels: int) -> int:
+    """Number of values of a group."""
+    return 4 * channels + channels * channels + channels + 1
+
+
+def _names(channels: tuple[str, ...]) -> tuple[str, ...]:
+    kinds = ("background", "foreground", "log spread", "share")
+    pairs = (f"correct {a}-{b}" for a, b in itertools.product(channels, repeat=2))
+    shifts = (f"shift {c}" for c in channels)
+    trusted = f"trust {' '.join(channels)}"
+    return (*per_channel(*kinds)(channels), *pairs, *shifts, trusted)
+
+
+def _own(sample: Sample, group: slice) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pixels of a group, and its own foreground if it is not all of the channels."""
+    signal = sample.signal[group]
+    if len(signal) == len(sample.signal):
+        return signal, sample.foreground
+    own = find_foreground(signal, "fluorescence").mask(signal)
+    return signal, own if own.sum() >= _FEWEST else sample.foreground
+
+
+def _unlike(net: AffineNet, content: Values) -> float:
+    import torch
+
+    return float(net.unlike(torch.from_numpy(content[None]).float())[0])
+
+
+@lru_cache(maxsize=8)
+def _net(weights: Weights) -> AffineNet:
+    from napari_disentangle.nets.affine import build
+
+    return build(weights.tensors)
+
+
+METHOD = AffineCorrection()

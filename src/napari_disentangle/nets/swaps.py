@@ -1,0 +1,213 @@
+"""Swaps with a known truth, from tiles and random looks: what `affine` learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_disentangle.moments import middle_frame, moments, statistics
+from napari_disentangle.nets.affine import AffineNet, between
+from napari_disentangle.nets.looks import draw, see, show
+from napari_disentangle.signal import find_foreground
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.field import Modality
+
+    Tiles = Sequence[Sequence[NDArray[np.float32]]]
+
+# Squared error below which a swap is good enough (45 dB).
+_ENOUGH = 3e-5
+# Weight of swaps whose donor shows the same content, and of the size of corrections.
+_ALIKE, _SIZE = 0.2, 0.05
+_DECIBEL = 10 / np.log(10)
+# Rows of a tile that moments and statistics are taken from; every row is not needed.
+_ROWS = 16
+# Every so many-th pixel along both axes is compared with the truth.
+_SPARSE = 2
+# Share of swaps whose image is as it came, not under a second look.
+_AS_IT_CAME = 0.4
+# Signals beyond this are lost in any case, and would only make gradients overflow.
+_SANE = (-0.5, 4.0)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Tiles as a camera gave them: what a model sees of them.
+
+    Attributes
+    ----------
+    signal
+        (B, C, h, w).
+    moments, statistics
+        Of the closed form (B, 4C), and of the content (B, S).
+    """
+
+    signal: torch.Tensor
+    moments: torch.Tensor
+    statistics: torch.Tensor
+
+    def to(self, device: str) -> View:
+        """The same on another device."""
+        return View(*(t.to(device) for t in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Swaps:
+    """Swaps to be made: from one view, to the look of a donor, and what comes out.
+
+    ``alike`` shows the same content as ``source``, in the look of ``donor``; ``truth``
+    is what a camera shows without noise, brought to ``reach`` 1.
+    """
+
+    modality: Modality
+    source: View
+    donor: View
+    alike: View
+    truth: torch.Tensor
+    reach: torch.Tensor
+
+    @property
+    def statistics(self) -> torch.Tensor:
+        """Of all views."""
+        views = (self.source, self.donor, self.alike)
+        return torch.cat([view.statistics for view in views])
+
+    def to(self, device: str) -> Swaps:
+        """The same on another device."""
+        return Swaps(
+            self.modality,
+            self.source.to(device),
+            self.donor.to(device),
+            self.alike.to(device),
+            self.truth.to(device),
+            self.reach.to(device),
+        )
+
+    def decibels(self, matrix: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
+        """Peak signal to noise ratio (B,) of swaps by these affine maps."""
+        x = self.source.signal[:, :, ::_SPARSE, ::_SPARSE]
+        y = (matrix @ x.flatten(2) + offset[..., None]).reshape(x.shape)
+        shown = show(y.clamp(*_SANE), self.modality)
+        error = (shown - self.truth[:, :, ::_SPARSE, ::_SPARSE]) / self.reach
+        return -10 * torch.log10(error.square().mean((1, 2, 3)) + _ENOUGH)
+
+
+def make(tiles: Tiles, modality: Modality, batch: int, seed: tuple[int, ...]) -> Swaps:
+    """Draw swaps: two tiles of one look each, looks in turn, every look as often.
+
+    Parameters
+    ----------
+    tiles
+        Tiles by look, at least two of each.
+    modality
+        Decides which looks are drawn.
+    batch
+        Number of swaps.
+    seed
+        Decides everything.
+    """
+    rng = np.random.default_rng(seed)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    order = rng.permutation(max(batch, len(tiles)))[:batch] % len(tiles)
+    pairs = [_pair(tiles[look], rng) for look in order]
+    first, second = (
+        show(torch.from_numpy(np.stack(side)), modality)
+        for side in zip(*pairs, strict=True)
+    )
+    channels = first.shape[1]
+    before = draw(modality, batch, channels, generator)
+    after = draw(modality, batch, channels, generator)
+    as_it_came = torch.rand(batch, generator=generator) < _AS_IT_CAME
+    other = before.photograph(before.change(see(first, modality)), generator)
+    source = torch.where(as_it_came[:, None, None, None], first, other)
+    truth = after.change(see(first, modality))
+    donor = after.photograph(after.change(see(second, modality)), generator)
+    alike = after.photograph(truth, generator)
+    return Swaps(
+        modality,
+        _view(source, modality),
+        _view(donor, modality),
+        _view(alike, modality),
+        truth,
+        _reach(truth, modality),
+    )
+
+
+def loss(net: AffineNet, swaps: Swaps) -> tuple[torch.Tensor, torch.Tensor]:
+    """What fitting makes smaller, and the decibels of the swaps (B,)."""
+    source, donor, alike = _answers(net, (swaps.source, swaps.donor, swaps.alike))
+    swapped = swaps.decibels(*between(source, donor))
+    same = swaps.decibels(*between(source, alike))
+    size = torch.stack([source[1], donor[1]]).square().mean()
+    return _SIZE * size - (swapped.mean() + _ALIKE * same.mean()) / _DECIBEL, swapped
+
+
+def exam(net: AffineNet, swaps: Swaps) -> NDArray[np.float64]:
+    """Decibels (B,) of swaps by a network."""
+    with torch.no_grad():
+        source, donor = _answers(net, (swaps.source, swaps.donor))
+        found: NDArray[np.float64] = (
+            swaps.decibels(*between(source, donor)).cpu().numpy()
+        )
+    return found
+
+
+def _answers(
+    net: AffineNet, views: Sequence[View]
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Moments and correction of every view, in one pass of the network."""
+    tiles = torch.cat([_framed(view) for view in views])
+    given = torch.cat([view.statistics for view in views])
+    corrections = net(net.see(tiles), given).split([len(v.signal) for v in views])
+    return [(v.moments, c) for v, c in zip(views, corrections, strict=True)]
+
+
+def _framed(view: View) -> torch.Tensor:
+    anchor, scale = (v[..., None, None] for v in middle_frame(view.moments))
+    framed: torch.Tensor = (view.signal - anchor) / scale
+    return framed
+
+
+def _pair(
+    tiles: Sequence[NDArray[np.float32]], rng: np.random.Generator
+) -> list[NDArray[np.float32]]:
+    chosen = rng.permutation(len(tiles))[:2]
+    return [np.rot90(tiles[i], int(rng.integers(4)), (1, 2)) for i in chosen]
+
+
+def _view(shown: torch.Tensor, modality: Modality) -> View:
+    signal = see(shown, modality)
+    found = [_measure(tile.numpy(), modality) for tile in signal]
+    parts = (torch.from_numpy(np.stack(p)).float() for p in zip(*found, strict=True))
+    return View(signal, *parts)
+
+
+def _measure(tile: NDArray[Any], modality: Modality) -> tuple[Any, Any]:
+    own = rows(tile, modality)
+    return moments(*own), statistics(*own)
+
+
+def rows(
+    tile: NDArray[Any], modality: Modality
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Some rows (C, N) of a tile, and what is foreground: all if nothing stands out."""
+    step = max(1, tile.shape[1] // _ROWS)
+    signal = tile[:, step // 2 :: step].reshape(len(tile), -1)
+    mask = find_foreground(signal, modality).mask(signal)
+    return signal, mask if mask.sum() >= _ROWS else np.ones_like(mask)
+
+
+def _reach(truth: torch.Tensor, modality: Modality) -> torch.Tensor:
+    """Range (B, C, 1, 1) that decibels refer to."""
+    if modality == "brightfield":
+        return torch.ones(*truth.shape[:2], 1, 1)
+    flat = truth.flatten(2)
+    top, bottom = (flat.quantile(q, dim=2) for q in (0.999, 0.001))
+    return (top - bottom).clamp(min=1e-3)[..., None, None]

@@ -1,0 +1,248 @@
+"""The one loop that fits ``affine``: tiles, random looks, swaps with a known truth.
+
+Two tiles of one image share a look. Both get the same random look; the model moves the
+one to the look of the other, and the truth is known. No labels, no batch labels.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.device import one_thread
+from napari_disentangle.methods import MODELS
+from napari_disentangle.methods.base import AffineMethod, Sample, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
+
+    from napari_disentangle.field import Modality
+    from napari_disentangle.moments import Values
+    from napari_disentangle.nets.affine import AffineNet
+    from napari_disentangle.nets.swaps import Swaps
+    from napari_disentangle.tiles import Bank
+
+# Pairs in a micro-batch: small enough for 0.3 s on one core.
+BATCH = 16
+# Learning rate, and decay of the parameters.
+_RATE, _DECAY = 1e-3, 1e-2
+# Of the moving average of the parameters, which is what a model is made of.
+_MOMENTUM = 0.98
+# Held-out swaps are made again after so many steps; fitting stops when so many of
+# these checks brought nothing.
+_CHECK, _PATIENCE = 20, 15
+# Held-out swaps, and swaps from which is learned what images look like.
+_EXAM, _FIRST = 48, 128
+# Share of training tiles that lie inside the edge of what was seen.
+_REACH = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """Where fitting is.
+
+    Attributes
+    ----------
+    index, budget
+        Steps made, and the most there will be.
+    losses
+        Decibels: ``"swap"`` of this batch; of the last check on held-out tiles,
+        ``"held out"`` for the network and one for every closed form by its name.
+    better, error
+        Decibels that the network wins over the best closed form on the same swaps, and
+        the standard error of that.
+    """
+
+    index: int
+    budget: int
+    losses: Mapping[str, float]
+    better: float
+    error: float
+    net: AffineNet = field(repr=False)
+    card: Mapping[str, Any] = field(repr=False)
+    used: float = 1.0
+
+    @property
+    def rival(self) -> str:
+        """The best closed form on held-out tiles."""
+        forms = {k: v for k, v in self.losses.items() if k not in ("swap", "held out")}
+        return max(forms, key=lambda name: forms[name])
+
+    @property
+    def verdict(self) -> str:
+        """Whether the images were enough, in words."""
+        won = f"{self.better:+.1f} dB against {self.rival} on held-out tiles"
+        if self.better - 2 * self.error > 0:
+            return f"enough: {won}"
+        if self.better > 0:
+            return f"perhaps enough: {won}, but that may be chance; more images help"
+        return f"not enough: {won}, so the closed form is used; add images"
+
+    def weights(self) -> Weights:
+        """What was learned so far; nothing is corrected if that is no better."""
+        from napari_disentangle.nets.affine import tensors_of
+
+        tensors = tensors_of(self.net)
+        tensors["used"] = np.asarray(self.used * (self.better > 0), np.float32)
+        known = {
+            "steps": self.index,
+            "losses": {k: round(v, 3) for k, v in self.losses.items()},
+            "verdict": self.verdict,
+        }
+        return Weights(tensors, {**self.card, **known})
+
+
+def train(
+    bank: Bank,
+    modality: Modality,
+    start: Weights | None = None,
+    seed: int = 0,
+    steps: int = 400,
+    device: str = "cpu",
+    card: Mapping[str, Any] | None = None,
+    used: float = 1.0,
+) -> Iterator[Progress]:
+    """Fit a network to tiles, one micro-batch at a time.
+
+    Parameters
+    ----------
+    bank
+        Tiles by look.
+    modality
+        Decides which looks are learned from.
+    start
+        Weights to begin with; a new network if ``None``.
+    seed
+        Decides every random choice.
+    steps
+        The most micro-batches there will be.
+    device
+        Where to compute.
+    card
+        What is kept with the weights.
+    used
+        Share of the correction that is used at most.
+
+    Yields
+    ------
+    Progress
+        One per micro-batch.
+    """
+    import torch
+
+    from napari_disentangle.nets.swaps import exam, loss, make
+
+    learn = bank.learn
+    with one_thread():
+        kinds = [
+            make(tiles, modality, _FIRST, (seed, 0, kind)).statistics
+            for kind, tiles in enumerate(bank.kinds)
+        ]
+        held_out = make(bank.held_out, modality, _EXAM, (seed, 1))
+        forms = closed_forms(modality)
+        marks = {name: _exam_of(form, held_out) for name, form in forms.items()}
+        net = _begin(start, len(learn[0][0]), kinds, seed).to(device)
+    rival = max(marks.values(), key=lambda mark: float(mark.mean()))
+    mean = copy.deepcopy(net).eval().requires_grad_(requires_grad=False)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, _RATE, total_steps=steps + 1, pct_start=0.1
+    )
+    held_out = held_out.to(device)
+    own = exam(mean, held_out)
+    best, since = float(own.mean()), 0
+    for index in range(1, steps + 1):
+        with one_thread():
+            swaps = make(learn, modality, BATCH, (seed, 2, index)).to(device)
+            value, decibels = loss(net, swaps)
+            optimiser.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimiser.step()
+            rate.step()
+            _follow(mean, net, index)
+            if index % _CHECK == 0 or index == steps:
+                own = exam(mean, held_out)
+                since = 0 if own.mean() > best else since + 1
+                best = max(best, float(own.mean()))
+        won = own - rival
+        losses = {
+            "swap": float(decibels.detach().mean()),
+            "held out": float(own.mean()),
+        }
+        losses |= {name: float(mark.mean()) for name, mark in marks.items()}
+        error = float(won.std() / len(won) ** 0.5)
+        yield Progress(
+            index, steps, losses, float(won.mean()), error, mean, card or {}, used
+        )
+        if since >= _PATIENCE:
+            return
+
+
+def closed_forms(modality: Modality) -> dict[str, AffineMethod]:
+    """Closed forms that are affine maps of the signal `affine` works in, by name."""
+    space = MODELS["affine"].space(modality)
+    return {
+        name: known
+        for name, known in MODELS.items()
+        if isinstance(known, AffineMethod)
+        and modality in known.modalities
+        and known.space(modality) == space
+    }
+
+
+def _exam_of(method: AffineMethod, swaps: Swaps) -> Values:
+    """Decibels (B,) of swaps by a closed form."""
+    import torch
+
+    maps = []
+    for pair in zip(swaps.source.signal, swaps.donor.signal, strict=True):
+        source, donor = (_estimate(method, t.numpy(), swaps.modality) for t in pair)
+        axes = torch.eye(len(pair[0]))
+        offset = method.transfer(torch.zeros(len(axes), 1), source, donor)
+        maps.append((method.transfer(axes, source, donor) - offset, offset[:, 0]))
+    matrices, offsets = (torch.stack(part) for part in zip(*maps, strict=True))
+    found: Values = swaps.decibels(matrices, offsets).numpy()
+    return found
+
+
+def _estimate(method: AffineMethod, tile: Values, modality: Modality) -> Values:
+    from napari_disentangle.nets.swaps import rows
+
+    signal, mask = rows(tile, modality)
+    return method.estimate(Sample(signal, mask, np.zeros(len(tile))), method.config())
+
+
+def _begin(
+    start: Weights | None, channels: int, kinds: Sequence[torch.Tensor], seed: int
+) -> AffineNet:
+    """A new network, or the one to go on with, for images like these."""
+    import torch
+
+    from napari_disentangle.nets.affine import AffineNet, build, like
+
+    if start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = AffineNet(channels, kinds[0].shape[1], len(kinds))
+        net.begin(torch.cat(list(kinds)))
+    else:
+        net = build(like(start.tensors, len(kinds))).requires_grad_().train()
+    net.remember(kinds, _REACH)
+    return net
+
+
+def _follow(mean: AffineNet, net: AffineNet, index: int) -> None:
+    """Move the average of the parameters; the first ones count less."""
+    import torch
+
+    momentum = min(_MOMENTUM, (1 + index) / (10 + index))
+    with torch.no_grad():
+        pairs = zip(mean.parameters(), net.parameters(), strict=True)
+        for average, now in pairs:
+            average.lerp_(now, 1 - momentum)
