@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.ndimage import zoom
 
-from napari_disentangle.signal import from_signal, to_signal
+from napari_disentangle.signal import to_signal
 from napari_disentangle.tiles import Bank
 
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ EDGE = 128
 # Looks drawn from every source, and tiles of each.
 LOOKS, TILES = 160, 6
 HELD_OUT = 5
-# Share of looks whose tiles are recoloured or enlarged together, so that a source
-# stands for more kinds of image than it shows.
-_RECOLOURED, _ENLARGED = 0.2, 0.3
 
 
-def bank(sources: Sequence[Sequence[Group]], modality: Modality, seed: int) -> Bank:
+def bank(
+    sources: Sequence[Sequence[Group]], modality: Modality, seed: int, enlarged: float
+) -> Bank:
     """Tiles of several sources, each with as many looks; every fifth group is held out.
 
     Parameters
@@ -38,7 +37,9 @@ def bank(sources: Sequence[Sequence[Group]], modality: Modality, seed: int) -> B
     modality
         Kind of image.
     seed
-        Decides which tiles, and what becomes of them.
+        Decides which tiles.
+    enlarged
+        Share of looks that are seen at another magnification.
     """
     rng = np.random.default_rng(seed)
     kinds: list[list[list[NDArray[np.float32]]]] = []
@@ -48,13 +49,17 @@ def bank(sources: Sequence[Sequence[Group]], modality: Modality, seed: int) -> B
         mixed = [groups[i] for i in rng.permutation(len(groups))]
         kept = mixed if few else mixed[len(mixed) // HELD_OUT :]
         shown = mixed if few else mixed[: len(mixed) // HELD_OUT]
-        kinds.append(list(_looks(kept, LOOKS, modality, rng)))
-        held_out += _looks(shown, LOOKS // HELD_OUT, modality, rng)
+        kinds.append(list(_looks(kept, LOOKS, modality, enlarged, rng)))
+        held_out += _looks(shown, LOOKS // HELD_OUT, modality, enlarged, rng)
     return Bank(kinds, held_out)
 
 
 def _looks(
-    groups: Sequence[Group], count: int, modality: Modality, rng: np.random.Generator
+    groups: Sequence[Group],
+    count: int,
+    modality: Modality,
+    enlarged: float,
+    rng: np.random.Generator,
 ) -> Iterator[list[NDArray[np.float32]]]:
     """Looks of at least two tiles each, going round the groups."""
     for number in range(count):
@@ -63,14 +68,12 @@ def _looks(
         images = [_planes(group.images[i](), modality) for i in chosen]
         if modality == "fluorescence":
             images = _one_channel(images, rng)
-        enlarged = rng.random() < _ENLARGED
-        edge = int(rng.integers(EDGE // 2, 2 * EDGE)) if enlarged else EDGE
+        other = rng.random() < enlarged
+        edge = int(rng.integers(EDGE // 2, 2 * EDGE)) if other else EDGE
         tiles = [t for image in images for t in _cut(image, edge, rng)]
         if len(tiles) < 2:
             tiles = [t for image in images for t in _cut(image, EDGE // 2, rng)]
         tiles = [tiles[i] for i in rng.permutation(len(tiles))[:TILES]]
-        if modality == "brightfield" and rng.random() < _RECOLOURED:
-            tiles = _recoloured(tiles, rng)
         if len(tiles) > 1:
             yield tiles
 
@@ -117,26 +120,3 @@ def _resized(tile: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.ascontiguousarray(tile)
     factor = EDGE / tile.shape[1]
     return np.asarray(zoom(tile, (1, factor, factor), order=1), np.float32)
-
-
-def _recoloured(
-    tiles: Sequence[NDArray[np.float32]], rng: np.random.Generator
-) -> list[NDArray[np.float32]]:
-    """All tiles of a look in other colours."""
-    matrix = np.eye(3)[rng.permutation(3)] * np.exp(rng.normal(0, 0.25, 3))
-    if rng.random() < 0.7:
-        matrix = matrix + rng.uniform(-0.1, 0.4, (3, 3))
-    power = np.exp(rng.normal(0, 0.1))
-    changed = [
-        np.clip(np.tensordot(matrix, tile, 1), 0, None) ** power for tile in tiles
-    ]
-    top = max(np.percentile(tile, 99) for tile in changed)
-    strength = rng.uniform(0.5, 1.3) / top if top > 1.5 or rng.random() < 0.3 else 1.0
-    return [_in_8_bits(strength * tile) for tile in changed]
-
-
-def _in_8_bits(signal: NDArray[Any]) -> NDArray[np.float32]:
-    light = from_signal(
-        torch.from_numpy(signal.astype(np.float32)), "absorbance", 255.0
-    )
-    return to_signal(light.round().clamp(0, 255), "absorbance", 255.0).numpy()

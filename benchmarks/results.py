@@ -57,6 +57,27 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Score:
+    """How near one model came to the truth in one case.
+
+    Attributes
+    ----------
+    source, looks, group, number, model
+        What was done: the case is the same for all models of one number.
+    psnr, difference
+        Decibels, and mean CIEDE2000 (NaN in fluorescence).
+    """
+
+    source: str
+    looks: str
+    group: str
+    number: int
+    model: str
+    psnr: float
+    difference: float
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A mean, one vote per group, and its 95 % interval over groups (NaN: too few)."""
 
@@ -69,7 +90,12 @@ def estimate(
     results: Sequence[Result], score: Callable[[Result], float], seed: int = 0
 ) -> Estimate:
     """Mean of a score with a bootstrap interval that resamples groups, not pairs."""
-    values = _by_group(results, score)
+    return bootstrap([(r.group, score(r)) for r in results], seed)
+
+
+def bootstrap(scores: Sequence[tuple[str, float]], seed: int = 0) -> Estimate:
+    """Mean of (group, score), one vote per group, with an interval over groups."""
+    values = _by_group(scores)
     if len(values) < FEWEST_GROUPS:
         return Estimate(float(values.mean()), np.nan, np.nan)
     rng = np.random.default_rng(seed)
@@ -83,10 +109,8 @@ def count_groups(results: Sequence[Result]) -> int:
     return len({r.group for r in results})
 
 
-def _by_group(
-    results: Sequence[Result], score: Callable[[Result], float]
-) -> NDArray[np.float64]:
+def _by_group(scores: Sequence[tuple[str, float]]) -> NDArray[np.float64]:
     groups = defaultdict(list)
-    for result in results:
-        groups[result.group].append(score(result))
+    for group, score in scores:
+        groups[group].append(score)
     return np.array([np.mean(group) for group in groups.values()])

@@ -60,6 +60,9 @@ class Source:
     split
         Whether a group, by its name and place, may be learned from or tuned on; such
         groups are never reported.
+    seen
+        Whether the bundled models learned from all of it, because it is too small to be
+        split: they are not scored on it.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Source:
     groups: Callable[[], Iterable[Group]]
     folder: str | None = None
     split: Callable[[str, int], bool] = lambda name, place: False
+    seen: bool = False
 
     @property
     def present(self) -> bool:
@@ -246,7 +250,7 @@ def _other_fluorescence() -> Iterator[Group]:
 
 
 SOURCES = (
-    Source("blood smears (bundled)", "brightfield", _bundled_blood),
+    Source("blood smears (bundled)", "brightfield", _bundled_blood, seen=True),
     Source("synthetic tissue", "brightfield", _synthetic, split=_share(34)),
     Source(
         "H&E, three scanners",
@@ -274,8 +278,9 @@ SOURCES = (
         "brightfield",
         _other_stained,
         folder="artefacts_histoqc",
+        seen=True,
     ),
-    Source("cells and nuclei (bundled)", "fluorescence", _bundled_cells),
+    Source("cells and nuclei (bundled)", "fluorescence", _bundled_cells, seen=True),
     Source(
         "nuclei (DSB)",
         "fluorescence",
@@ -288,6 +293,7 @@ SOURCES = (
         "fluorescence",
         _other_fluorescence,
         folder="neubias_images",
+        seen=True,
     ),
 )
 

@@ -11,7 +11,7 @@ from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.detection.detector import Detector, fit_detector_steps
 from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
-from napari_disentangle.fitting import unfitted
+from napari_disentangle.fitting import place, unfitted
 from napari_disentangle.measure import NOTABLE, cut_off
 from napari_disentangle.output import Kind, Output, make
 from napari_disentangle.recipe import Recipe, Source
@@ -51,7 +51,10 @@ class Inputs:
 
 
 def follow(
-    recipe: Recipe, inputs: Inputs, detector: Detector | None = None
+    recipe: Recipe,
+    inputs: Inputs,
+    detector: Detector | None = None,
+    model: Model | None = None,
 ) -> Iterator[Step | Output]:
     """Follow a recipe up to lazy outputs; nothing but samples is read.
 
@@ -63,6 +66,9 @@ def follow(
         The images that it names.
     detector
         A fitted detector, instead of one fitted as the recipe says.
+    model
+        A fitted model, instead of the one that the recipe names. What it learned is
+        found again only if the recipe names the file that it was saved to.
 
     Yields
     ------
@@ -78,7 +84,8 @@ def follow(
         raise DataError("no image is chosen: choose at least one")
     if detector is not None:
         recipe, inputs = _naming(detector, recipe, inputs)
-    model = unfitted(inputs.images[0], recipe.model, **recipe.config)
+    if model is None:
+        model = unfitted(inputs.images[0], recipe.model, **recipe.config)
     cautions = tuple(_cautions(recipe, inputs))
     sources: list[Attribute] = []
     for attribute in _sources(model, recipe, inputs.images):
@@ -302,6 +309,7 @@ def _resolved(
             "images": (Source.of(image),),
             "donors": tuple(Source.of(f) for f in inputs.donors),
             "normals": tuple(Source.of(f) for f in inputs.normals),
+            "model": place(recipe.model),
             "config": asdict(model.config),
             "device": pick(recipe.device),
             "source": source.to_json() if shared else recipe.source,

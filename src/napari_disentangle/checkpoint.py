@@ -35,7 +35,7 @@ def write_checkpoint(
     from safetensors.numpy import save_file
 
     text = json.dumps({"format": FORMAT, **header}, sort_keys=True)
-    contiguous = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
+    contiguous = {name: np.asarray(t, order="C") for name, t in tensors.items()}
     try:
         save_file(contiguous, _checked(path), metadata={_KEY: text})
     except (OSError, SafetensorError) as error:
@@ -85,6 +85,21 @@ def read_weights(path: str | Path) -> Weights:
     """Read what a model has learned."""
     header, tensors = read_checkpoint(path)
     return Weights(tensors, header.get("card") or {})
+
+
+def check_new(path: str | Path) -> None:
+    """Refuse before anything is computed what could not be written in the end.
+
+    Raises
+    ------
+    ModelFileError
+        If a new model file cannot be made there.
+    """
+    file = Path(_checked(path)).absolute()
+    if file.exists():
+        raise ModelFileError(f"{file.name!r} exists already: choose another name")
+    if not file.parent.is_dir():
+        raise ModelFileError(f"there is no folder {str(file.parent)!r}: create it")
 
 
 def _header(name: str, text: str) -> dict[str, Any]:

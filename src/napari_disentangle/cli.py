@@ -21,7 +21,10 @@ import typer
 
 import napari_disentangle as nd
 from napari_disentangle import options as opt
+from napari_disentangle.checkpoint import check_new
 from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.fitting import STEPS
+from napari_disentangle.methods import DEFAULT
 from napari_disentangle.store import Done, suffix_of
 
 if TYPE_CHECKING:
@@ -56,7 +59,7 @@ def main(args: Sequence[str] | None = None) -> None:
 # --- what there is --------------------------------------------------------------------
 @app.command()
 def models() -> None:
-    """List the models and anomaly detectors with their settings."""
+    """List models and anomaly detectors with their settings, and trained models."""
     for title, entries in (("Models", nd.models()), ("Detectors", nd.detectors())):
         rows = [
             (name, _settings(e.config), ", ".join(e.modalities), e.description)
@@ -64,6 +67,13 @@ def models() -> None:
         ]
         header = (title, "settings", "images", "what it does")
         print("\n".join(_table([header, *rows])), end="\n\n")
+    cards = [(name, _card(card)) for name, card in nd.zoo().items()]
+    print("\n".join(_table([("Trained", "on what, and what it is not for"), *cards])))
+
+
+def _card(card: dict[str, Any]) -> str:
+    """A trained model's card in one line."""
+    return f"{', '.join(card['trained on'])}; not for {card['not for']}"
 
 
 def _settings(config: type[Any]) -> str:
@@ -160,6 +170,32 @@ def _cure(what: str) -> str:
 
 
 # --- what is done ---------------------------------------------------------------------
+@app.command()
+def fit(
+    images: opt.Learn,
+    out: opt.Out,
+    model: opt.Begin = DEFAULT,
+    steps: opt.Steps = STEPS,
+    seed: opt.FitSeed = 0,
+    device: opt.FitDevice = "auto",
+    axes: opt.Axes = None,
+    modality: opt.ImageKind = None,
+    full_scale: opt.FullScale = None,
+) -> None:
+    """Let a model learn from images, and save it; say whether they were enough."""
+    check_new(out)
+    fields = [
+        nd.read(path, axes=axes, modality=modality, full_scale=full_scale)
+        for path in images
+    ]
+    for step in nd.fit_steps(fields, model, seed, steps, device):
+        _show(f"step {step.progress.index} of {steps}: {step.progress.verdict}")
+    _show("")
+    step.model().save(out)
+    print(f"{out}: {step.progress.verdict}", file=sys.stderr)
+    print(out)
+
+
 @app.command()
 def demo(
     folder: Annotated[

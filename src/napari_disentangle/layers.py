@@ -187,7 +187,7 @@ def add_layers(
     known |= {"source": source.to_json()} if source else {}
     look = _look(donor, len(many) > 1, reading)
     recipe, inputs = _recipe(model, picked.field, outputs, look, known)
-    made = (p for p in follow(recipe, inputs, detector) if isinstance(p, Output))
+    made = (p for p in follow(recipe, inputs, detector, model) if isinstance(p, Output))
     return [new for output in made for new in _put(viewer, output, picked.styles)]
 
 

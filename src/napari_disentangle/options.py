@@ -16,6 +16,7 @@ import napari_disentangle as nd
 from napari_disentangle.detection import scorer as scorer_of
 from napari_disentangle.errors import ModelFileError
 from napari_disentangle.field import Modality
+from napari_disentangle.fitting import place, saved
 from napari_disentangle.methods import DEFAULT
 from napari_disentangle.methods import method as method_of
 from napari_disentangle.model import Pool
@@ -34,8 +35,27 @@ Inputs = Annotated[
     Argument(metavar="IMAGE", help="Images; they replace those of --recipe."),
 ]
 Model = Annotated[
-    str | None, Option(help=f"A model, see `models`. Default: {DEFAULT}.")
+    str | None,
+    Option(
+        metavar="NAME|FILE",
+        help=f"A model, see `models`, or a saved one. Default: {DEFAULT}.",
+    ),
 ]
+Learn = Annotated[list[Path], Argument(metavar="IMAGE", help="Images to learn from.")]
+Out = Annotated[
+    Path, File("--out", "-o", help="Where the model goes; ends in .safetensors.")
+]
+Begin = Annotated[
+    str,
+    Option(
+        "--model",
+        metavar="NAME|FILE",
+        help="What to begin with: a model that learns, or a saved one to go on with.",
+    ),
+]
+Steps = Annotated[int, Option(help="Budget; stops earlier when nothing is gained.")]
+FitSeed = Annotated[int, Option("--seed", help="Seed of all random choices.")]
+FitDevice = Annotated[str, Option("--device", help="auto, cpu, cuda:0, ...")]
 Setting = Annotated[
     list[str] | None, Value("--set", help="A setting of the model. Repeatable.")
 ]
@@ -129,10 +149,13 @@ def method(name: str | None, settings: list[str] | None, start: nd.Recipe) -> Ch
     """Another model or other settings; what was measured for the old ones goes."""
     if name is None and settings is None:
         return {}
-    known = name or start.model
+    known = place(name or start.model)
+    config = (
+        method_of(known).config if known in nd.models() else type(saved(known).config)
+    )
     return {
         "model": known,
-        "config": parse(method_of(known).config, settings or (), f"model {known!r}"),
+        "config": parse(config, settings or (), f"model {known!r}"),
         "source": None,
         "donor": None,
         "reference": None,

@@ -124,7 +124,10 @@ def _tiles(image: Field, edge: int, seed: int) -> list[NDArray[np.float32]]:
     if modality == "fluorescence":
         signals = _to_one(signals, every)
     # where the mask is taken before intensities are brought to one
-    masks = (foreground.mask(s) for s in np.split(every, len(planes), axis=1))
+    masks = (
+        foreground.mask(plane) & image.mask(b.lead, b.y.slice, b.x.slice).ravel()
+        for plane, b in zip(np.split(every, len(planes), axis=1), places, strict=True)
+    )
     return [
         signal
         for signal, mask in zip(signals, masks, strict=True)
@@ -145,8 +148,10 @@ def _to_one(
     signals: Sequence[NDArray[np.float32]], every: NDArray[np.float32]
 ) -> list[NDArray[np.float32]]:
     """Intensities between the lowest and highest thousandth of every channel."""
-    low, high = np.nanpercentile(every, (0.1, 99.9), axis=1)[..., None, None]
-    reach = np.maximum(high - low, 1e-9)
+    finite = (channel[np.isfinite(channel)] for channel in every)
+    ends = [np.percentile(c, (0.1, 99.9)) if c.size else (0, 1) for c in finite]
+    low, high = np.array(ends, np.float32).T[..., None, None]
+    reach = np.where(high > low, high - low, 1)
     return [((s - low) / reach).astype(np.float32) for s in signals]
 
 

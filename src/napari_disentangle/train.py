@@ -7,12 +7,14 @@ one to the look of the other, and the truth is known. No labels, no batch labels
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle.device import one_thread
+from napari_disentangle.errors import DataError
 from napari_disentangle.methods import MODELS
 from napari_disentangle.methods.base import AffineMethod, Sample, Weights
 
@@ -36,10 +38,12 @@ _MOMENTUM = 0.98
 # Held-out swaps are made again after so many steps; fitting stops when so many of
 # these checks brought nothing.
 _CHECK, _PATIENCE = 20, 15
-# Held-out swaps, and swaps from which is learned what images look like.
-_EXAM, _FIRST = 48, 128
-# Share of training tiles that lie inside the edge of what was seen.
-_REACH = 0.95
+# Length of the shortest schedule of learning rates; one of 10 would divide by zero.
+_SHORTEST = 11
+# Held-out swaps, and batches from which is learned what images look like.
+_EXAM, _FIRST = 48, 8
+# Share of a user's tiles that lie inside the edge of what is known: most are.
+REACH = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +53,13 @@ class Progress:
     Attributes
     ----------
     index, budget
-        Steps made, and the most there will be.
+        Steps made, and the most there will be; 0 while the images are looked at.
     losses
         Decibels: ``"swap"`` of this batch; of the last check on held-out tiles,
         ``"held out"`` for the network and one for every closed form by its name.
     better, error
-        Decibels that the network wins over the best closed form on the same swaps, and
-        the standard error of that.
+        Decibels that the best network so far wins over the best closed form on the same
+        swaps, and the standard error of that.
     """
 
     index: int
@@ -63,7 +67,7 @@ class Progress:
     losses: Mapping[str, float]
     better: float
     error: float
-    net: AffineNet = field(repr=False)
+    net: AffineNet | None = field(repr=False)
     card: Mapping[str, Any] = field(repr=False)
     used: float = 1.0
 
@@ -76,6 +80,8 @@ class Progress:
     @property
     def verdict(self) -> str:
         """Whether the images were enough, in words."""
+        if self.net is None:
+            return "looking at the images"
         won = f"{self.better:+.1f} dB against {self.rival} on held-out tiles"
         if self.better - 2 * self.error > 0:
             return f"enough: {won}"
@@ -83,10 +89,12 @@ class Progress:
             return f"perhaps enough: {won}, but that may be chance; more images help"
         return f"not enough: {won}, so the closed form is used; add images"
 
-    def weights(self) -> Weights:
-        """What was learned so far; nothing is corrected if that is no better."""
+    def weights(self) -> Weights | None:
+        """What was learned so far, if anything; it corrects nothing if no better."""
         from napari_disentangle.nets.affine import tensors_of
 
+        if self.net is None:
+            return None
         tensors = tensors_of(self.net)
         tensors["used"] = np.asarray(self.used * (self.better > 0), np.float32)
         known = {
@@ -106,6 +114,7 @@ def train(
     device: str = "cpu",
     card: Mapping[str, Any] | None = None,
     used: float = 1.0,
+    reach: float = REACH,
 ) -> Iterator[Progress]:
     """Fit a network to tiles, one micro-batch at a time.
 
@@ -127,6 +136,8 @@ def train(
         What is kept with the weights.
     used
         Share of the correction that is used at most.
+    reach
+        Share of the training tiles that lie inside the edge of what is known.
 
     Yields
     ------
@@ -138,50 +149,69 @@ def train(
     from napari_disentangle.nets.swaps import exam, loss, make
 
     learn = bank.learn
+    if start is not None:
+        _check_channels(start, len(learn[0][0]))
+    marks: dict[str, Values] = {}
+    kinds: list[list[torch.Tensor]] = [[] for _ in bank.kinds]
     with one_thread():
-        kinds = [
-            make(tiles, modality, _FIRST, (seed, 0, kind)).statistics
-            for kind, tiles in enumerate(bank.kinds)
-        ]
         held_out = make(bank.held_out, modality, _EXAM, (seed, 1))
-        forms = closed_forms(modality)
-        marks = {name: _exam_of(form, held_out) for name, form in forms.items()}
-        net = _begin(start, len(learn[0][0]), kinds, seed).to(device)
+    for name, form in closed_forms(modality).items():
+        with one_thread():
+            marks[name] = _exam_of(form, held_out)
+        yield _preparing(steps, marks)
+    for kind, part in itertools.product(range(len(kinds)), range(_FIRST)):
+        with one_thread():
+            first = make(bank.kinds[kind], modality, BATCH, (seed, 0, kind, part))
+        kinds[kind].append(first.statistics)
+        yield _preparing(steps, marks)
+    with one_thread():
+        net = _begin(start, len(learn[0][0]), [torch.cat(k) for k in kinds], seed)
+    net.remember([torch.cat(k) for k in kinds], reach)
+    net = net.to(device)
     rival = max(marks.values(), key=lambda mark: float(mark.mean()))
     mean = copy.deepcopy(net).eval().requires_grad_(requires_grad=False)
     optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
     rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _RATE, total_steps=steps + 1, pct_start=0.1
+        optimiser, _RATE, total_steps=max(steps + 1, _SHORTEST), pct_start=0.1
     )
     held_out = held_out.to(device)
-    own = exam(mean, held_out)
-    best, since = float(own.mean()), 0
+    with one_thread():
+        best, own = copy.deepcopy(mean), exam(mean, held_out)
+    now, since = float(own.mean()), 0
     for index in range(1, steps + 1):
         with one_thread():
             swaps = make(learn, modality, BATCH, (seed, 2, index)).to(device)
             value, decibels = loss(net, swaps)
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
+            size = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            if size.isfinite():  # else one odd batch would spoil all that was learned
+                optimiser.step()
             rate.step()
             _follow(mean, net, index)
             if index % _CHECK == 0 or index == steps:
-                own = exam(mean, held_out)
-                since = 0 if own.mean() > best else since + 1
-                best = max(best, float(own.mean()))
+                found = exam(mean, held_out)
+                now, since = float(found.mean()), since + 1
+                if now > own.mean():
+                    best, own, since = copy.deepcopy(mean), found, 0
         won = own - rival
         losses = {
             "swap": float(decibels.detach().mean()),
-            "held out": float(own.mean()),
+            "held out": now,
         }
         losses |= {name: float(mark.mean()) for name, mark in marks.items()}
         error = float(won.std() / len(won) ** 0.5)
         yield Progress(
-            index, steps, losses, float(won.mean()), error, mean, card or {}, used
+            index, steps, losses, float(won.mean()), error, best, card or {}, used
         )
         if since >= _PATIENCE:
             return
+
+
+def _preparing(steps: int, marks: Mapping[str, Values]) -> Progress:
+    """A sign of life before the first step: there is no network yet."""
+    losses = {name: float(mark.mean()) for name, mark in marks.items()}
+    return Progress(0, steps, losses, 0.0, 0.0, None, {})
 
 
 def closed_forms(modality: Modality) -> dict[str, AffineMethod]:
@@ -218,6 +248,18 @@ def _estimate(method: AffineMethod, tile: Values, modality: Modality) -> Values:
     return method.estimate(Sample(signal, mask, np.zeros(len(tile))), method.config())
 
 
+def _check_channels(start: Weights, channels: int) -> None:
+    """Refuse images that the weights cannot be for."""
+    from napari_disentangle.nets.affine import build
+
+    known = build(start.tensors).channels
+    if known != channels:
+        raise DataError(
+            f"what was learned so far is for {known} channels together, but these "
+            f"images have {channels}: choose others"
+        )
+
+
 def _begin(
     start: Weights | None, channels: int, kinds: Sequence[torch.Tensor], seed: int
 ) -> AffineNet:
@@ -233,7 +275,6 @@ def _begin(
         net.begin(torch.cat(list(kinds)))
     else:
         net = build(like(start.tensors, len(kinds))).requires_grad_().train()
-    net.remember(kinds, _REACH)
     return net
 
 

@@ -57,6 +57,8 @@ def narrow(modality, height, width):
     return nd.Field(scene(axes, shape), axes, name="odd")
 
 
+# Models that are about colours, and need three of them.
+COLOUR = ("reinhard", "macenko")
 BLANK = {
     "blank": lambda m: filled(m, (40, 44), 0),
     "saturated": lambda m: filled(m, (40, 44), 255),
@@ -133,6 +135,33 @@ def test_odd_images_are_rendered(name, modality, odd):
         shown = np.moveaxis(result, field.axes.index("C"), 0)
         assert np.isfinite(shown[:, known]).all()
     assert field.data.tobytes() == before
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+@pytest.mark.parametrize("name", [n for n, m in MODELS if m == "fluorescence"])
+def test_any_number_of_channels_is_rendered(name, channels):
+    field, other = (
+        nd.Field(scene("TCYX", (2, channels, 48, 53), seed=seed), "TCYX")
+        for seed in range(2)
+    )
+    model = nd.fit([field, other], name)
+    for pool in ("image", "frame"):
+        shown = model.render(field, model.reference, model.attribute(field, pool))
+        assert (shown.shape, shown.dtype) == (field.data.shape, field.dtype)
+        assert (shown != field.data).any() == bool(model.reference.values.size)
+
+
+@pytest.mark.parametrize("name", [n for n in nd.models() if n not in COLOUR])
+def test_a_slide_without_colour_is_rendered(name):
+    field, other = (
+        nd.Field(
+            scene("YXC", (48, 53, 3), seed=s)[..., 0], "YX", modality="brightfield"
+        )
+        for s in range(2)
+    )
+    shown = nd.fit([field, other], name).swap(field, other)
+    assert (shown.shape, shown.dtype) == (field.data.shape, field.dtype)
+    assert (shown != field.data).any() == (name != "identity")
 
 
 @pytest.mark.parametrize(("value", "share"), [(np.nan, 0.1), (np.inf, 0.1)])

@@ -69,6 +69,19 @@ def test_the_recipe_in_a_layer_makes_it_again(files, tmp_path):
         np.testing.assert_array_equal(nd.read(path).data, layer.data)
 
 
+def test_a_model_that_learned_is_used_as_it_is(files):
+    slides = [image("brightfield", seed, 96) for seed in range(2)]
+    model = nd.fit(slides, "affine", steps=1)
+    first, second = files.layers
+    content, swap = nd.add_layers(
+        files, model, first, ("content", "swap"), donor=second, device="cpu"
+    )
+    field, donor = (nd.Field.from_layer(layer) for layer in (first, second))
+    np.testing.assert_array_equal(content.data, model.content(field))
+    np.testing.assert_array_equal(swap.data, model.swap(field, donor))
+    assert swap.metadata[KEY]["model_hash"] == model.hash
+
+
 def test_results_say_that_they_are_synthetic(files):
     first, second = files.layers
     model = nd.fit(nd.Field.from_layer(first), "mk")

@@ -174,6 +174,82 @@ def test_every_model_is_reproduced(tmp_path, slides, stacks, name, modality):
     assert_reproduced(made[-1], again[-1])
 
 
+# --- models in files ------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def learned(slides):
+    """A model that learned for one step from slides of a size that it can."""
+    large = [image("brightfield", seed, 96) for seed in range(2)]
+    return nd.fit(large, "affine", steps=1)
+
+
+@pytest.fixture
+def file(learned, tmp_path, monkeypatch):
+    """Its file, named as seen from the present folder."""
+    monkeypatch.chdir(tmp_path)
+    learned.save("m.safetensors")
+    return Path("m.safetensors")
+
+
+def test_a_model_in_a_file_is_named_and_reproduced(tmp_path, slides, learned, file):
+    made = ran(recipe_of(slides, str(file), strength=0.5), tmp_path / "first")
+    for path in made:
+        kept = nd.read_provenance(path)
+        assert kept["recipe"]["model"] == str(tmp_path / file)
+        assert kept["model_hash"] == learned.hash
+        again = ran(Recipe.from_json(kept), tmp_path / path.name)
+        assert_reproduced(path, {p.name: p for p in again}[path.name])
+    shown = nd.fit([slides[0], slides[2]], file).swap(slides[0], slides[2], 0.5)
+    swap = next(p for p in made if p.name == "s.0_swap.png")
+    np.testing.assert_array_equal(nd.read(swap).data, shown)
+
+
+def test_a_bundled_model_is_a_model_of_a_recipe(tmp_path, slides):
+    (made, _) = ran(
+        recipe_of(slides, "affine-brightfield", outputs=("content",)), tmp_path / "a"
+    )
+    kept = nd.read_provenance(made)
+    assert kept["recipe"]["model"] == "affine-brightfield"
+    assert kept["model_hash"] == nd.load("affine-brightfield").hash
+
+
+def test_a_model_file_that_changed_is_noticed(tmp_path, slides, file):
+    recipe = recipe_of(slides, str(file), outputs=("swap",))
+    made = ran(recipe, tmp_path / "first")
+    kept = Recipe.from_json(nd.read_provenance(made[0]))
+    large = [image("brightfield", seed, 96) for seed in range(2)]
+    nd.fit(large, file, steps=1).save(file)
+    with pytest.raises(DataError, match="with other settings or weights") as error:
+        ran(kept, tmp_path / "again")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda p: p.unlink(), "'m.safetensors' cannot be read as a model"),
+        (lambda p: p.write_bytes(p.read_bytes()[:999]), "cannot be read as a model"),
+        (lambda p: nd.load("affine-fluorescence").save(p), "works on fluorescence"),
+    ],
+)
+def test_a_model_file_that_cannot_be_used_is_one_sentence(
+    tmp_path, slides, file, spoil, words
+):
+    spoil(file)
+    with pytest.raises(nd.DisentangleError, match=words) as error:
+        ran(recipe_of(slides, str(file)), tmp_path / "out")
+    assert "\n" not in str(error.value)
+
+
+def test_settings_in_a_file_are_kept_unless_others_are_given(tmp_path, slides):
+    path = tmp_path / "m.safetensors"
+    nd.fit(slides, "percentile", low=5.0).save(path)
+    assert nd.fit(slides, path).config.low == 5
+    assert nd.fit(slides, path, high=90.0).config.low == 5
+    assert nd.fit(slides, path, low=2.0).config.low == 2
+    with pytest.raises(ValueError, match="no such setting"):
+        nd.fit(slides, path, depth=2)
+
+
 def test_normals_of_their_own_are_reproduced(tmp_path, slides):
     recipe = recipe_of(slides, "mk", outputs=("anomaly",))
     recipe = recipe.model_copy(update={"normals": (Source.of(slides[2]),)})

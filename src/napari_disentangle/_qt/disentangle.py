@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication, QFileDialog, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QSignalBlocker, QTimer
+from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
+from napari_disentangle._qt.choices import (
+    errors_said,
+    fit_of,
+    names_of,
+    picked,
+    preferred_device,
+    questions_of,
+    run_of,
+)
+from napari_disentangle._qt.files import (
+    LOOKS,
+    MODELS,
+    ask_to_open,
+    ask_to_save,
+    copy_model,
+    read_look,
+    read_model,
+    write_look,
+)
+from napari_disentangle._qt.fit_job import FitJob, Kept, folder, run_fit
 from napari_disentangle._qt.job import (
-    Job,
-    Names,
     Result,
+    described,
     python_code,
     recomputed,
     run_job,
@@ -24,27 +44,28 @@ from napari_disentangle._qt.panel import Panel
 from napari_disentangle._qt.picking import (
     groups,
     in_words,
-    pick,
     proposed_axes,
     proposes_channels,
     sources,
 )
+from napari_disentangle._qt.unlike import UnlikeCheck
 from napari_disentangle._qt.worker import StepWorker
-from napari_disentangle.attribute import Attribute
-from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.batch import Step
+from napari_disentangle.errors import DisentangleError
 from napari_disentangle.layers import identity, put_layer
-from napari_disentangle.recipe import Recipe
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_disentangle._qt.picking import LayerList
-    from napari_disentangle.layers import Picked
+    from napari_disentangle._qt.fit_job import Preview
+    from napari_disentangle.attribute import Attribute
+    from napari_disentangle.train import Progress
 
 # A swap with more values than this follows the slider only when it rests.
 LIVE = 2**21
 _SLIDER_MS = 30
 _REST_MS = 200
+_ASK_MS = 400
 
 
 class DisentangleWidget(QWidget):  # type: ignore[misc]
@@ -64,6 +85,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._started = 0.0
         self._donor: Attribute | None = None
         self._swaps: list[Result] = []
+        self._fit: FitJob | None = None
+        self._unlike = UnlikeCheck(self)
+        self._asks = False
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
@@ -71,7 +95,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         layout.addWidget(self.panel)
         self._follow_slider = qthrottled(self._show_strength, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self._show_strength, timeout=_REST_MS)
-        self.panel.choose_device(_preferred_device())
+        self._ask_timer = QTimer(self, singleShot=True, interval=_ASK_MS)
+        self._ask_timer.timeout.connect(self._ask)
+        self.panel.choose_device(preferred_device())
         self._connect()
         self._layers_changed()
 
@@ -86,6 +112,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         ):
             event.connect(self._layers_changed)
         panel.images.itemChanged.connect(self._images_changed)
+        for choice in (panel.images.itemChanged, panel.donors.itemChanged):
+            choice.connect(self._chosen_by_hand)
+        panel.model.activated.connect(self._chosen_by_hand)
+        panel.model.currentTextChanged.connect(self._choices_changed)
         panel.as_channels.clicked.connect(self._reading_changed)
         panel.axes.editingFinished.connect(self._reading_changed)
         panel.modality.currentTextChanged.connect(self._reading_changed)
@@ -97,6 +127,11 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         panel.load_donor.clicked.connect(self._load_donor)
         panel.save_donor.clicked.connect(self._save_donor)
         panel.check_devices.clicked.connect(self._check_devices)
+        panel.fitting.fit.clicked.connect(self.fit)
+        panel.fitting.stop.clicked.connect(self.stop_and_use)
+        panel.fitting.load.clicked.connect(self._load_model)
+        panel.fitting.save.clicked.connect(self._save_model)
+        self._unlike.changed.connect(self._show_unlike)
 
     # --- what is chosen -----------------------------------------------------------
     def _layers_changed(self, event: Any = None) -> None:
@@ -105,7 +140,8 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         for choice in (self.panel.images, self.panel.donors, self.panel.normals):
             choice.show_layers(found)
         if not before:
-            self.panel.images.check(found[:1])
+            with QSignalBlocker(self.panel.images):  # nobody chose this by hand
+                self.panel.images.check(found[:1])
         if self.panel.images.checked() != before or not found:
             self._images_changed()
 
@@ -126,57 +162,34 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _reading_changed(self, change: Any = None) -> None:
         """Say in words how the chosen layers are read."""
         try:
-            picked = self._pick(self.panel.images)
+            images = picked(self.panel, self.panel.images)
         except (DisentangleError, ValueError) as error:
             self.panel.summary.setText(f"Cannot be used: {error}.")
             return
-        self.panel.summary.setText(in_words([one.field for one in picked]))
-        self.panel.show_models(picked[0].field.modality if picked else None)
+        self.panel.summary.setText(in_words([one.field for one in images]))
+        self.panel.model.show_for(images[0].field.modality if images else None)
+        self._choices_changed()
 
-    def _pick(self, choice: LayerList) -> list[Picked]:
-        """Snapshot of a list; layers with other axes than the images keep their own."""
-        panel, layers = self.panel, choice.checked()
-        images = panel.images.checked()
-        alike = choice is panel.images or all(a.ndim == images[0].ndim for a in layers)
-        axes = panel.axes.text().strip().upper() if alike else ""
-        return pick(
-            layers, panel.as_channels.isChecked(), axes, panel.chosen_modality()
-        )
+    def _chosen_by_hand(self, change: Any = None) -> None:
+        """From now on ask what the model knows: that imports torch."""
+        self._asks = True
+        self._choices_changed()
 
-    def _names(self, choice: LayerList) -> list[list[str]]:
-        grouped = groups(choice.checked(), self.panel.as_channels.isChecked())
-        return [[layer.name for layer in group] for group in grouped]
+    def _choices_changed(self, change: Any = None) -> None:
+        """Say what a fit would do, and ask again whether the model knows the images."""
+        self.panel.fitting.show_plan(names_of(self.panel), self.panel.model.start)
+        self._unlike.quit()
+        self.panel.show_warnings([])
+        if self._asks:
+            self._ask_timer.start()
 
-    def job(self) -> tuple[Job, Names]:
-        """What Run would do now.
+    def _ask(self) -> None:
+        """Ask whether the chosen model knows the images that take part."""
+        if not self.running:
+            self._unlike.ask(questions_of(self.panel, self.viewer.layers))
 
-        Raises
-        ------
-        DisentangleError
-            If something is missing or does not fit.
-        """
-        panel = self.panel
-        if not panel.images.checked():
-            raise DataError("no image is checked: check at least one image layer")
-        chosen = (panel.images, panel.donors, panel.normals)
-        picked, donors, normals = (self._pick(choice) for choice in chosen)
-        saved = None if donors else self._donor
-        recipe = Recipe(
-            model=panel.model.currentText(),
-            config=panel.settings(),
-            pool=panel.pool.currentText(),
-            outputs=panel.outputs(),
-            donor=saved.to_json() if saved else None,
-            strength=panel.strength.value() / 100,
-            device=panel.device.currentData() or "auto",
-        )
-        job = Job(
-            recipe,
-            picked,
-            [one.field for one in donors],
-            [one.field for one in normals],
-        )
-        return job, Names(*(self._names(choice) for choice in chosen))
+    def _show_unlike(self) -> None:
+        self.panel.show_warnings(self._unlike.words())
 
     # --- running ------------------------------------------------------------------
     @property
@@ -186,23 +199,35 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def start(self) -> None:
         """Run (the button)."""
-        try:
-            job, _ = self.job()
-        except (DisentangleError, ValueError) as error:
-            show_error(str(error))
-            return
-        self._swaps = []
-        self.panel.notes.clear()
-        self._launch(lambda: run_job(job))
+        with errors_said():
+            job, _ = run_of(self.panel, self._donor)
+            self._swaps = []
+            self._asks = True
+            self._launch(lambda: run_job(job))
+
+    def fit(self) -> None:
+        """Fit (the button)."""
+        with errors_said():
+            self._fit = job = fit_of(self.panel, self.viewer)
+            self.panel.fitting.begin()
+            self.panel.open_fitting()
+            self._launch(lambda: run_fit(job))
+
+    def stop_and_use(self) -> None:
+        """Stop and use (the button): keep the model as it is after this step."""
+        if self._fit is not None:
+            self._fit.enough.set()
 
     def _launch(self, steps: Any) -> None:
+        self.panel.notes.clear()
         worker = StepWorker(steps)
         worker.yielded.connect(self._step)
         worker.errored.connect(self._failed)
         worker.finished.connect(self._finished)
         self.destroyed.connect(worker.quit)
         self._worker, self._started = worker, monotonic()
-        self.panel.set_running(True)
+        self.panel.set_running(True, fitting=self._fit is not None)
+        self._unlike.quit()
         worker.start()
 
     def cancel(self) -> None:
@@ -214,8 +239,17 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _step(self, step: Any) -> None:
         if isinstance(step, Result):
             self._add(step)
-        else:
+        elif isinstance(step, Step):
             self.panel.show_progress(step, monotonic() - self._started)
+        elif self._fit is not None:
+            self._show_fit(step)
+
+    def _show_fit(self, step: Progress | Preview | Kept) -> None:
+        """Show where fitting is; in the end choose the model."""
+        if isinstance(step, Kept):
+            self._fit = None
+            self.panel.model.add(step.file)
+        self.panel.fitting.show_step(step)
 
     def _add(self, result: Result) -> None:
         names = {style.name for style in result.picked.styles}
@@ -250,11 +284,17 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _finished(self) -> None:
         self._worker = None
         self.panel.set_running(False)
+        if self._fit is not None:
+            self._fit = None
+            self.panel.fitting.show_thrown_away()
+        self._choices_changed()
 
     def event(self, event: Any) -> bool:
         """Stop and go when the dock is closed: napari then takes its widget out."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.cancel()
+            self._unlike.quit()
+            self._ask_timer.stop()
             self.deleteLater()
         return bool(super().event(event))
 
@@ -275,73 +315,61 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
                     layer.metadata = attributes["metadata"]
 
     # --- the small buttons --------------------------------------------------------
-    def _current(self) -> tuple[Job, Names] | None:
-        try:
-            return self.job()
-        except (DisentangleError, ValueError) as error:
-            show_error(str(error))
-            return None
-
     def _copy_python(self) -> None:
-        current = self._current()
-        if current:
-            QApplication.clipboard().setText(python_code(*current))
+        with errors_said():
+            code = python_code(*run_of(self.panel, self._donor))
+            QApplication.clipboard().setText(code)
             show_info("Copied: paste it into napari's console.")
 
     def _copy_recipe(self) -> None:
-        current = self._current()
-        if current:
-            text = json.dumps(self._described(current[0]), indent=1)
-            QApplication.clipboard().setText(text)
+        with errors_said():
+            job, _ = run_of(self.panel, self._donor)
+            QApplication.clipboard().setText(json.dumps(described(job), indent=1))
             show_info("Copied: save it as recipe.json for the command line.")
 
-    @staticmethod
-    def _described(job: Job) -> dict[str, Any]:
-        from napari_disentangle.recipe import Source
-
-        update = {
-            "images": tuple(Source.of(one.field) for one in job.picked),
-            "donors": tuple(Source.of(field) for field in job.donors),
-            "normals": tuple(Source.of(field) for field in job.normals),
-        }
-        return job.recipe.model_copy(update=update).to_json()
-
     def _load_donor(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Saved attribute", "", "*.json")
-        if path:
-            self.use_donor(path)
+        ask_to_open(self, "Saved attribute", LOOKS, self.use_donor)
 
     def use_donor(self, path: str) -> None:
         """Take a saved attribute as the donor."""
-        try:
-            self._donor = Attribute.from_json(json.loads(Path(path).read_text()))
-        except (OSError, ValueError, DisentangleError) as error:
-            show_error(f"{Path(path).name} cannot be used as a donor: {error}")
-            return
-        self.panel.donors.check([])
-        self.panel.donor_file.setText(f"saved attribute {Path(path).name}")
+        with errors_said():
+            self._donor = read_look(path)
+            self.panel.donors.check([])
+            self.panel.donor_file.setText(f"saved attribute {Path(path).name}")
 
     def _save_donor(self) -> None:
         looks = [swap.output.donor for swap in self._swaps if swap.output.donor]
         if not looks:
             show_error("Run a swap first: then the donor's attribute can be saved")
             return
-        path, _ = QFileDialog.getSaveFileName(self, "Save attribute", "", "*.json")
-        if path:
-            Path(path).write_text(json.dumps(looks[0].to_json(), indent=1))
+        save = partial(write_look, looks[0])
+        ask_to_save(self, "Save attribute", LOOKS, save)
+
+    def _load_model(self) -> None:
+        ask_to_open(self, "Saved model", MODELS, self.use_model, folder())
+
+    def use_model(self, path: str) -> None:
+        """Choose a model from a file."""
+        with errors_said():
+            file = read_model(path, self.panel.model.modality)
+            self._asks = True
+            self.panel.model.add(file)
+
+    def _save_model(self) -> None:
+        ask_to_save(self, "Save model", MODELS, self.save_model)
+
+    def save_model(self, path: str) -> None:
+        """Copy the file of the chosen model, if it has one."""
+        file = self.panel.model.file
+        if file is not None:
+            with errors_said():
+                copy_model(file, path)
 
     def _check_devices(self) -> None:
         from napari_disentangle.device import list_devices, why_no_gpu
 
         self.panel.show_devices(list_devices())
         show_info(why_no_gpu() or "A GPU is there and will be used.")
-
-
-def _preferred_device() -> str:
-    """The device of napari's preferences (Plugins > Disentangle)."""
-    from napari.settings import get_plugin_settings
-
-    return str(get_plugin_settings("napari-disentangle").processing.device)
 
 
 class AnomalyWidget(DisentangleWidget):

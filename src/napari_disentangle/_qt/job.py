@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.batch import Inputs, Step, follow
 from napari_disentangle.layers import LayerData, Picked, layer_data
+from napari_disentangle.recipe import Source
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -64,6 +65,16 @@ def recomputed(result: Result, strength: float) -> list[LayerData]:
     output = result.output.at_strength(strength)
     pieces = layer_data(output, result.picked.styles)
     return [piece for piece in pieces if isinstance(piece, tuple)]
+
+
+def described(job: Job) -> dict[str, Any]:
+    """The recipe with its images named, for a file."""
+    update = {
+        "images": tuple(Source.of(one.field) for one in job.picked),
+        "donors": tuple(Source.of(field) for field in job.donors),
+        "normals": tuple(Source.of(field) for field in job.normals),
+    }
+    return job.recipe.model_copy(update=update).to_json()
 
 
 # --- the same as a script -------------------------------------------------------------

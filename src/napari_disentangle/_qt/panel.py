@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -21,7 +22,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_disentangle._qt.fitting import TITLE as FITTING
+from napari_disentangle._qt.fitting import FitSection
 from napari_disentangle._qt.form import form_of, settings_of
+from napari_disentangle._qt.model_box import ModelBox
 from napari_disentangle._qt.picking import LayerList
 from napari_disentangle.catalogue import models
 from napari_disentangle.output import KINDS, Kind
@@ -45,6 +49,10 @@ _POOLS = {
     "stack": "one look per time point",
     "frame": "one look per plane",
 }
+# Black on amber is read on light and on dark.
+_WARNING = "background: #f2c14e; color: black; padding: 4px; border-radius: 3px;"
+# Warnings that are spelled out.
+_SPELLED = 2
 
 
 class Panel(QWidget):  # type: ignore[misc]
@@ -54,11 +62,13 @@ class Panel(QWidget):  # type: ignore[misc]
         super().__init__()
         inside = QWidget()
         parts = QVBoxLayout(inside)
-        for part in (self._images(), self._model(), self._outputs(), self._swap()):
+        self.fitting = FitSection()
+        for part in (self._images(), self._model(), self.fitting, self._outputs()):
             parts.addWidget(part)
+        parts.addWidget(self._swap())
         parts.addWidget(self._anomaly())
         parts.addStretch()
-        scroll = QScrollArea()
+        self._scroll = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setMinimumWidth(_WIDTH)
@@ -66,7 +76,7 @@ class Panel(QWidget):  # type: ignore[misc]
         column = QVBoxLayout(self)
         column.addWidget(scroll)
         column.addLayout(self._run())
-        self.show_models(None)
+        self._model_chosen(self.model.currentText())
         self.set_running(False)
         self.show_strength()
 
@@ -90,7 +100,7 @@ class Panel(QWidget):  # type: ignore[misc]
         )
 
     def _model(self) -> QGroupBox:
-        self.model = QComboBox()
+        self.model = ModelBox()
         self.model.currentTextChanged.connect(self._model_chosen)
         self.description = _words()
         self._forms = {name: form_of(e.config) for name, e in models().items()}
@@ -146,8 +156,12 @@ class Panel(QWidget):  # type: ignore[misc]
         self.progress = QProgressBar()
         self.copy_python = QPushButton("Copy as Python")
         self.copy_recipe = QPushButton("Copy recipe")
-        self.notes = _words()
+        self.warning, self.notes = _words(), _words()
+        self.warning.setStyleSheet(_WARNING)
+        self.warning.linkActivated.connect(self.open_fitting)
+        self.show_warnings([])
         column = QVBoxLayout()
+        column.addWidget(self.warning)
         column.addWidget(self.notes)
         column.addLayout(_row(self.run, self.cancel))
         column.addWidget(self.progress)
@@ -157,12 +171,12 @@ class Panel(QWidget):  # type: ignore[misc]
     # --- what is chosen -----------------------------------------------------------
     @property
     def form(self) -> Container:
-        """Form of the chosen model."""
-        return self._forms[self.model.currentText()]
+        """Form of the chosen model, if it is not a file that has its own settings."""
+        return self._forms[self.model.chosen]
 
     def settings(self) -> dict[str, Any]:
         """Settings of the chosen model."""
-        return settings_of(self.form)
+        return {} if self.model.file else settings_of(self.form)
 
     def outputs(self) -> tuple[Kind, ...]:
         """Outputs that are checked."""
@@ -179,28 +193,30 @@ class Panel(QWidget):  # type: ignore[misc]
         return None if text == _BY_ITSELF else text
 
     # --- what is shown ------------------------------------------------------------
-    def show_models(self, modality: Modality | None) -> None:
-        """Offer the models for a kind of image; the chosen one stays if it can."""
-        fitting = [
-            name
-            for name, entry in models().items()
-            if modality is None or modality in entry.modalities
-        ]
-        shown = [self.model.itemText(i) for i in range(self.model.count())]
-        if fitting == shown:
+    def _model_chosen(self, label: str) -> None:
+        if not label:
             return
-        chosen = self.model.currentText()
-        self.model.clear()
-        self.model.addItems(fitting)
-        if chosen in fitting:
-            self.model.setCurrentText(chosen)
+        self.description.setText(self.model.description)
+        for name, form in self._forms.items():
+            form.native.setVisible(name == self.model.chosen)
+        self.fitting.save.setEnabled(self.model.file is not None)
 
-    def _model_chosen(self, name: str) -> None:
-        if not name:
-            return
-        self.description.setText(models()[name].description)
-        for other, form in self._forms.items():
-            form.native.setVisible(other == name)
+    def open_fitting(self, link: str = "") -> None:
+        """Bring the section for fitting into sight."""
+        self.fitting.expand()
+        QTimer.singleShot(0, self._scroll_to_fitting)  # once it has its height
+
+    def _scroll_to_fitting(self) -> None:
+        self._scroll.verticalScrollBar().setValue(self.fitting.y())
+
+    def show_warnings(self, warnings: list[str]) -> None:
+        """Say what to think of before Run, and what cures it."""
+        more = len(warnings) - _SPELLED
+        lines = [escape(words) for words in warnings[:_SPELLED]]
+        lines += [f"... and {more} more"] if more > 0 else []
+        cure = f'<a href="fit" style="color: black">{FITTING} ...</a>'
+        self.warning.setText("<br>".join(["&#9888; " + "<br>".join(lines), cure]))
+        self.warning.setVisible(bool(warnings))
 
     def choose_device(self, name: str) -> None:
         """Choose a device; one that is not listed yet is added."""
@@ -221,8 +237,9 @@ class Panel(QWidget):  # type: ignore[misc]
         """Show the slider's value."""
         self.strength_text.setText(f"{self.strength.value()} %")
 
-    def set_running(self, running: bool) -> None:
+    def set_running(self, running: bool, fitting: bool = False) -> None:
         """Enable what makes sense now."""
+        self.fitting.set_running(running, fitting)
         self.run.setEnabled(not running)
         self.cancel.setEnabled(running)
         self.progress.setVisible(running)
@@ -232,7 +249,7 @@ class Panel(QWidget):  # type: ignore[misc]
     def show_progress(self, step: Step, elapsed: float) -> None:
         """Show a step and the time that is left, estimated from the share done."""
         self.progress.setValue(round(100 * step.done))
-        left = elapsed * (1 - step.done) / step.done if step.done > 0.05 else None
+        left = elapsed * (1 - step.done) / step.done if 0.05 < step.done < 1 else None
         about = f", about {left:.0f} s left" if left is not None else ""
         self.progress.setFormat(f"{step.text}{about}")
 

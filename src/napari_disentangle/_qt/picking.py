@@ -113,6 +113,13 @@ def pick(
     return [Picked.of(group, **reading) for group in groups(layers, as_channels)]
 
 
+def in_the_middle(viewer: Any, layer: Any) -> tuple[int, ...]:
+    """Pixel of a layer that is in the middle of the canvas; it may lie outside."""
+    point, shown = np.array(viewer.dims.point), list(viewer.dims.displayed)
+    point[shown] = viewer.scene.camera.center[-len(shown) :]
+    return tuple(int(i) for i in np.round(layer.world_to_data(point)))
+
+
 def in_words(fields: Sequence[Field]) -> str:
     """Say what was chosen, e.g. "2 images: RGB brightfield, 480 x 480 (YX), uint8"."""
     if not fields:

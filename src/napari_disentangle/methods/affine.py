@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from napari_disentangle.nets.affine import AffineNet
     from napari_disentangle.signal import Space
 
-# Distance from the training images up to which the correction is fully used, and from
-# which on it is gone; 1 is the edge that 95 % of the training tiles lie inside of.
-SURE, _GONE = 0.6, 0.9
+# Distance from the training images from which on the correction is gone; inside their
+# edge, at 1, it is used as it is.
+_GONE = 1.6
 # Smallest edge in pixels of a tile that the network is shown.
 _SMALLEST = 32
 # Fewer foreground pixels than this say nothing about a channel.
@@ -55,7 +55,7 @@ _FEWEST = 16
 
 def trust(unlike: float) -> float:
     """Share of the correction that is used: all inside the edge, none far outside."""
-    return float(np.clip((_GONE - unlike) / (_GONE - SURE), 0.0, 1.0))
+    return float(np.clip((_GONE - unlike) / (_GONE - 1), 0.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,9 @@ class AffineCorrection:
         if net is None:
             return None
         groups = self._groups(len(sample.signal))
-        seen = [_own(sample, g) for g in groups if g.stop - g.start == net.channels]
-        return max((_unlike(net, statistics(*own)) for own in seen), default=None)
+        own = [_own(sample, g) for g in groups if g.stop - g.start == net.channels]
+        seen = (statistics(signal, foreground) for signal, foreground, _ in own)
+        return max((_unlike(net, content) for content in seen), default=None)
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""
@@ -118,12 +119,11 @@ class AffineCorrection:
         return [slice(i, i + size) for i in range(0, channels, size)]
 
     def _group(self, sample: Sample, group: slice) -> Values:
-        signal, foreground = _own(sample, group)
+        signal, foreground, tiles = _own(sample, group)
         found = moments(signal, foreground)
         net, n = self._net, len(signal)
         if net is None or net.channels != n:
             return np.concatenate([found, np.zeros(n * n + n + 1)])
-        tiles = [(tile[group], area) for tile, area in sample.tiles]
         content = statistics(signal, foreground)
         correction = correct(net, found, content, tiles)
         return np.concatenate([found, correction, [trust(_unlike(net, content))]])
@@ -224,13 +224,19 @@ def _names(channels: tuple[str, ...]) -> tuple[str, ...]:
     return (*per_channel(*kinds)(channels), *pairs, *shifts, trusted)
 
 
-def _own(sample: Sample, group: slice) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Pixels of a group, and its own foreground if it is not all of the channels."""
+def _own(
+    sample: Sample, group: slice
+) -> tuple[NDArray[Any], NDArray[np.bool_], list[tuple[NDArray[Any], float]]]:
+    """Pixels and tiles of a group; its own foreground if it is not all channels."""
     signal = sample.signal[group]
+    tiles = [(tile[group], area) for tile, area in sample.tiles]
     if len(signal) == len(sample.signal):
-        return signal, sample.foreground
-    own = find_foreground(signal, "fluorescence").mask(signal)
-    return signal, own if own.sum() >= _FEWEST else sample.foreground
+        return signal, sample.foreground, tiles
+    found = find_foreground(signal, "fluorescence")
+    own = found.mask(signal)
+    if own.sum() < _FEWEST:
+        return signal, sample.foreground, tiles
+    return signal, own, [(tile, float(found.mask(tile).sum())) for tile, _ in tiles]
 
 
 def _unlike(net: AffineNet, content: Values) -> float:

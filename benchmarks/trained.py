@@ -1,0 +1,132 @@
+"""Models of the learned-attribute benchmark: which sources each one never saw.
+
+``python benchmarks/trained.py`` trains all of them, on all cores, and keeps them in
+``.benchmarks`` so that the tables can be made again without training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import learning
+import torch
+import zoo
+from safetensors.numpy import load_file, save_file
+from sources import SOURCES, Source, learned
+
+from napari_disentangle.methods.base import Weights
+from napari_disentangle.train import train as fit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from napari_disentangle.train import Progress
+
+KEPT = Path(__file__).resolve().parents[1] / ".benchmarks"
+SEEDS = (0,)
+EVERY = 20
+OWN_STEPS = 500
+
+SCANNERS = "H&E, three scanners"
+VIOLET = "violet histology (DSB)"
+BLOOD = "blood smears (BCCD)"
+SLIDES = "slides (HistoQC, StarDist)"
+NUCLEI = "nuclei (DSB)"
+CHANNELS = "1 to 3 channels (NEUBIAS, CellProfiler)"
+UNSEEN = (SCANNERS, VIOLET, BLOOD, SLIDES, NUCLEI, CHANNELS)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One model to be trained.
+
+    Attributes
+    ----------
+    name
+        Source that it never saw, or was fitted on.
+    own
+        Whether it was fitted on that source alone.
+    seed
+        Of everything.
+    """
+
+    name: str
+    own: bool
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept."""
+        kind = "on" if self.own else "without"
+        letters = "".join(c for c in self.name if c.isalnum())
+        return KEPT / f"{kind}_{letters}_{self.seed}.safetensors"
+
+    @property
+    def sources(self) -> list[Source]:
+        """What it learns from."""
+        source = next(s for s in SOURCES if s.name == self.name)
+        if self.own:
+            return [source]
+        others = zoo.shippable(source.modality, without=self.name)
+        return [s for s in others if not (self.name == NUCLEI and "DSB" in s.name)]
+
+
+TASKS = [
+    task
+    for seed in SEEDS
+    for task in (
+        Task(SCANNERS, own=True, seed=seed),
+        *(Task(name, own=False, seed=seed) for name in UNSEEN),
+    )
+]
+
+
+def weights(task: Task) -> Weights:
+    """What a model learned; trained now if that has not been done."""
+    if not task.path.exists():
+        train(task)
+    card: Mapping[str, Any] = json.loads(task.path.with_suffix(".json").read_text())
+    return Weights(load_file(task.path), card)
+
+
+def train(task: Task) -> None:
+    """Train a model and keep it, with its curve."""
+    torch.set_num_threads(1)
+    steps = _fit_on_one(task) if task.own else zoo.fit_on(task.sources, task.seed)
+    curve = []
+    for progress in steps:
+        if progress.index and progress.index % EVERY == 0:
+            curve.append(_point(progress))
+    learned = progress.weights()
+    assert learned is not None
+    KEPT.mkdir(exist_ok=True)
+    save_file(dict(learned.tensors), task.path)
+    text = json.dumps({**learned.card, "curve": curve}, indent=1)
+    task.path.with_suffix(".json").write_text(text)
+
+
+def _fit_on_one(task: Task) -> Iterator[Progress]:
+    """Fit on one kind of image, as a user would: all of the correction is used."""
+    (source,) = task.sources
+    bank = learning.bank([learned(source)], source.modality, task.seed, enlarged=0)
+    yield from fit(bank, source.modality, None, task.seed, OWN_STEPS)
+
+
+def _point(progress: Progress) -> list[float]:
+    return [progress.index, round(progress.losses["held out"], 2)]
+
+
+def main() -> None:
+    """Train all that are missing."""
+    missing = [task for task in TASKS if not task.path.exists()]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(train, missing))
+
+
+if __name__ == "__main__":
+    main()
