@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from napari_disentangle.methods.base import Weights
 
-PAIRS, POOLED, CONSISTENT = 40, 3, 16
+PAIRS, POOLED, CONSISTENT = 64, 3, 16
 POOL = 8
 SEED = 0
 FITS, FIT_STEPS = 4, 300

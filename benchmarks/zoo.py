@@ -32,7 +32,7 @@ SEED = 0
 STEPS: dict[Modality, int] = {"brightfield": 400, "fluorescence": 400}
 # Share of the correction that is used, and of training tiles that count as known: more
 # wins more on images like those below and loses on others (docs/benchmarks.md).
-USED: dict[Modality, float] = {"brightfield": 0.4, "fluorescence": 0.5}
+USED: dict[Modality, float] = {"brightfield": 0.4, "fluorescence": 0.25}
 REACH = 0.5
 # Share of looks that are seen at another magnification.
 ENLARGED = 0.3

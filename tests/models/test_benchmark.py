@@ -55,3 +55,22 @@ def test_the_section_replaces_itself_and_nothing_else(
     for text in (page.replace("Known-truth", "Old"), page):
         report.put(file, text)
     assert file.read_text() == f"# Benchmarks\n\nBy hand.\n\n{page}"
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("affine.py", "affine (bundled)"),
+        ("memory.py", "3 fits"),
+    ],
+)
+def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:
+    run = subprocess.run(
+        [sys.executable, str(SCRIPT.with_name(script)), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    assert says in run.stdout

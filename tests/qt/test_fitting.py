@@ -185,13 +185,12 @@ def test_viewer_closed_in_the_middle_of_a_fit(tissues: Any) -> None:
     tissues.wait(lambda: not worker.is_running, 5)
 
 
-def test_fitting_again_goes_on_and_gives_another_model(tissues: Any) -> None:
-    first = _fit(tissues)
+def test_fitting_again_goes_on_from_the_chosen_model(tissues: Any) -> None:
+    first = nd.load(_fit(tissues)).weights
     assert "goes on from fitted 1" in tissues.panel.fitting.plan.text()
-    second = _fit(tissues)
-    assert _models(tissues)[-2:] == ["fitted 1", "fitted 2"]
-    assert nd.load(first).weights.hash != nd.load(second).weights.hash
-    assert nd.load(second).weights.card["began as"] == nd.load(first).weights.hash
+    second = nd.load(_fit(tissues, 7)).weights
+    assert second.card["budget"] == 7
+    assert second.card["began as"] == first.hash
 
 
 def test_same_seed_same_model(tissues: Any) -> None:
@@ -250,6 +249,23 @@ def test_fitted_models_are_offered_for_their_kind_of_image_only(tissues: Any) ->
     assert "fitted 1" not in _models(tissues)
     tissues.panel.modality.setCurrentText("brightfield")
     assert "fitted 1" in _models(tissues)
+
+
+def test_copied_python_does_the_same_with_a_fitted_model(tissues: Any) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    path = _fit(tissues)
+    tissues.run()
+    swapped = tissues.layer("[swapped]")
+    tissues.click(tissues.panel.copy_python)
+    code = QApplication.clipboard().text()
+    assert repr(str(path)) in code
+    exec(compile(code, "copied", "exec"), {"viewer": tissues.viewer})
+    again = tissues.layer("[swapped]")
+    assert again is not swapped
+    np.testing.assert_array_equal(again.data, swapped.data)
+    kept, same = (one.metadata["napari-disentangle"] for one in (again, swapped))
+    assert kept["recipe"]["donor"] == same["recipe"]["donor"]
 
 
 def test_copied_recipe_names_the_file(tissues: Any) -> None:

@@ -39,10 +39,12 @@ class LossCurve(QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._legend = _words()
+        kinds = {"learning": _BLUE, "held out": _GREEN, "best closed form": _ORANGE}
+        legend = QLabel(" &nbsp; ".join(_dot(c, kind) for kind, c in kinds.items()))
         self._plot = pg.PlotWidget(background=None, enableMenu=False)
-        # it is made all the same, and would outlive the window
-        self._plot.getPlotItem().ctrlMenu.setParent(self)
+        menu = self._plot.getPlotItem().ctrlMenu
+        # it is made all the same, and without a parent would outlive the window
+        menu.setParent(self, menu.windowFlags())
         self._plot.setFixedHeight(_CURVE)
         self._plot.setMouseEnabled(x=False, y=False)
         self._plot.hideButtons()
@@ -57,7 +59,7 @@ class LossCurve(QWidget):  # type: ignore[misc]
         dashed = pg.mkPen(_ORANGE, width=2, style=Qt.PenStyle.DashLine)
         self.rival = pg.InfiniteLine(angle=0, pen=dashed)
         self._plot.addItem(self.rival)
-        _stack(self, self._legend, self._plot)
+        _stack(self, legend, self._plot)
         self.begin()
 
     def begin(self) -> None:
@@ -81,10 +83,6 @@ class LossCurve(QWidget):  # type: ignore[misc]
         self._plot.setXRange(0, progress.budget)
         seen = [*self._swaps, *self._held_out, losses[rival]]
         self._plot.setYRange(min(seen), max(seen))
-        self._legend.setText(
-            f"{_dot(_BLUE, 'learning')} &nbsp; {_dot(_GREEN, 'held out')} &nbsp; "
-            f"{_dot(_ORANGE, f'{rival} (closed form)')}"
-        )
 
 
 class FitSection(QCollapsible):  # type: ignore[misc]
@@ -170,7 +168,7 @@ class FitSection(QCollapsible):  # type: ignore[misc]
             self._show_preview(step)
         elif isinstance(step, Kept):
             verdict = step.verdict[0].upper() + step.verdict[1:]
-            self.verdict.setText(f"{verdict}. Run now uses {step.file.label!r}.")
+            self.verdict.setText(f"{verdict}. Run now uses this model.")
         else:
             self.curve.add(step)
             self.verdict.setText(f"So far {step.verdict}")
