@@ -87,7 +87,7 @@ class Progress:
             return f"enough: {won}"
         if self.better > 0:
             return f"perhaps enough: {won}, but that may be chance; more images help"
-        return f"not enough: {won}, so the closed form is used; add images"
+        return f"not enough: {won}, so `balanced` is used; add images"
 
     def weights(self) -> Weights | None:
         """What was learned so far, if anything; it corrects nothing if no better."""
