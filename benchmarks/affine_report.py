@@ -86,6 +86,8 @@ def section(
         "### Content consistency",
         "*statistics*: two pictures of one slide or field under two looks, rendered to "
         "content; -20 log10 of the difference of their colour means and spreads. "
+        "`meanstd_unmasked` makes these equal whatever the pictures show, so it wins "
+        "that column by what it is, not by being right. "
         "*content*: one picture under two looks; signal to noise ratio between the two "
         "content-only images. Decibels against the best closed form of the row.",
         _alike(alike),
