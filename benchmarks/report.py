@@ -45,10 +45,9 @@ samples of groups, and are left out below {fewest} groups.
 DEVELOPED = """\
 The foreground rule (one of five), `levels` (one of six variants) and the order of
 `macenko`'s stains were settled on pairs and looks of seed 1000, 10 to 12 per source:
-other crops and looks than here, but partly the same slides and fields. `balanced` and
-all about `affine` were settled on slides and fields that are not reported (three
-scanners, BCCD, violet and DSB nuclei) and on synthetic tissue; the HistoQC and StarDist
-slides, NEUBIAS and CellProfiler were not looked at.
+other crops and looks than here, but partly the same slides and fields. `balanced` was
+settled on slides and fields that are not reported (three scanners, BCCD, violet and DSB
+nuclei); for `affine` reported swaps of two sources were looked at too, see below.
 
 """
 

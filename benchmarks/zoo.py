@@ -1,4 +1,4 @@
-"""Train the bundled models: ``python benchmarks/zoo.py``, minutes on two cores.
+"""Train the bundled models: ``python benchmarks/zoo.py``, four minutes on one core.
 
 Only on images that may be redistributed and on none that a benchmark reports, but for
 sources too small to be split, which are reported with models that never saw them.
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 SEED = 0
 STEPS: dict[Modality, int] = {"brightfield": 400, "fluorescence": 400}
-# Share of the correction that is used, and of training tiles that count as known: more
-# wins more on images like those below and loses on others (docs/benchmarks.md).
+# Share of the correction that is used, and of training tiles that count as known:
+# chosen for images that a model never saw, not for the best on those it knows.
 USED: dict[Modality, float] = {"brightfield": 0.4, "fluorescence": 0.25}
 REACH = 0.5
 # Share of looks that are seen at another magnification.

@@ -262,11 +262,9 @@ def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
 def trained(name: str, weights: Weights | None) -> Method:
     """A model's mathematics, with what it has learned."""
     known = method(name)
-    return (
-        replace(known, weights=weights)
-        if isinstance(known, AffineCorrection)
-        else known
-    )
+    if isinstance(known, AffineCorrection):
+        return replace(known, weights=weights)
+    return known
 
 
 def model_hash(name: str, config: Any, weights: Weights | None = None) -> str:

@@ -150,12 +150,6 @@ def statistics(signal: NDArray[Any], foreground: NDArray[np.bool_]) -> Values:
     return found
 
 
-def count_statistics(channels: int) -> int:
-    """Length of what :func:`statistics` gives."""
-    pairs = channels * (channels - 1) // 2
-    return (4 + len(_PERCENTS)) * channels + pairs + 2
-
-
 def middle_frame(values: Any) -> tuple[Any, Any]:
     """Anchor and scale (..., C) in which the network sees an image."""
     return anchor_and_scale(values, 0.5)

@@ -157,8 +157,5 @@ def _to_one(
 
 def _shows(tile: NDArray[np.float32]) -> bool:
     """Whether a channel shows anything in a tile."""
-    return bool(
-        np.isfinite(
-            find_foreground(tile.reshape(1, -1), "fluorescence").threshold
-        ).any()
-    )
+    found = find_foreground(tile.reshape(1, -1), "fluorescence")
+    return bool(np.isfinite(found.threshold).any())

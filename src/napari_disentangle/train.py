@@ -182,11 +182,7 @@ def train(
         with one_thread():
             swaps = make(learn, modality, BATCH, (seed, 2, index)).to(device)
             value, decibels = loss(net, swaps)
-            optimiser.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
-            size = torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            if size.isfinite():  # else one odd batch would spoil all that was learned
-                optimiser.step()
+            _descend(optimiser, net, value)
             rate.step()
             _follow(mean, net, index)
             if index % _CHECK == 0 or index == steps:
@@ -195,10 +191,7 @@ def train(
                 if now > own.mean():
                     best, own, since = copy.deepcopy(mean), found, 0
         won = own - rival
-        losses = {
-            "swap": float(decibels.detach().mean()),
-            "held out": now,
-        }
+        losses = {"swap": float(decibels.detach().mean()), "held out": now}
         losses |= {name: float(mark.mean()) for name, mark in marks.items()}
         error = float(won.std() / len(won) ** 0.5)
         yield Progress(
@@ -276,6 +269,18 @@ def _begin(
     else:
         net = build(like(start.tensors, len(kinds))).requires_grad_().train()
     return net
+
+
+def _descend(
+    optimiser: torch.optim.Optimizer, net: AffineNet, value: torch.Tensor
+) -> None:
+    """One step down; an odd batch without a finite slope would spoil it all."""
+    import torch
+
+    optimiser.zero_grad()
+    value.backward()  # type: ignore[no-untyped-call]
+    if torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0).isfinite():
+        optimiser.step()
 
 
 def _follow(mean: AffineNet, net: AffineNet, index: int) -> None:

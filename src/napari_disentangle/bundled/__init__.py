@@ -41,4 +41,4 @@ def bundled(model: str, modality: Modality) -> Weights | None:
     from napari_disentangle.checkpoint import read_weights
 
     name = _BUNDLED.get(model, {}).get(modality)
-    return read_weights(path_of(name)) if name and path_of(name).exists() else None
+    return read_weights(path_of(name)) if name else None
