@@ -36,12 +36,13 @@ INTRODUCTION = """\
 ## The learned attribute
 
 `affine` corrects the closed form `balanced` by a small network. The swaps are made as
-above, on slides and fields that no model was trained on. Not all of it is untouched: how
-the correction fades, how much of it is used in fluorescence, and that tiles are not
+above, on slides and fields that no model was trained on. Not all of it is untouched:
+how the correction fades, how much of it is used in fluorescence, and that tiles are not
 recoloured was settled after a look at reported swaps of the three scanners and of DSB
-nuclei, so those rows flatter. *Against the best* is the mean paired difference in decibels to the closed form that is best in that very row,
-with its 95 % interval over slides or fields; the best is chosen on the reported swaps
-themselves, which favours it. `balanced` is our own and stands in a column of its own.
+nuclei, so those rows flatter. *Against the best* is the mean paired difference in
+decibels to the closed form that is best in that very row, with its 95 % interval over
+slides or fields; the best is chosen on the reported swaps themselves, which favours it.
+`balanced` is our own and stands in a column of its own.
 *Gap closed* is the share of the way from that best closed form to the best affine map,
 fitted on the truth. *camera* looks are never learned from; *hed* and *fluorescence*
 looks are of a kind that is.
