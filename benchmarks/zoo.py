@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import learning
 from sources import LEARNED_ONLY, SOURCES, Source, learned
+from swap import field_of
 
-import napari_disentangle as nd
 from napari_disentangle.bundled import path_of
 from napari_disentangle.fitting import no_look, unfitted
 from napari_disentangle.train import Progress, train
@@ -94,18 +94,14 @@ def groups_of(source: Source) -> list[Group]:
 def _save(modality: Modality, weights: Weights) -> None:
     """Write the model, with a mean training image as its reference, and its card."""
     source = shippable(modality)[0]
-    images = [_field(group, modality) for group in groups_of(source)[:8]]
+    groups = groups_of(source)[:8]
+    images = [field_of(group.images[0]()) for group in groups]
     blank = unfitted(images[0], "affine")
     model = no_look(replace(blank, weights=weights))
     path = path_of(f"affine-{modality}")
     replace(model, reference=model.attribute(images, pool="batch")).save(path)
     text = json.dumps(dict(weights.card), indent=1)
     path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
-
-
-def _field(group: Group, modality: Modality) -> nd.Field:
-    axes = "YXC" if modality == "brightfield" else "CYX"
-    return nd.Field(group.images[0](), axes, modality=modality)
 
 
 def main() -> None:

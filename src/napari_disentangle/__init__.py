@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     )
     from napari_disentangle.errors import DisentangleError
     from napari_disentangle.field import Field
-    from napari_disentangle.fitting import fit, fit_steps, fit_without, load
+    from napari_disentangle.fitting import fit, fit_steps, load
+    from napari_disentangle.forgetting import fit_without
     from napari_disentangle.layers import add_layers
     from napari_disentangle.model import Model
     from napari_disentangle.output import apply
@@ -46,7 +47,7 @@ _HOME = {
     "fit_detector": "detection.detector",
     "fit_detector_steps": "detection.detector",
     "fit_steps": "fitting",
-    "fit_without": "fitting",
+    "fit_without": "forgetting",
     "follow": "batch",
     "load": "fitting",
     "models": "catalogue",

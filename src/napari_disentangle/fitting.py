@@ -13,14 +13,18 @@ from napari_disentangle.bundled import bundled, path_of, zoo
 from napari_disentangle.device import pick
 from napari_disentangle.errors import DataError, ModelFileError
 from napari_disentangle.field import Field, Modality
+from napari_disentangle.measure import sample
 from napari_disentangle.methods import DEFAULT, MODELS, method
+from napari_disentangle.methods.affine import AffineCorrection
 from napari_disentangle.methods.base import Weights
 from napari_disentangle.model import Model, configure, model_hash, trained
 from napari_disentangle.tiles import gather
-from napari_disentangle.train import Progress, train
+from napari_disentangle.train import Progress, preparing, train
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_disentangle.model import Donor
 
@@ -59,14 +63,14 @@ class FitStep:
 
         It corrects the closed form only if that was better on held-out tiles.
         """
-        blank = _learned(self)
+        blank = learned(self)
         return replace(blank, reference=blank.look(list(self.fields)))
 
 
-def _learned(step: FitStep) -> Model:
+def learned(step: FitStep) -> Model:
     """The model of a step with a reference that is still to be measured."""
     weights = step.progress.weights() or step.start.weights
-    return no_look(replace(step.start, weights=weights))
+    return no_look(replace(step.start, weights=weights, path=None))
 
 
 def fit_steps(
@@ -108,8 +112,8 @@ def fit_steps(
     ValueError
         If the model has nothing to learn.
     """
-    groups = _groups(fields)
-    images = _flat(groups)
+    groups = grouped(fields)
+    images = flat(groups)
     start = _learner(images, model, steps, **config)
     weights, device = start.weights, pick(device)
     assert weights is not None
@@ -123,8 +127,22 @@ def fit_steps(
         "device": device,
         "began as": weights.hash,
     }
-    for progress in train(bank, start.modality, weights, seed, steps, device, card):
+    contents = []
+    for image in images:
+        contents += _contents(start, image)
+        yield FitStep(preparing(steps, {}), start, images)
+    for progress in train(
+        bank, start.modality, weights, seed, steps, device, card, images=contents
+    ):
         yield FitStep(progress, start, images)
+
+
+def _contents(model: Model, image: Field) -> list[NDArray[Any]]:
+    """Statistics of a whole image, unless it is blank."""
+    known = model.method
+    assert isinstance(known, AffineCorrection)
+    whole = sample(known, image, model.channel_index(image))
+    return known.contents(whole) if whole.foreground.any() else []
 
 
 def _learner(
@@ -179,98 +197,17 @@ def fit(
     """
     given = [fields] if isinstance(fields, Field) else list(fields)
     looks = [one for one in given if isinstance(one, Attribute)]
-    groups = _groups([one for one in given if not isinstance(one, Attribute)])
-    images = _flat(groups)
+    groups = grouped([one for one in given if not isinstance(one, Attribute)])
+    images = flat(groups)
     if steps is None:
         blank = unfitted(images[0], model, **config)
     else:
         for step in fit_steps(groups, model, seed, steps, device, **config):
             last = step
-        blank = _learned(last)
+        blank = learned(last)
     shown = blank.look([*images, *looks] if reference is None else reference)
     blank.reference.check(shown)
     return replace(blank, reference=shown)
-
-
-def fit_without(
-    model: Model,
-    /,
-    fields: Field | Sequence[Field | Sequence[Field]],
-    forget: Field | Sequence[Field],
-    **how: Any,
-) -> Model:
-    """Fit again as if some images had never been seen; exact, not approximate.
-
-    Parameters
-    ----------
-    model
-        The model to be fitted again. It keeps which images it was fitted on, and how.
-    fields
-        These images, with or without those to be forgotten; they are known by name and
-        path. Which of them share a look is kept as it was.
-    forget
-        Images to leave out.
-    **how
-        As in :func:`fit`; what is not given is as the model was fitted. If that began
-        with a saved model, ``model`` must be its path.
-
-    Returns
-    -------
-    Model
-        Byte for byte what fitting on the other images alone would have given.
-
-    Raises
-    ------
-    DataError
-        If the model was not fitted on these images, or did not begin with these
-        weights, or nothing is left.
-    """
-    card = model.weights.card if model.weights else {}
-    if "began as" not in card:
-        raise DataError(
-            f"this {model.name!r} model was not fitted on images: there is nothing "
-            "that it could forget"
-        )
-    groups = _remaining(card, _flat(fields), _flat(forget))
-    known = {"seed": card["seed"], "steps": card["budget"], "device": card["device"]}
-    settings = {"model": model.name, **known, **asdict(model.config), **how}
-    start = unfitted(groups[0][0], settings["model"]).weights
-    if start is None or start.hash != card["began as"]:
-        raise DataError(
-            f"fitting did not begin with the weights of {settings['model']!s}: give "
-            "the path of the model that it began with as model=..."
-        )
-    return fit(groups, **settings)
-
-
-def _remaining(
-    card: Mapping[str, Any], given: Sequence[Field], forget: Sequence[Field]
-) -> list[list[Field]]:
-    """The images that a model was fitted on, group by group, without some."""
-    here = {(image.name, image.path): image for image in given}
-    gone = {(image.name, image.path) for image in forget}
-    groups = [[(i["name"], i["path"]) for i in group] for group in card["images"]]
-    seen = {key for group in groups for key in group}
-    before = {(i["name"], i["path"]) for i in card["seen before"]}
-    if len(seen) < sum(map(len, groups)):
-        raise DataError("some images have the same name and path: fit with other names")
-    if strange := gone - seen:
-        raise DataError(f"the model was not fitted on {_names(strange)}: forget others")
-    if missing := seen - gone - here.keys():
-        raise DataError(
-            f"the model was fitted on {_names(missing)} too: give these images as well"
-        )
-    if earlier := gone & before:
-        raise DataError(
-            f"the model that fitting began with had seen {_names(earlier)} too: fit "
-            "that one without them first, and go on from it with nd.fit"
-        )
-    kept = [[here[key] for key in group if key not in gone] for group in groups]
-    return _groups([group for group in kept if group])
-
-
-def _names(images: Iterable[tuple[str, str | None]]) -> str:
-    return ", ".join(sorted(name for name, _ in images))
 
 
 def load(path: str | Path) -> Model:
@@ -283,10 +220,11 @@ def load(path: str | Path) -> Model:
     """
     from napari_disentangle.checkpoint import read_checkpoint
 
-    file = path_of(str(path)) if str(path) in zoo() else Path(path)
+    name = str(path)
+    file = path_of(name) if name in zoo() else Path(path)
     header, tensors = read_checkpoint(file)
     try:
-        return _from_header(header, tensors)
+        return replace(_from_header(header, tensors), path=place(name))
     except (KeyError, TypeError, ValueError, ModelFileError) as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(
@@ -372,7 +310,8 @@ def no_look(model: Model) -> Model:
     return replace(model, reference=reference)
 
 
-def _groups(fields: Field | Sequence[Field | Sequence[Field]]) -> list[list[Field]]:
+def grouped(fields: Field | Sequence[Field | Sequence[Field]]) -> list[list[Field]]:
+    """Images by look, as lists."""
     many = [fields] if isinstance(fields, Field) else list(fields)
     groups = [[one] if isinstance(one, Field) else list(one) for one in many]
     if not any(groups):
@@ -380,8 +319,9 @@ def _groups(fields: Field | Sequence[Field | Sequence[Field]]) -> list[list[Fiel
     return [group for group in groups if group]
 
 
-def _flat(fields: Field | Sequence[Field | Sequence[Field]]) -> list[Field]:
-    return [image for group in _groups(fields) for image in group]
+def flat(fields: Field | Sequence[Field | Sequence[Field]]) -> list[Field]:
+    """All images, one after the other."""
+    return [image for group in grouped(fields) for image in group]
 
 
 def _seen(image: Field) -> dict[str, str | None]:

@@ -209,7 +209,7 @@ def _recipe(
     attribute = look if isinstance(look, Attribute) else None
     donors = look if isinstance(look, list) else []
     recipe = Recipe(
-        model=model.name,
+        model=model.path or model.name,
         config=asdict(model.config),
         outputs=tuple(outputs) if outputs is not None else possible,
         donor=attribute.to_json() if attribute else None,

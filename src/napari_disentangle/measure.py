@@ -113,6 +113,12 @@ def measure(
     return Measured(values, spread, n_tiles, tuple(dict.fromkeys(said)), unlike)
 
 
+def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
+    """Pixels of an image from which :func:`measure` takes one attribute of it all."""
+    _, foreground, samples = _samples(method, field, index, list(field.leads()))
+    return _join(samples, foreground)
+
+
 def cut_off(rendering: Rendering) -> float:
     """Share of an image's values that rendering would push out of its type's range.
 
@@ -238,10 +244,7 @@ def _groups(field: Field, axes: str) -> list[list[Lead]]:
 def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
 ) -> _Look:
-    raw = [_read(field, block, index) for block in blocks(field, leads=leads)]
-    every = np.concatenate([plane[:, allowed] for plane, allowed in raw], axis=1)
-    foreground = _foreground(field, every)
-    samples = [_sample(method, field, *part, foreground) for part in raw]
+    every, foreground, samples = _samples(method, field, index, leads)
     whole = _join(samples, foreground)
     names = _names(field, index)
     words = (*_words(field, every), *_empty_channels(foreground, names))
@@ -258,6 +261,17 @@ def _measure_planes(
     values = method.estimate(whole, config)
     unlike = method.unlike(whole)
     return _Look(values, spread, max(1, len(usable)), words, (), unlike)
+
+
+def _samples(
+    method: Method, field: Field, index: Sequence[int], leads: list[Lead]
+) -> tuple[Values, Foreground, list[Sample]]:
+    """Pixels of sampled blocks, what tells their foreground, and block by block."""
+    raw = [_read(field, block, index) for block in blocks(field, leads=leads)]
+    every = np.concatenate([plane[:, allowed] for plane, allowed in raw], axis=1)
+    foreground = _foreground(field, every)
+    samples = [_sample(method, field, *part, foreground) for part in raw]
+    return every, foreground, samples
 
 
 def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:
@@ -296,17 +310,18 @@ def _sample(
     known = np.logical_and(allowed, np.isfinite(plane).all(axis=0))
     pixels = plane[:, known]
     mask = foreground.mask(_space(field, pixels))
-    signal = _space(field, pixels, method.space(field.modality or "fluorescence"))
+    signal = _space(field, pixels, method.space(foreground.modality))
     tile = np.full(plane.shape, np.nan)
     tile[:, known] = signal
-    return Sample(signal, mask, foreground.white, [(tile, float(mask.sum()))])
+    tiles = [(tile, float(mask.sum()))]
+    return Sample(signal, mask, foreground.white, foreground.modality, tiles)
 
 
 def _join(samples: Sequence[Sample], foreground: Foreground) -> Sample:
     signal = np.concatenate([s.signal for s in samples], axis=1)
     mask = np.concatenate([s.foreground for s in samples])
     tiles = [tile for s in samples for tile in s.tiles]
-    return Sample(signal, mask, foreground.white, tiles)
+    return Sample(signal, mask, foreground.white, foreground.modality, tiles)
 
 
 def _enough(method: Method, sample: Sample) -> bool:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -22,8 +23,6 @@ from napari_disentangle.methods.affine import AffineCorrection
 from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from napari_disentangle.methods.base import Method, Weights
@@ -51,6 +50,9 @@ class Model:
         Attribute under which content-only is shown.
     weights
         What it has learned; ``None`` for closed forms.
+    path
+        Whole path of the file that holds it, or its name in
+        :func:`napari_disentangle.zoo`; ``None`` if it was never saved.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Model:
     channels: tuple[str, ...]
     reference: Attribute
     weights: Weights | None = None
+    path: str | None = None
 
     @property
     def method(self) -> Method:
@@ -221,8 +224,11 @@ class Model:
             return donor
         return self.attribute(donor, "image" if isinstance(donor, Field) else "batch")
 
-    def save(self, path: str | Path) -> None:
-        """Write the model to a ``.safetensors`` file, for :func:`~fitting.load`."""
+    def save(self, path: str | Path) -> Model:
+        """Write the model to a ``.safetensors`` file, for :func:`~fitting.load`.
+
+        Returns the same model, whose recipes name that file.
+        """
         from napari_disentangle.checkpoint import write_checkpoint
 
         header = {
@@ -235,6 +241,7 @@ class Model:
         }
         tensors = self.weights.tensors if self.weights else {}
         write_checkpoint(path, header, tensors)
+        return replace(self, path=str(Path(path).absolute()))
 
 
 def configure(model: str, config: dict[str, Any]) -> Any:

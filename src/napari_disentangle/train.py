@@ -115,6 +115,7 @@ def train(
     card: Mapping[str, Any] | None = None,
     used: float = 1.0,
     reach: float = REACH,
+    images: Sequence[Values] = (),
 ) -> Iterator[Progress]:
     """Fit a network to tiles, one micro-batch at a time.
 
@@ -138,6 +139,8 @@ def train(
         Share of the correction that is used at most.
     reach
         Share of the training tiles that lie inside the edge of what is known.
+    images
+        Statistics (S,) of whole images that lie inside it in any case.
 
     Yields
     ------
@@ -158,15 +161,17 @@ def train(
     for name, form in closed_forms(modality).items():
         with one_thread():
             marks[name] = _exam_of(form, held_out)
-        yield _preparing(steps, marks)
+        yield preparing(steps, marks)
     for kind, part in itertools.product(range(len(kinds)), range(_FIRST)):
         with one_thread():
             first = make(bank.kinds[kind], modality, BATCH, (seed, 0, kind, part))
         kinds[kind].append(first.statistics)
-        yield _preparing(steps, marks)
+        yield preparing(steps, marks)
     with one_thread():
         net = _begin(start, len(learn[0][0]), [torch.cat(k) for k in kinds], seed)
     net.remember([torch.cat(k) for k in kinds], reach)
+    if images:
+        net.include(torch.from_numpy(np.stack(images)).float())
     net = net.to(device)
     rival = max(marks.values(), key=lambda mark: float(mark.mean()))
     mean = copy.deepcopy(net).eval().requires_grad_(requires_grad=False)
@@ -201,7 +206,7 @@ def train(
             return
 
 
-def _preparing(steps: int, marks: Mapping[str, Values]) -> Progress:
+def preparing(steps: int, marks: Mapping[str, Values]) -> Progress:
     """A sign of life before the first step: there is no network yet."""
     losses = {name: float(mark.mean()) for name, mark in marks.items()}
     return Progress(0, steps, losses, 0.0, 0.0, None, {})
@@ -238,7 +243,8 @@ def _estimate(method: AffineMethod, tile: Values, modality: Modality) -> Values:
     from napari_disentangle.nets.swaps import rows
 
     signal, mask = rows(tile, modality)
-    return method.estimate(Sample(signal, mask, np.zeros(len(tile))), method.config())
+    white = np.zeros(len(tile))
+    return method.estimate(Sample(signal, mask, white, modality), method.config())
 
 
 def _check_channels(start: Weights, channels: int) -> None:

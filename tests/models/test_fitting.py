@@ -86,7 +86,7 @@ def by_hand(modality: Any, bias: Any, channels: int, random: float = 0.0) -> Wei
     """Weights that correct every image alike by ``bias``, or as chance wants."""
     torch.manual_seed(0)
     pixels = np.arange(channels * 8.0).reshape(channels, 8)
-    net = AffineNet(channels, len(statistics(pixels, pixels[0] > 3)))
+    net = AffineNet(channels, len(statistics(pixels, pixels[0] > 3, modality)))
     net.edge.fill_(1e6)  # every image is at home
     with torch.no_grad():
         net.head[-1].bias.copy_(torch.as_tensor(bias) / 0.3)
@@ -273,6 +273,14 @@ def test_what_is_unlike_is_said_and_rendered_as_balanced(fitted: Model) -> None:
         assert as_balanced(fitted, field, donor)
         assert as_balanced(fitted, donor, field)
         assert not as_balanced(no_look(open_to_all), field, donor)
+
+
+@pytest.mark.parametrize("images", [PAIRS[0], PAIRS[1], (cells(3, 2), cells(4, 2))])
+def test_what_a_model_was_fitted_on_is_not_unlike_it(images: Any) -> None:
+    model = nd.fit(images, "affine", steps=STEPS)
+    for image in images:
+        assert model.attribute(image).unlike <= 1
+        assert not any("unlike" in word for word in model.inspect(image))
 
 
 def test_images_that_were_not_enough_leave_the_closed_form() -> None:

@@ -20,7 +20,7 @@ from napari_disentangle.batch import Step
 from napari_disentangle.device import memory_errors
 from napari_disentangle.errors import ModelFileError
 from napari_disentangle.field import Field
-from napari_disentangle.fitting import fit_steps, no_look
+from napari_disentangle.fitting import fit_steps, learned
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.axes import Lead
-    from napari_disentangle.fitting import FitStep
     from napari_disentangle.layers import Picked, Style
     from napari_disentangle.model import Model
     from napari_disentangle.train import Progress
@@ -106,15 +105,10 @@ def run_fit(job: FitJob) -> Generator[Step | Progress | Preview | Kept, None, No
             if step.progress.index and job.enough.is_set():
                 break
             if step.progress.index % _REFRESH == 1:
-                yield from _preview(_now(step), scene, told)
-        model = yield from _measured(_now(step), job.images)
+                yield from _preview(learned(step), scene, told)
+        model = yield from _measured(learned(step), job.images)
         yield from _preview(model, scene, told)
     yield Kept(ModelFile.of(model, keep(model), job.label), step.progress.verdict)
-
-
-def _now(step: FitStep) -> Model:
-    """The model as it is now, without its reference."""
-    return no_look(replace(step.start, weights=step.progress.weights()))
 
 
 def _measured(model: Model, images: Sequence[Field]) -> Generator[Step, None, Model]:

@@ -31,7 +31,6 @@ from napari_disentangle.moments import (
     statistics,
     weight,
 )
-from napari_disentangle.signal import find_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
 _GONE = 1.6
 # Smallest edge in pixels of a tile that the network is shown.
 _SMALLEST = 32
-# Fewer foreground pixels than this say nothing about a channel.
-_FEWEST = 16
 
 
 def trust(unlike: float) -> float:
@@ -88,17 +85,23 @@ class AffineCorrection:
     def estimate(self, sample: Sample, config: Any) -> Values:
         """Moments, correction and trust of every group."""
         groups = self._groups(len(sample.signal))
-        return np.concatenate([self._group(sample, group) for group in groups])
+        return np.concatenate([self._group(sample.part(group)) for group in groups])
 
     def unlike(self, sample: Sample) -> float | None:
         """Distance from the training images, 1 at their edge; the largest of groups."""
         net = self._net
         if net is None:
             return None
+        return max((_unlike(net, c) for c in self.contents(sample)), default=None)
+
+    def contents(self, sample: Sample) -> list[Values]:
+        """Statistics (S,) of every group of channels that can be corrected."""
+        net = self._net
+        if net is None:
+            return []
         groups = self._groups(len(sample.signal))
-        own = [_own(sample, g) for g in groups if g.stop - g.start == net.channels]
-        seen = (statistics(signal, foreground) for signal, foreground, _ in own)
-        return max((_unlike(net, content) for content in seen), default=None)
+        own = [sample.part(g) for g in groups if g.stop - g.start == net.channels]
+        return [statistics(p.signal, p.foreground, p.modality) for p in own]
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""
@@ -118,14 +121,14 @@ class AffineCorrection:
         size = net.channels if net and channels % net.channels == 0 else channels
         return [slice(i, i + size) for i in range(0, channels, size)]
 
-    def _group(self, sample: Sample, group: slice) -> Values:
-        signal, foreground, tiles = _own(sample, group)
-        found = moments(signal, foreground)
-        net, n = self._net, len(signal)
+    def _group(self, sample: Sample) -> Values:
+        pixels = sample.signal, sample.foreground, sample.modality
+        found = moments(*pixels)
+        net, n = self._net, len(sample.signal)
         if net is None or net.channels != n:
             return np.concatenate([found, np.zeros(n * n + n + 1)])
-        content = statistics(signal, foreground)
-        correction = correct(net, found, content, tiles)
+        content = statistics(*pixels)
+        correction = correct(net, found, content, sample.tiles)
         return np.concatenate([found, correction, [trust(_unlike(net, content))]])
 
     def _map(self, channels: int, source: Values, target: Values | None) -> Affine:
@@ -222,21 +225,6 @@ def _names(channels: tuple[str, ...]) -> tuple[str, ...]:
     shifts = (f"shift {c}" for c in channels)
     trusted = f"trust {' '.join(channels)}"
     return (*per_channel(*kinds)(channels), *pairs, *shifts, trusted)
-
-
-def _own(
-    sample: Sample, group: slice
-) -> tuple[NDArray[Any], NDArray[np.bool_], list[tuple[NDArray[Any], float]]]:
-    """Pixels and tiles of a group; its own foreground if it is not all channels."""
-    signal = sample.signal[group]
-    tiles = [(tile[group], area) for tile, area in sample.tiles]
-    if len(signal) == len(sample.signal):
-        return signal, sample.foreground, tiles
-    found = find_foreground(signal, "fluorescence")
-    own = found.mask(signal)
-    if own.sum() < _FEWEST:
-        return signal, sample.foreground, tiles
-    return signal, own, [(tile, float(found.mask(tile).sum())) for tile, _ in tiles]
 
 
 def _unlike(net: AffineNet, content: Values) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_disentangle.moments import Values as Values
+from napari_disentangle.signal import find_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from napari_disentangle.signal import Space
 
 Affine = tuple[Values, Values]
+
+# Fewer foreground pixels than this say nothing about a channel.
+_FEWEST = 16
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Sample:
         Which of them are foreground (N,).
     white
         Background level of brightfield absorbance (C,); zero where unknown.
+    modality
+        What kind of image it is.
     tiles
         The same pixels where they lie: signals (C, h, w), NaN where a pixel does not
         count, each with its number of foreground pixels.
@@ -47,12 +53,26 @@ class Sample:
     signal: NDArray[np.float64]
     foreground: NDArray[np.bool_]
     white: NDArray[np.float64]
+    modality: Modality
     tiles: Sequence[tuple[NDArray[np.float64], float]] = ()
 
     @property
     def tissue(self) -> NDArray[np.float64]:
         """Foreground pixels (C, n)."""
         return self.signal[:, self.foreground]
+
+    def part(self, channels: slice) -> Sample:
+        """Some channels by themselves, with a own foreground if they show any."""
+        signal, white = self.signal[channels], self.white[channels]
+        tiles = [(tile[channels], area) for tile, area in self.tiles]
+        if len(signal) == len(self.signal):
+            return self
+        found = find_foreground(signal, self.modality)
+        own = found.mask(signal)
+        if own.sum() < _FEWEST:
+            return Sample(signal, self.foreground, white, self.modality, tiles)
+        tiles = [(tile, float(found.mask(tile).sum())) for tile, _ in tiles]
+        return Sample(signal, own, white, self.modality, tiles)
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,6 +127,10 @@ class AffineNet(nn.Module):
             away = (standard - self.home[k]) @ self.whiten[k]
             self.edge[k] = away.square().mean(dim=1).sqrt().quantile(reach)
 
+    def include(self, statistics: torch.Tensor) -> None:
+        """Move the edge outwards until images (n, S) lie inside it."""
+        self.edge *= self.unlike(statistics).max().clamp(min=1.0)
+
 
 def frame(
     moments: torch.Tensor, correction: torch.Tensor, background: torch.Tensor

@@ -191,7 +191,7 @@ def _view(shown: torch.Tensor, modality: Modality) -> View:
 
 def _measure(tile: NDArray[Any], modality: Modality) -> tuple[Any, Any]:
     own = rows(tile, modality)
-    return moments(*own), statistics(*own)
+    return moments(*own, modality), statistics(*own, modality)
 
 
 def rows(
