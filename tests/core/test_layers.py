@@ -85,11 +85,11 @@ def test_a_model_that_learned_is_used_as_it_is(files):
 def test_the_recipe_of_a_model_in_a_file_makes_it_again(files, tmp_path):
     slides = [image("brightfield", seed, 96) for seed in range(2)]
     model = nd.fit(slides, "affine", steps=1).save(tmp_path / "mine.safetensors")
-    for known in (model, nd.load(tmp_path / "mine.safetensors")):
+    for number, known in enumerate([model, nd.load(tmp_path / "mine.safetensors")]):
         (layer,) = nd.add_layers(files, known, files.layers[0], ["content"])
         recipe = Recipe.from_json(layer.metadata[KEY])
         assert recipe.model == str(tmp_path / "mine.safetensors")
-        folder = tmp_path / layer.name
+        folder = tmp_path / str(number)
         (path,) = (p for p in nd.run(recipe, folder) if isinstance(p, Path))
         np.testing.assert_array_equal(nd.read(path).data, layer.data)
 
