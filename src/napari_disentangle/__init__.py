@@ -13,6 +13,7 @@ from napari_disentangle._version import __version__
 
 if TYPE_CHECKING:
     from napari_disentangle.attribute import Attribute
+    from napari_disentangle.audit_report import report
     from napari_disentangle.batch import follow, run
     from napari_disentangle.bundled import zoo
     from napari_disentangle.catalogue import detectors, models
@@ -53,6 +54,7 @@ _HOME = {
     "models": "catalogue",
     "read": "store",
     "read_provenance": "store",
+    "report": "audit_report",
     "run": "batch",
     "write": "store",
     "zoo": "bundled",
@@ -80,6 +82,7 @@ __all__ = [
     "models",
     "read",
     "read_provenance",
+    "report",
     "run",
     "write",
     "zoo",
