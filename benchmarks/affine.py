@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import affine_report
 import looks
 import numpy as np
+import page
 import swap
 import torch
 import trained
@@ -361,7 +362,7 @@ def main() -> None:
         found = list(swaps(source, [*closed_forms(source), bundled()], 2))
         sys.stdout.write(affine_report.paired(found, "affine (bundled)"))
         return
-    affine_report.put(full())
+    page.put(full())
 
 
 if __name__ == "__main__":

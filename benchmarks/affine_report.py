@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import page
 import report
 from results import Estimate, bootstrap
 
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
     from results import Score
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 COMMAND = "python benchmarks/affine.py"
-BEGIN = f"<!-- begin: written by `{COMMAND}`, do not edit -->"
-END = f"<!-- end: written by `{COMMAND}` -->"
 # Not models: the best affine map, fitted on the truth, and no swap at all.
 BEST, NONE = "best affine map", "no swap"
 # Our own closed forms: shown, but no rivals of the tables.
@@ -71,8 +68,8 @@ def section(
     speed: Mapping[str, tuple[float, float]],
 ) -> str:
     """All of the section as Markdown."""
-    parts = [
-        BEGIN,
+    return page.section(
+        COMMAND,
         INTRODUCTION,
         UNSEEN.format(seeds=seeds, used="40 % (brightfield), 25 % (fluorescence)"),
         paired(unseen, "affine (never saw it)"),
@@ -104,17 +101,7 @@ def section(
         "### Speed",
         "Seconds of one thread per megapixel of 8-bit colour; these digits vary.",
         _speed(speed),
-        END,
-    ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def put(text: str) -> None:
-    """Replace the section in the page."""
-    old = PAGE.read_text()
-    before, _, rest = old.partition(BEGIN)
-    after = rest.partition(END)[2].lstrip("\n")
-    PAGE.write_text(f"{before.rstrip()}\n\n{text}{after and chr(10)}{after}")
+    )
 
 
 # --- tables -------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import page
 import torch
 from results import FEWEST_GROUPS, RESAMPLES, Estimate, Result, count_groups, estimate
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 COMMAND = "python benchmarks/swap.py"
-BEGIN = f"<!-- begin: written by `{COMMAND}`, do not edit -->"
-END = f"<!-- end: written by `{COMMAND}` -->"
 NO_SWAP = "identity"
 # Not an image: two pure stains on an even slide, which is what macenko assumes.
 SYNTHETIC = "synthetic tissue"
@@ -68,8 +67,8 @@ there is lost to the model's form or its measuring, not to the donor's content.
 def section(results: Sequence[Result], seed: int, left_out: Sequence[str]) -> str:
     """All of the section as Markdown."""
     modalities = dict.fromkeys(r.modality for r in results)
-    parts = [
-        BEGIN,
+    return page.section(
+        COMMAND,
         METHOD.format(resamples=RESAMPLES, fewest=FEWEST_GROUPS),
         "### Decibels won over no swap",
         NONE,
@@ -81,17 +80,7 @@ def section(results: Sequence[Result], seed: int, left_out: Sequence[str]) -> st
         _scores(results),
         "### How it was made",
         _made(results, seed, left_out),
-        END,
-    ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def put(page: Path, text: str) -> None:
-    """Replace the section in a page, or add it to the end."""
-    old = page.read_text() if page.exists() else "# Benchmarks\n"
-    before, _, rest = old.partition(BEGIN)
-    after = rest.partition(END)[2].lstrip("\n")
-    page.write_text(f"{before.rstrip()}\n\n{text}{after and chr(10)}{after}")
+    )
 
 
 # --- tables -------------------------------------------------------------------------

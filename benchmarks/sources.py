@@ -195,7 +195,7 @@ def _half(name: str, place: int) -> bool:
 def _scanners() -> Iterator[Group]:
     folder = DATA / "histo_midog_3scanners"
     slides = defaultdict(list)
-    for row in _table(folder):
+    for row in manifest(folder):
         key = f"{row['dataset']} {row['slide']}"
         slides[key].append(partial(_rgb, folder / row["file"]))
     for slide, reads in slides.items():
@@ -219,7 +219,7 @@ def _nuclei() -> Iterator[Group]:
 
 def _small_nuclei() -> Iterator[Group]:
     folder = DATA / "nuclei_dsb2018"
-    for row in _table(folder):
+    for row in manifest(folder):
         if row["group"] == "fluo_256x256":
             name = row["image"]
             yield Group(name, (partial(_gray, folder / name),))
@@ -311,7 +311,8 @@ LEARNED_ONLY = (
 
 
 # --- reading ------------------------------------------------------------------------
-def _table(folder: Path) -> list[dict[str, str]]:
+def manifest(folder: Path) -> list[dict[str, str]]:
+    """Rows of a folder's table of images."""
     with (folder / "manifest.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -349,7 +350,7 @@ def _stack(paths: tuple[Path, ...]) -> Array:
 def _fields(kind: str, read: Callable[[Path], Array]) -> Iterator[Group]:
     """Images that are parts of one field, by their touching borders."""
     folder = DATA / "nuclei_dsb2018"
-    files = [row["image"] for row in _table(folder) if row["group"] == kind]
+    files = [row["image"] for row in manifest(folder) if row["group"] == kind]
     pixels = np.array([iio.imread(folder / f, mode="L").astype(float) for f in files])
     touching = np.zeros((len(files), len(files)), bool)
     for end, start in (

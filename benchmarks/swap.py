@@ -12,11 +12,11 @@ import argparse
 import sys
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import looks
 import numpy as np
+import page
 import report
 import torch
 from looks import Array, Generator
@@ -29,7 +29,6 @@ import napari_disentangle as nd
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 SEED = 0
 PAIRS, QUICK_PAIRS = 32, 2
 GENERATORS: dict[str, tuple[Generator, ...]] = {
@@ -147,7 +146,7 @@ def main() -> None:
     if quick:
         sys.stdout.write(text)
     else:
-        report.put(PAGE, text)
+        page.put(text)
 
 
 if __name__ == "__main__":

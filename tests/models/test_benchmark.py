@@ -48,12 +48,12 @@ def test_the_section_replaces_itself_and_nothing_else(
     tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    import report
+    import page as pages
 
     file = tmp_path / "benchmarks.md"
     file.write_text("# Benchmarks\n\nBy hand.\n")
     for text in (page.replace("Known-truth", "Old"), page):
-        report.put(file, text)
+        pages.put(text, file)
     assert file.read_text() == f"# Benchmarks\n\nBy hand.\n\n{page}"
 
 
@@ -62,6 +62,7 @@ def test_the_section_replaces_itself_and_nothing_else(
     [
         ("affine.py", "affine (bundled)"),
         ("memory.py", "3 fits"),
+        ("leak.py", "| flat grey | 20 | 10 | 0.00 "),
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:

@@ -1,0 +1,23 @@
+"""``docs/benchmarks.md``: sections that scripts write, each between its two marks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
+
+def section(command: str, *parts: str) -> str:
+    """Paragraphs and tables as the section that a command writes."""
+    begin = f"<!-- begin: written by `{command}`, do not edit -->"
+    end = f"<!-- end: written by `{command}` -->"
+    return "\n\n".join(part.strip() for part in (begin, *parts, end)) + "\n"
+
+
+def put(text: str, page: Path = PAGE) -> None:
+    """Replace the section of the same command in a page, or add it to the end."""
+    begin, *_, end = text.splitlines()
+    old = page.read_text() if page.exists() else "# Benchmarks\n"
+    before, _, rest = old.partition(begin)
+    after = rest.partition(end)[2].lstrip("\n")
+    page.write_text(f"{before.rstrip()}\n\n{text}{after and chr(10)}{after}")
