@@ -55,11 +55,11 @@ picture is measured by itself and rendered under the mean look of all. *Excess* 
 a fresh linear probe reads of the look above chance, in grouped folds (a slide or field
 is never on both sides): 0 at chance, 1 if it reads all; from statistics of the colours,
 and from 96 frozen random convolutions. Intervals are 95 %, over slides or fields; a
-leak is found however faint it is. *Edges* is the median correlation of gradients between the
-picture under its look and its content-only picture, *nuclei* the median Dice overlap.
-`flat grey` shows that a leak alone says nothing: it has none, and no edges either.
-*Three scanners as they are* asks for the scanner instead: different scanners hold
-different patients, so that what is left may be the patients.
+leak is found however faint it is. *Edges* is the median correlation of gradients
+between the picture under its look and its content-only picture, *nuclei* the median
+Dice overlap. `flat grey` shows that a leak alone says nothing: it has none, and no
+edges either. *Three scanners as they are* asks for the scanner instead: different
+scanners hold different patients, so that what is left may be the patients.
 """
 
 

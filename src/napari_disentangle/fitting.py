@@ -117,7 +117,15 @@ def fit_steps(
     start = _learner(images, model, steps, **config)
     weights, device = start.weights, pick(device)
     assert weights is not None
-    bank = gather(groups, start.modality == "fluorescence", seed)
+    looking = FitStep(preparing(steps, {}), start, images)
+    for found in gather(groups, start.modality == "fluorescence", seed):
+        bank = found
+        yield looking
+    assert bank is not None
+    contents = []
+    for image in images:
+        contents += _contents(start, image)
+        yield looking
     card = {
         "images": [[_seen(image) for image in group] for group in groups],
         "seen before": _memory(weights.card),
@@ -127,10 +135,6 @@ def fit_steps(
         "device": device,
         "began as": weights.hash,
     }
-    contents = []
-    for image in images:
-        contents += _contents(start, image)
-        yield FitStep(preparing(steps, {}), start, images)
     for progress in train(
         bank, start.modality, weights, seed, steps, device, card, images=contents
     ):

@@ -12,7 +12,7 @@ from napari_disentangle.sampling import blocks
 from napari_disentangle.signal import find_foreground, to_signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -56,7 +56,9 @@ class Bank:
         return sum(map(len, [*self.learn, *self.held_out]))
 
 
-def gather(groups: Sequence[Sequence[Field]], alone: bool, seed: int) -> Bank:
+def gather(
+    groups: Sequence[Sequence[Field]], alone: bool, seed: int
+) -> Iterator[Bank | None]:
     """Cut tiles from images; those of a group share a look.
 
     Parameters
@@ -68,6 +70,11 @@ def gather(groups: Sequence[Sequence[Field]], alone: bool, seed: int) -> Bank:
     seed
         Decides where tiles lie and which are held out.
 
+    Yields
+    ------
+    Bank or None
+        ``None`` after every image that was read; the bank at last.
+
     Raises
     ------
     DataError
@@ -75,7 +82,13 @@ def gather(groups: Sequence[Sequence[Field]], alone: bool, seed: int) -> Bank:
         held out.
     """
     for edge in _EDGES:
-        looks = [look for group in groups for look in _looks(group, alone, edge, seed)]
+        looks: list[list[NDArray[np.float32]]] = []
+        for group in groups:
+            cut = []
+            for image in group:
+                cut += _tiles(image, edge, seed)
+                yield None
+            looks += _by_look(cut, alone)
         enough = [look for look in looks if len(look) >= _FEWEST]
         if (enough and sum(map(len, enough)) >= _PLENTY) or edge == _EDGES[-1]:
             break
@@ -87,17 +100,16 @@ def gather(groups: Sequence[Sequence[Field]], alone: bool, seed: int) -> Bank:
     rng = np.random.default_rng(seed)
     mixed = [[look[i] for i in rng.permutation(len(look))] for look in enough]
     held_out = [max(2, len(look) // _HELD_OUT) for look in mixed]
-    return Bank(
+    yield Bank(
         [[look[n:] for look, n in zip(mixed, held_out, strict=True)]],
         [look[:n] for look, n in zip(mixed, held_out, strict=True)],
     )
 
 
-def _looks(
-    group: Sequence[Field], alone: bool, edge: int, seed: int
+def _by_look(
+    cut: list[NDArray[np.float32]], alone: bool
 ) -> list[list[NDArray[np.float32]]]:
     """Tiles of one look; one look per channel if channels stand alone."""
-    cut = [tile for image in group for tile in _tiles(image, edge, seed)]
     if not alone or not cut:
         return [cut]
     channels = len(cut[0])
