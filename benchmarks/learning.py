@@ -26,7 +26,11 @@ HELD_OUT = 5
 
 
 def bank(
-    sources: Sequence[Sequence[Group]], modality: Modality, seed: int, enlarged: float
+    sources: Sequence[Sequence[Group]],
+    modality: Modality,
+    seed: int,
+    enlarged: float,
+    looks: int = LOOKS,
 ) -> Bank:
     """Tiles of several sources, each with as many looks; every fifth group is held out.
 
@@ -40,6 +44,8 @@ def bank(
         Decides which tiles.
     enlarged
         Share of looks that are seen at another magnification.
+    looks
+        Looks that are drawn from every source.
     """
     rng = np.random.default_rng(seed)
     kinds: list[list[list[NDArray[np.float32]]]] = []
@@ -49,8 +55,8 @@ def bank(
         mixed = [groups[i] for i in rng.permutation(len(groups))]
         kept = mixed if few else mixed[len(mixed) // HELD_OUT :]
         shown = mixed if few else mixed[: len(mixed) // HELD_OUT]
-        kinds.append(list(_looks(kept, LOOKS, modality, enlarged, rng)))
-        held_out += _looks(shown, LOOKS // HELD_OUT, modality, enlarged, rng)
+        kinds.append(list(_looks(kept, looks, modality, enlarged, rng)))
+        held_out += _looks(shown, looks // HELD_OUT, modality, enlarged, rng)
     return Bank(kinds, held_out)
 
 

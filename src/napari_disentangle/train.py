@@ -160,7 +160,7 @@ def train(
         held_out = make(bank.held_out, modality, _EXAM, (seed, 1))
     for name, form in closed_forms(modality).items():
         with one_thread():
-            marks[name] = _exam_of(form, held_out)
+            marks[name] = exam_of(form, held_out)
         yield preparing(steps, marks)
     for kind, part in itertools.product(range(len(kinds)), range(_FIRST)):
         with one_thread():
@@ -224,7 +224,7 @@ def closed_forms(modality: Modality) -> dict[str, AffineMethod]:
     }
 
 
-def _exam_of(method: AffineMethod, swaps: Swaps) -> Values:
+def exam_of(method: AffineMethod, swaps: Swaps) -> Values:
     """Decibels (B,) of swaps by a closed form."""
     import torch
 

@@ -62,6 +62,7 @@ def test_the_section_replaces_itself_and_nothing_else(
     [
         ("affine.py", "affine (bundled)"),
         ("memory.py", "3 fits"),
+        ("contrimix.py", "| known truth |"),
         ("leak.py", "| flat grey | 20 | 10 | 0.00 "),
     ],
 )
