@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from napari_disentangle.methods import MODELS
 from napari_disentangle.methods.base import AffineMethod, Sample, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     import torch
 
@@ -147,63 +147,142 @@ def train(
     Progress
         One per micro-batch.
     """
-    import torch
-
-    from napari_disentangle.nets.swaps import exam, loss, make
+    from napari_disentangle.nets.swaps import make
 
     learn = bank.learn
     if start is not None:
         _check_channels(start, len(learn[0][0]))
-    marks: dict[str, Values] = {}
-    kinds: list[list[torch.Tensor]] = [[] for _ in bank.kinds]
     with one_thread():
         held_out = make(bank.held_out, modality, _EXAM, (seed, 1))
+    marks = yield from _rivals(modality, held_out, steps)
+    kinds = yield from _kinds(bank, modality, seed, preparing(steps, marks))
+    rival = max(marks.values(), key=lambda mark: float(mark.mean()))
+    known = {name: float(mark.mean()) for name, mark in marks.items()}
+    course = _Course(
+        _begin(start, len(learn[0][0]), kinds, seed, reach, images).to(device), steps
+    )
+    held_out = held_out.to(device)
+    best = _Best.first(course.mean, held_out)
+    for index in range(1, steps + 1):
+        with one_thread():
+            swaps = make(learn, modality, BATCH, (seed, 2, index))
+            swap = course.step(swaps.to(device), index)
+            if index % _CHECK == 0 or index == steps:
+                best = best.or_else(course.mean, held_out)
+        won = best.own - rival
+        yield Progress(
+            index,
+            steps,
+            {"swap": swap, "held out": best.now, **known},
+            float(won.mean()),
+            float(won.std() / len(won) ** 0.5),
+            best.net,
+            card or {},
+            used,
+        )
+        if best.since >= _PATIENCE:
+            return
+
+
+def _rivals(
+    modality: Modality, held_out: Swaps, steps: int
+) -> Generator[Progress, None, dict[str, Values]]:
+    """Decibels (B,) of every closed form on held-out swaps."""
+    marks: dict[str, Values] = {}
     for name, form in closed_forms(modality).items():
         with one_thread():
             marks[name] = exam_of(form, held_out)
         yield preparing(steps, marks)
+    return marks
+
+
+def _kinds(
+    bank: Bank, modality: Modality, seed: int, told: Progress
+) -> Generator[Progress, None, list[torch.Tensor]]:
+    """Statistics (n, S) of first batches, for every kind of image."""
+    import torch
+
+    from napari_disentangle.nets.swaps import make
+
+    kinds: list[list[torch.Tensor]] = [[] for _ in bank.kinds]
     for kind, part in itertools.product(range(len(kinds)), range(_FIRST)):
         with one_thread():
             first = make(bank.kinds[kind], modality, BATCH, (seed, 0, kind, part))
         kinds[kind].append(first.statistics)
-        yield preparing(steps, marks)
-    with one_thread():
-        net = _begin(start, len(learn[0][0]), [torch.cat(k) for k in kinds], seed)
-    net.remember([torch.cat(k) for k in kinds], reach)
-    if images:
-        net.include(torch.from_numpy(np.stack(images)).float())
-    net = net.to(device)
-    rival = max(marks.values(), key=lambda mark: float(mark.mean()))
-    mean = copy.deepcopy(net).eval().requires_grad_(requires_grad=False)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, _RATE, total_steps=max(steps + 1, _SHORTEST), pct_start=0.1
-    )
-    held_out = held_out.to(device)
-    with one_thread():
-        best, own = copy.deepcopy(mean), exam(mean, held_out)
-    now, since = float(own.mean()), 0
-    for index in range(1, steps + 1):
+        yield told
+    return [torch.cat(kind) for kind in kinds]
+
+
+@dataclass(frozen=True, eq=False)
+class _Best:
+    """The best network so far.
+
+    Attributes
+    ----------
+    net
+        The network, never to be changed.
+    own
+        Its decibels (B,) on held-out swaps.
+    now
+        Mean decibels of the last one that was tried.
+    since
+        How many were tried since without being better.
+    """
+
+    net: AffineNet
+    own: Values
+    now: float
+    since: int
+
+    @classmethod
+    def first(cls, net: AffineNet, held_out: Swaps) -> _Best:
+        """Where fitting begins."""
+        from napari_disentangle.nets.swaps import exam
+
         with one_thread():
-            swaps = make(learn, modality, BATCH, (seed, 2, index)).to(device)
-            value, decibels = loss(net, swaps)
-            _descend(optimiser, net, value)
-            rate.step()
-            _follow(mean, net, index)
-            if index % _CHECK == 0 or index == steps:
-                found = exam(mean, held_out)
-                now, since = float(found.mean()), since + 1
-                if now > own.mean():
-                    best, own, since = copy.deepcopy(mean), found, 0
-        won = own - rival
-        losses = {"swap": float(decibels.detach().mean()), "held out": now}
-        losses |= {name: float(mark.mean()) for name, mark in marks.items()}
-        error = float(won.std() / len(won) ** 0.5)
-        yield Progress(
-            index, steps, losses, float(won.mean()), error, best, card or {}, used
+            own = exam(net, held_out)
+        return cls(copy.deepcopy(net), own, float(own.mean()), 0)
+
+    def or_else(self, net: AffineNet, held_out: Swaps) -> _Best:
+        """This network, or another that is better."""
+        other = _Best.first(net, held_out)
+        if other.now > self.own.mean():
+            return other
+        return replace(self, now=other.now, since=self.since + 1)
+
+
+class _Course:
+    """One fit: the network that is trained, and the moving average of it.
+
+    Parameters
+    ----------
+    net
+        Where it begins; changed by every step.
+    steps
+        Length of the schedule of learning rates.
+    """
+
+    def __init__(self, net: AffineNet, steps: int) -> None:
+        import torch
+
+        self.net = net
+        self.mean = copy.deepcopy(net).eval().requires_grad_(requires_grad=False)
+        self._optimiser = torch.optim.AdamW(
+            net.parameters(), lr=_RATE, weight_decay=_DECAY
         )
-        if since >= _PATIENCE:
-            return
+        self._rate = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, _RATE, total_steps=max(steps + 1, _SHORTEST), pct_start=0.1
+        )
+
+    def step(self, swaps: Swaps, index: int) -> float:
+        """Learn from a micro-batch; its mean decibels."""
+        from napari_disentangle.nets.swaps import loss
+
+        value, decibels = loss(self.net, swaps)
+        _descend(self._optimiser, self.net, value)
+        self._rate.step()
+        _follow(self.mean, self.net, index)
+        return float(decibels.detach().mean())
 
 
 def preparing(steps: int, marks: Mapping[str, Values]) -> Progress:
@@ -260,9 +339,14 @@ def _check_channels(start: Weights, channels: int) -> None:
 
 
 def _begin(
-    start: Weights | None, channels: int, kinds: Sequence[torch.Tensor], seed: int
+    start: Weights | None,
+    channels: int,
+    kinds: Sequence[torch.Tensor],
+    seed: int,
+    reach: float,
+    images: Sequence[Values],
 ) -> AffineNet:
-    """A new network, or the one to go on with, for images like these."""
+    """A new network, or the one to go on with, that knows images like these."""
     import torch
 
     from napari_disentangle.nets.affine import AffineNet, build, like
@@ -274,6 +358,9 @@ def _begin(
         net.begin(torch.cat(list(kinds)))
     else:
         net = build(like(start.tensors, len(kinds))).requires_grad_().train()
+    net.remember(kinds, reach)
+    if images:
+        net.include(torch.from_numpy(np.stack(images)).float())
     return net
 
 
