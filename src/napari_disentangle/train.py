@@ -158,9 +158,9 @@ def train(
     kinds = yield from _kinds(bank, modality, seed, preparing(steps, marks))
     rival = max(marks.values(), key=lambda mark: float(mark.mean()))
     known = {name: float(mark.mean()) for name, mark in marks.items()}
-    course = _Course(
-        _begin(start, len(learn[0][0]), kinds, seed, reach, images).to(device), steps
-    )
+    net = _begin(start, len(learn[0][0]), kinds, seed)
+    _settle(net, kinds, reach, images)
+    course = _Course(net.to(device), steps)
     held_out = held_out.to(device)
     best = _Best.first(course.mean, held_out)
     for index in range(1, steps + 1):
@@ -339,29 +339,34 @@ def _check_channels(start: Weights, channels: int) -> None:
 
 
 def _begin(
-    start: Weights | None,
-    channels: int,
-    kinds: Sequence[torch.Tensor],
-    seed: int,
-    reach: float,
-    images: Sequence[Values],
+    start: Weights | None, channels: int, kinds: Sequence[torch.Tensor], seed: int
 ) -> AffineNet:
-    """A new network, or the one to go on with, that knows images like these."""
+    """A new network, or the one to go on with."""
     import torch
 
     from napari_disentangle.nets.affine import AffineNet, build, like
 
-    if start is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            net = AffineNet(channels, kinds[0].shape[1], len(kinds))
-        net.begin(torch.cat(list(kinds)))
-    else:
-        net = build(like(start.tensors, len(kinds))).requires_grad_().train()
+    if start is not None:
+        return build(like(start.tensors, len(kinds))).requires_grad_().train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = AffineNet(channels, kinds[0].shape[1], len(kinds))
+    net.begin(torch.cat(list(kinds)))
+    return net
+
+
+def _settle(
+    net: AffineNet,
+    kinds: Sequence[torch.Tensor],
+    reach: float,
+    images: Sequence[Values],
+) -> None:
+    """Decide what the network will know: most of its tiles, and whole images."""
+    import torch
+
     net.remember(kinds, reach)
     if images:
         net.include(torch.from_numpy(np.stack(images)).float())
-    return net
 
 
 def _descend(
