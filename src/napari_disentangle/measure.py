@@ -108,7 +108,7 @@ def measure(
     said += _blank_words(looks, noun)
     n_tiles = sum(look.n_tiles for look in looks)
     unlike = max((k.unlike for k in looks if k.unlike is not None), default=None)
-    said += _unlike_words(unlike)
+    said += filter(None, [unlike_words(unlike)])
     values = rows.reshape(*sizes, rows.shape[1])
     return Measured(values, spread, n_tiles, tuple(dict.fromkeys(said)), unlike)
 
@@ -190,15 +190,16 @@ def _blank_words(looks: Sequence[_Look], noun: str) -> Iterator[str]:
         yield f"no foreground in {share}: given the mean look of the others"
 
 
-def _unlike_words(unlike: float | None) -> Iterator[str]:
-    """That the model has not seen such images, and what that means."""
-    if unlike is not None and trust(unlike) < _HALF:
-        share = trust(unlike)
-        used = f"{share:.0%} of its correction is" if share else "its closed form is"
-        yield (
-            f"unlike the images that the model learned from (distance {unlike:.1f} of "
-            f"their edge): {used} used; fit it on your own images"
-        )
+def unlike_words(unlike: float | None) -> str:
+    """That the model has not seen such images, and what that means; empty if it has."""
+    if unlike is None or trust(unlike) >= _HALF:
+        return ""
+    share = trust(unlike)
+    used = f"{share:.0%} of its correction is" if share else "its closed form is"
+    return (
+        f"unlike the images that the model learned from (distance {unlike:.1f} of "
+        f"their edge): {used} used; fit it on your own images"
+    )
 
 
 def _constant(known: Values) -> bool:

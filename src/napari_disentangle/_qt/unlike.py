@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_disentangle._qt.worker import StepWorker
 from napari_disentangle.errors import DisentangleError
 from napari_disentangle.fitting import unfitted
+from napari_disentangle.measure import unlike_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Sequence
@@ -67,11 +68,11 @@ def answers(questions: Sequence[Question]) -> Generator[Answer, None, None]:
 def _words(question: Question) -> str:
     field = question.field
     try:
-        status = unfitted(field, question.model).inspect(field)
+        unlike = unfitted(field, question.model).attribute(field).unlike
     except (DisentangleError, ValueError) as error:
         return str(error)
-    said = [words for words in status if words.startswith("unlike")]
-    return f"{field.name}: {said[0]}" if said else ""
+    words = unlike_words(unlike)
+    return f"{field.name}: {words}" if words else ""
 
 
 class UnlikeCheck(QObject):  # type: ignore[misc]
