@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 COMMAND = "python benchmarks/contrimix.py"
 SEED = 0
-STEPS = 800
+STEPS = 400
 # Looks and steps of a quick run.
 QUICK = (20, 3)
 BATCH, EDGE, RATE = 8, 96, 2e-3
