@@ -36,7 +36,7 @@ NOTABLE = 0.01
 # Lost values pile up at the end of the range: this many times as many as beside it.
 _SPIKE = 3
 # Less of a learned correction than this is worth a word.
-_HALF = 0.5
+_LITTLE = 0.25
 # Blocks that are rendered to foresee what would be cut off.
 _PREVIEWS = 16
 
@@ -192,7 +192,7 @@ def _blank_words(looks: Sequence[_Look], noun: str) -> Iterator[str]:
 
 def unlike_words(unlike: float | None) -> str:
     """That the model has not seen such images, and what that means; empty if it has."""
-    if unlike is None or trust(unlike) >= _HALF:
+    if unlike is None or trust(unlike) >= _LITTLE:
         return ""
     share = trust(unlike)
     used = f"{share:.0%} of its correction is" if share else "its closed form is"

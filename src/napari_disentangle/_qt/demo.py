@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 _SIZE = (1500, 1000)
-_MODEL = "mk"
 _TITLE_SIZE = 7
+# Milliseconds that threads get to end.
+_PATIENCE = 10_000
 
 
 def run(folder: Path | None = None) -> None:
@@ -28,6 +29,7 @@ def run(folder: Path | None = None) -> None:
     if unseen:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     import napari
+    from napari.qt.threading import WorkerBase
 
     viewer = napari.Viewer(show=True)
     _, widget = viewer.window.add_plugin_dock_widget(
@@ -40,6 +42,8 @@ def run(folder: Path | None = None) -> None:
     for path in save(viewer, target):
         print(path)
     viewer.close()
+    # without napari.run nobody else waits for threads before Qt goes away
+    WorkerBase.await_workers(_PATIENCE)
 
 
 def disentangle(viewer: Any, widget: Any) -> None:
@@ -48,7 +52,6 @@ def disentangle(viewer: Any, widget: Any) -> None:
 
     viewer.window.resize(*_SIZE)
     viewer.open_sample("napari-disentangle", "brightfield")
-    widget.panel.model.setCurrentText(_MODEL)
     widget.panel.donors.check([viewer.layers[1]])
     widget.panel.run.click()
     while widget.running:
