@@ -17,14 +17,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import affine_report
-import looks
+import forms
 import numpy as np
 import page
 import swap
 import torch
 import trained
-from looks import Array, Generator
-from numpy.linalg import lstsq
 from results import Score
 from sources import SOURCES, Pair, Source, pairs, reported
 from trained import SCANNERS, UNSEEN, Task
@@ -34,6 +32,8 @@ from napari_disentangle.fitting import no_look, unfitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from looks import Array, Generator
 
     from napari_disentangle.methods.base import Weights
 
@@ -101,7 +101,7 @@ def swaps(
             for one in contenders:
                 made = [_swap(model, case) for model in one.models(case.picture)]
                 yield Score(*label, one.name, *np.mean(made, axis=0))
-            best = best_affine(case)
+            best = forms.best(case, forms.mixed)
             yield Score(*label, affine_report.BEST, *_scores(best, case.truth))
             yield Score(*label, affine_report.NONE, *_scores(case.picture, case.truth))
 
@@ -113,29 +113,6 @@ def _swap(model: nd.Model, case: swap.Case) -> tuple[float, float]:
 
 def _scores(image: Array, truth: Array) -> tuple[float, float]:
     return swap.psnr(image, truth), swap.difference(image, truth)
-
-
-def best_affine(case: swap.Case) -> Array:
-    """The picture after the affine map of its signal that comes nearest to the truth.
-
-    Weighted least squares in absorbance: errors count as much as they are seen.
-    """
-    if case.picture.dtype != np.uint8:
-        flat = [v.reshape(len(v), -1) for v in (case.picture, case.truth)]
-        given = np.vstack([flat[0], np.ones_like(flat[0][:1])]).T
-        matrix = lstsq(given, flat[1].T, rcond=None)[0]
-        return (given @ matrix).T.reshape(case.truth.shape)
-    x, y = (
-        -np.log10((v.reshape(-1, 3) + 1.0) / 256) for v in (case.picture, case.truth)
-    )
-    given = np.column_stack([x, np.ones(len(x))])
-    seen = 10.0**-y
-    columns = [
-        lstsq(given * seen[:, [c]], y[:, c] * seen[:, c], rcond=None)[0]
-        for c in range(3)
-    ]
-    shown = 256 * 10 ** -(given @ np.column_stack(columns)) - 1
-    return looks.as_type(shown.reshape(case.truth.shape), case.truth.dtype)
 
 
 # --- pooling ------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def test_the_section_replaces_itself_and_nothing_else(
     ("script", "says"),
     [
         ("affine.py", "affine (bundled)"),
+        ("forms.py", "| fluorescence | 2 | "),
         ("memory.py", "3 fits"),
         ("contrimix.py", "| known truth |"),
         ("leak.py", "| flat grey | 20 | 10 | 0.00 "),
