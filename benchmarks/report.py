@@ -46,8 +46,9 @@ The foreground rule (one of five), `levels` (one of six variants) and the order 
 `macenko`'s stains were settled on pairs and looks of seed 1000, 10 to 12 per source:
 other crops and looks than here, but partly the same slides and fields. `balanced` was
 settled on slides and fields that are not reported (three scanners, BCCD, violet and DSB
-nuclei); what it takes for the dimmer foreground in fluorescence was looked at on the two
-small sources too. For `affine` reported swaps of two sources were looked at, see below.
+nuclei); what it takes for the dimmer foreground in fluorescence was looked at on the
+two small sources too. For `affine` reported swaps of two sources were looked at, see
+below.
 
 """
 
