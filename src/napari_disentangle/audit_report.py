@@ -19,6 +19,7 @@ from napari_disentangle.audit import (
     silhouette,
     swap_fidelity,
 )
+from napari_disentangle.device import one_thread
 from napari_disentangle.errors import DataError
 from napari_disentangle.fitting import fit
 from napari_disentangle.methods import MODELS
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
 # most neighbours of a part.
 EDGE, TILES = 256, 8
 NEIGHBOURS = 30
+# Smallest edge of a part; parts of a probe, each predicted from the others.
+SMALLEST = 16
+FOLDS = 5
 # The row that says what the images are like before anything is done to them.
 RAW = "raw"
 
@@ -138,13 +142,14 @@ def report(
     Raises
     ------
     DataError
-        If there are too few images, or labels that do not pair with them.
+        If there are too few images, or labels that do not pair with them, or an image
+        is too small or blank.
     """
     _check(images, batch, biology)
-    tiles = [(image, blocks(image, EDGE, TILES, seed)) for image in images]
+    tiles = [(image, _places(image, seed)) for image in images]
     numbers = np.repeat(np.arange(len(images)), [len(own) for _, own in tiles])
     labels = _Labels(numbers, batch, biology)
-    raw = _cut(model, tiles)
+    raw = _as_they_are(model, tiles)
     rows = [Row(RAW, **_told_by(raw, labels))]
     for one in (model, *(fit(list(images), name) for name in _rivals(model))):
         rows.append(_audit(one, tiles, raw, labels))
@@ -170,6 +175,21 @@ def _check(images: Sequence[Field], *labels: Sequence[Hashable] | None) -> None:
             )
 
 
+def _places(image: Field, seed: int) -> list[Block]:
+    """Parts that are large enough for every measure."""
+    found = [
+        block
+        for block in blocks(image, EDGE, TILES, seed)
+        if min(len(block.y), len(block.x)) >= SMALLEST
+    ]
+    if not found:
+        raise DataError(
+            f"{image.name!r} has no part of {SMALLEST} x {SMALLEST} pixels to look at: "
+            "give larger images"
+        )
+    return found
+
+
 def _rivals(model: Model) -> Iterator[str]:
     """Closed forms for this kind of image."""
     for name, known in MODELS.items():
@@ -183,9 +203,9 @@ def _rivals(model: Model) -> Iterator[str]:
 
 # --- one model ------------------------------------------------------------------------
 def _audit(model: Model, tiles: Places, raw: Tiles, labels: _Labels) -> Row:
-    looks = [model.attribute(image) for image, _ in tiles]
+    looks = [_look(model, image) for image, _ in tiles]
     began = time.thread_time()
-    content = _cut(model, tiles, looks, [model.reference] * len(looks))
+    content = _rendered(model, tiles, looks, [model.reference] * len(looks))
     seconds = time.thread_time() - began
     image = tiles[0][0]
     pairs = list(zip(raw, content, strict=True))
@@ -202,29 +222,44 @@ def _audit(model: Model, tiles: Places, raw: Tiles, labels: _Labels) -> Row:
     )
 
 
-def _cut(
+def _look(model: Model, image: Field) -> Attribute:
+    look = model.attribute(image)
+    if not look.found:
+        raise DataError(f"{image.name!r} has no foreground to measure: leave it out")
+    return look
+
+
+def _as_they_are(model: Model, tiles: Places) -> Tiles:
+    """Parts (C, h, w) of the images, the model's channels."""
+    return [
+        _plane(image, block)[model.channel_index(image)].astype(np.float64)
+        for image, places in tiles
+        for block in places
+    ]
+
+
+def _rendered(
     model: Model,
     tiles: Places,
-    sources: Sequence[Attribute] | None = None,
-    targets: Sequence[Attribute] | None = None,
+    sources: Sequence[Attribute],
+    targets: Sequence[Attribute],
 ) -> Tiles:
-    """Parts (C, h, w) of the images, as they are or rendered, in units of the image."""
-    cut = []
-    for number, (image, places) in enumerate(tiles):
+    """The same parts under other looks, in units of the image, not yet in its type."""
+    space = model.method.space(model.modality)
+    made = []
+    for (image, places), source, target in zip(tiles, sources, targets, strict=True):
         index = model.channel_index(image)
+        render = Rendering(model.method, index, image, source, target)
         for block in places:
-            plane = image.plane(block.lead, block.y.slice, block.x.slice)
-            if sources is None or targets is None:
-                cut.append(plane[index].astype(np.float64))
-                continue
-            render = Rendering(
-                model.method, index, image, sources[number], targets[number]
-            )
-            signal = render.signal(plane, block.lead)
-            space = model.method.space(model.modality)
-            shown = from_signal(signal, space, float(image.full_scale or 1.0))
-            cut.append(shown.double().numpy())
-    return cut
+            with one_thread():
+                signal = render.signal(_plane(image, block), block.lead)
+                shown = from_signal(signal, space, float(image.full_scale or 1.0))
+            made.append(shown.double().numpy())
+    return made
+
+
+def _plane(image: Field, block: Block) -> NDArray[np.generic]:
+    return image.plane(block.lead, block.y.slice, block.x.slice)
 
 
 def _colours_left(
@@ -236,7 +271,7 @@ def _colours_left(
 ) -> float:
     """Median over images of what a swap to an image of another batch leaves."""
     others = [labels.other(number) for number in range(len(looks))]
-    swapped = _cut(model, tiles, looks, [looks[other] for other in others])
+    swapped = _rendered(model, tiles, looks, [looks[other] for other in others])
     left = [
         swap_fidelity(
             _side_by_side(swapped, labels.image == number),
@@ -297,14 +332,23 @@ def _told_by(tiles: Tiles, labels: _Labels) -> dict[str, float]:
         batch = labels.of_tiles(labels.batch)
         textures = np.stack([convolution_features(tile) for tile in tiles])
         told = {
-            "colour_leak": probe(colours, batch, labels.image).excess,
-            "texture_leak": probe(textures, batch, labels.image).excess,
+            "colour_leak": _leak(colours, batch, labels.image),
+            "texture_leak": _leak(textures, batch, labels.image),
             "by_batch": silhouette(colours, batch),
             "batches_near": lisi(colours, batch, _near(batch)),
         }
     if labels.biology is not None:
         told["by_biology"] = silhouette(colours, labels.of_tiles(labels.biology))
     return told
+
+
+def _leak(
+    features: NDArray[np.float64],
+    batch: NDArray[np.int64],
+    image: NDArray[np.int64],
+) -> float:
+    folds = min(FOLDS, int(image.max()) + 1)
+    return probe(features, batch, image, folds).excess
 
 
 def _near(labels: NDArray[np.int64]) -> int:
