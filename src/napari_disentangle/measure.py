@@ -310,8 +310,10 @@ def _sample(
 ) -> Sample:
     known = np.logical_and(allowed, np.isfinite(plane).all(axis=0))
     pixels = plane[:, known]
-    mask = foreground.mask(_space(field, pixels))
-    signal = _space(field, pixels, method.space(foreground.modality))
+    natural, space = _space(field, pixels), method.space(foreground.modality)
+    mask = foreground.mask(natural)
+    same = space == natural_space(foreground.modality)
+    signal = natural if same else _space(field, pixels, space)
     tile = np.full(plane.shape, np.nan)
     tile[:, known] = signal
     tiles = [(tile, float(mask.sum()))]

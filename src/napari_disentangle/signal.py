@@ -138,7 +138,7 @@ def find_foreground(signal: NDArray[Any], modality: Modality) -> Foreground:
     """
     known = signal[:, np.isfinite(signal).all(axis=0)]
     channels = len(signal)
-    if known.size == 0 or not np.ptp(known, axis=1).any():
+    if known.size == 0 or not (known != known[:, :1]).any():
         return Foreground(modality, np.zeros(channels), np.array([np.inf]))
     if modality == "brightfield":
         white = np.percentile(known, 1, axis=1)
