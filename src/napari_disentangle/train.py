@@ -161,8 +161,10 @@ def train(
     net = _begin(start, len(learn[0][0]), kinds, seed)
     _settle(net, kinds, reach, images)
     course = _Course(net.to(device), steps)
+    yield preparing(steps, marks)  # torch may have taken a second to get ready
     held_out = held_out.to(device)
     best = _Best.first(course.mean, held_out)
+    yield preparing(steps, marks)
     for index in range(1, steps + 1):
         with one_thread():
             swaps = make(learn, modality, BATCH, (seed, 2, index))
