@@ -14,6 +14,7 @@ from napari_disentangle._version import __version__
 if TYPE_CHECKING:
     from napari_disentangle.attribute import Attribute
     from napari_disentangle.audit_report import report
+    from napari_disentangle.augmentation import augment
     from napari_disentangle.batch import follow, run
     from napari_disentangle.bundled import zoo
     from napari_disentangle.catalogue import detectors, models
@@ -43,6 +44,7 @@ _HOME = {
     "Score": "detection.detector",
     "add_layers": "layers",
     "apply": "output",
+    "augment": "augmentation",
     "detectors": "catalogue",
     "fit": "fitting",
     "fit_detector": "detection.detector",
@@ -71,6 +73,7 @@ __all__ = [
     "__version__",
     "add_layers",
     "apply",
+    "augment",
     "detectors",
     "fit",
     "fit_detector",
