@@ -64,6 +64,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("forms.py", "| fluorescence | 2 | "),
         ("memory.py", "3 fits"),
         ("contrimix.py", "| known truth |"),
+        ("framed.py", "| frame and content |"),
         ("leak.py", "| flat grey | 20 | 10 | 0.00 "),
     ],
 )
