@@ -246,7 +246,8 @@ def section(names: Sequence[str], source: str, looks: int, steps: int) -> str:
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         rows = list(pool.map(row, names, repeat(source), repeat(looks), repeat(steps)))
     fitted, scored = parts(next(s for s in SOURCES if s.name == source))
-    counts = {"fitted": len(fitted), "scored": len(scored)}
+    counts = {"fitted": learning.n_kept(len(fitted))}
+    counts["scored"] = learning.n_kept(len(scored))
     known = {"steps": steps, "batch": BATCH, "exam": EXAM, **counts}
     head = ["run", "swap dB", "same content dB", "itself dB", "leak: content"]
     head += ["leak: content-only", "s per step"]

@@ -56,14 +56,15 @@ RATE, DECAY = 1.5e-3, 1e-2
 # Weight of the size of corrections, and of swaps with a donor of the same content.
 SIZE, ALIKE = 0.05, 0.2
 MAPS, WIDTH = 6, 16
-KINDS = {"frame only (as `affine`)": False, "frame and content": True}
+KINDS = {"frame only": False, "frame and content": True}
 
 INTRODUCTION = """\
 ## ContriMix in the frame of a closed form
 
 The first study of ContriMix starts from nothing and stays below closed forms. Here an
 image is first brought into the frame of `balanced`, corrected by the network of
-`affine`; *frame and content* then adds {maps} content maps of four convolutions (the
+`affine`, here without the moving average of its parameters (*frame only*); *frame and
+content* then adds {maps} content maps of four convolutions (the
 first three maps are the framed image and a correction) and a 3 x {maps} attribute that
 begins at the identity, so that fitting begins at the closed form. Nothing is normalised
 inside, so nothing depends on tiles. {steps} micro-batches of {batch} swaps with a known
@@ -306,7 +307,7 @@ def _shared(source: str, looks_each: int) -> tuple[Given, Swaps, Dealt]:
     _, scored = contrimix.parts(_source(source))
     if len(tiles.scored) != looks_each:
         raise ValueError("a slide gave too few tiles to tell whose tile is whose")
-    groups = len(scored) - len(scored) // 5 if len(scored) > 9 else len(scored)
+    groups = contrimix.learning.n_kept(len(scored))
     swaps = make(tiles.scored, "brightfield", EXAM, (0, 99))
     return tiles, swaps, deal(tiles, groups)
 
@@ -338,7 +339,8 @@ def section(source: str, looks_each: int, steps: int, seeds: Sequence[int]) -> s
     table += [rival(name, swaps, dealt) for name in closed_forms("brightfield")]
     fitted, scored = contrimix.parts(_source(source))
     known = {"maps": MAPS, "steps": steps, "batch": BATCH, "seeds": len(seeds)}
-    known |= {"fitted": len(fitted), "scored": len(scored), "exam": EXAM}
+    kept = contrimix.learning.n_kept
+    known |= {"fitted": kept(len(fitted)), "scored": kept(len(scored)), "exam": EXAM}
     head = ["network", "swap dB", "same content dB", "leak: colours"]
     head += ["leak: convolutions", "edges", "s per step"]
     return page.section(

@@ -51,13 +51,17 @@ def bank(
     kinds: list[list[list[NDArray[np.float32]]]] = []
     held_out: list[list[NDArray[np.float32]]] = []
     for groups in sources:
-        few = len(groups) < 2 * HELD_OUT
         mixed = [groups[i] for i in rng.permutation(len(groups))]
-        kept = mixed if few else mixed[len(mixed) // HELD_OUT :]
-        shown = mixed if few else mixed[: len(mixed) // HELD_OUT]
+        out = len(mixed) - n_kept(len(mixed))
+        kept, shown = mixed[out:], mixed[:out] or mixed
         kinds.append(list(_looks(kept, looks, modality, enlarged, rng)))
         held_out += _looks(shown, looks // HELD_OUT, modality, enlarged, rng)
     return Bank(kinds, held_out)
+
+
+def n_kept(groups: int) -> int:
+    """How many of so many groups are not held out: of few all."""
+    return groups if groups < 2 * HELD_OUT else groups - groups // HELD_OUT
 
 
 def _looks(

@@ -32,9 +32,10 @@ def augment(
 ) -> Iterator[tuple[NDArray[Any], Label]]:
     """Show images under the looks of others; labels, such as masks, stay what they are.
 
-    The mixing of ContriMix (Nguyen et al. 2023, section 3): the look of every copy is
-    that of an image drawn uniformly, with replacement, without a word on batches. It
-    works with every model, and may be closed at any time.
+    The mixing of ContriMix (Nguyen et al. 2023, arXiv 2306.04527), over all images in
+    place of a minibatch: the look of every copy is that of an image drawn uniformly,
+    with replacement, without a word on batches. It works with every model, and may be
+    closed at any time.
 
     Parameters
     ----------
