@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from napari_disentangle.field import Field
-    from napari_disentangle.model import Model
+    from napari_disentangle.model import Model, Pool
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,11 @@ def follow(
         model = unfitted(inputs.images[0], recipe.model, **recipe.config)
     cautions = tuple(_cautions(recipe, inputs))
     sources: list[Attribute] = []
-    for attribute in _sources(model, recipe, inputs.images):
-        sources.append(_told(attribute, cautions))
+    for part in _sources(model, recipe, inputs.images):
+        if isinstance(part, Attribute):
+            sources.append(_told(part, cautions))
         yield Step("measuring", len(sources) / (len(inputs.images) + 1))
-    looks = [model.attribute(donor) for donor in inputs.donors]
+    looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     model = replace(model, reference=_reference(model, recipe, inputs, sources, looks))
     shared = detector is not None or bool(inputs.normals)
@@ -234,13 +235,30 @@ def _told(attribute: Attribute, words: Iterable[str]) -> Attribute:
 # --- parts of a run -----------------------------------------------------------------
 def _sources(
     model: Model, recipe: Recipe, images: Sequence[Field]
-) -> Iterator[Attribute]:
+) -> Iterator[Step | Attribute]:
+    """Signs of life, and one attribute per image."""
     if recipe.source is not None:
         yield from [Attribute.from_json(recipe.source)] * len(images)
     elif recipe.pool == "batch":
-        yield from [average([model.attribute(image) for image in images])] * len(images)
+        looks = yield from _looks(model, images)
+        yield from [average(looks)] * len(images)
     else:
-        yield from (model.attribute(image, recipe.pool) for image in images)
+        for image in images:
+            yield from (yield from _looks(model, [image], recipe.pool))
+
+
+def _looks(
+    model: Model, images: Sequence[Field], pool: Pool = "image"
+) -> Generator[Step, None, list[Attribute]]:
+    """Measure images one by one; a sign of life after whatever takes long."""
+    looks: list[Attribute] = []
+    for image in images:
+        for part in model.measuring(image, pool):
+            if part is None:
+                yield Step(f"measuring {image.name}", len(looks) / len(images))
+            else:
+                looks.append(part)
+    return looks
 
 
 def _donor(recipe: Recipe, looks: Sequence[Attribute]) -> Attribute | None:

@@ -13,11 +13,13 @@ from napari_disentangle.bundled import bundled, path_of, zoo
 from napari_disentangle.device import pick
 from napari_disentangle.errors import DataError, ModelFileError
 from napari_disentangle.field import Field, Modality
+from napari_disentangle.lessons import Correction, Mixing
 from napari_disentangle.measure import sample
 from napari_disentangle.methods import DEFAULT, MODELS, method
 from napari_disentangle.methods.affine import AffineCorrection
 from napari_disentangle.methods.base import Weights
-from napari_disentangle.model import Model, configure, model_hash, trained
+from napari_disentangle.methods.published import Published
+from napari_disentangle.model import Model, configure, model_hash
 from napari_disentangle.tiles import gather
 from napari_disentangle.train import Progress, preparing, train
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_disentangle.lessons import Lesson
     from napari_disentangle.model import Donor
 
     # Images, images that share a look, and looks that were measured before.
@@ -116,7 +119,6 @@ def fit_steps(
     images = flat(groups)
     start = _learner(images, model, steps, **config)
     weights, device = start.weights, pick(device)
-    assert weights is not None
     looking = FitStep(preparing(steps, {}), start, images)
     for found in gather(groups, start.modality == "fluorescence", seed):
         bank = found
@@ -128,23 +130,30 @@ def fit_steps(
         yield looking
     card = {
         "images": [[_seen(image) for image in group] for group in groups],
-        "seen before": _memory(weights.card),
+        "seen before": _memory(weights.card) if weights else [],
         "tiles": bank.n_tiles,
         "seed": seed,
         "budget": steps,
         "device": device,
-        "began as": weights.hash,
+        "began as": weights.hash if weights else None,
     }
-    for progress in train(
-        bank, start.modality, weights, seed, steps, device, card, images=contents
-    ):
+    for progress in train(bank, _lesson(start, contents), seed, steps, device, card):
         yield FitStep(progress, start, images)
 
 
+def _lesson(start: Model, contents: Sequence[NDArray[Any]]) -> Lesson:
+    """What a model learns from."""
+    known, weights = start.method, start.weights
+    if isinstance(known, Published):
+        return Mixing(start.modality, known.settings, weights)
+    return Correction(start.modality, weights, images=contents)
+
+
 def _contents(model: Model, image: Field) -> list[NDArray[Any]]:
-    """Statistics of a whole image, unless it is blank."""
+    """Statistics of a whole image, unless it is blank or nothing compares them."""
     known = model.method
-    assert isinstance(known, AffineCorrection)
+    if not isinstance(known, AffineCorrection):
+        return []
     whole = sample(known, image, model.channel_index(image))
     return known.contents(whole) if whole.foreground.any() else []
 
@@ -153,8 +162,8 @@ def _learner(
     images: Sequence[Field], model: str | Path, steps: int, **config: Any
 ) -> Model:
     """The model that fitting begins with, if it can learn from these images."""
-    start = unfitted(images[0], model, **config)
-    if start.weights is None:
+    start = beginning(images[0], model, **config)
+    if not start.method.learns:
         raise ValueError(
             f"model {start.name!r} has nothing to learn: use nd.fit without steps"
         )
@@ -258,12 +267,29 @@ def _from_header(header: dict[str, Any], tensors: dict[str, Any]) -> Model:
 
 
 def unfitted(field: Field, model: str | Path, **config: Any) -> Model:
-    """A model for images like this one that has no reference yet."""
+    """A model for images like this one that has no reference yet.
+
+    Raises
+    ------
+    DataError
+        If it is for other images, or says nothing until it was fitted.
+    """
+    blank = beginning(field, model, **config)
+    if blank.weights is None and blank.method.needs_fit:
+        raise DataError(
+            f"model {blank.name!r} with these settings has not learned anything yet: "
+            "fit it (steps=...), or give the path of a fitted one"
+        )
+    return blank
+
+
+def beginning(field: Field, model: str | Path, **config: Any) -> Model:
+    """Where fitting on images like this one begins."""
     modality = field.modality
     assert modality is not None
     name = str(model)
     known = None if name in MODELS else saved(name)
-    modalities = (known.modality,) if known else method(name).modalities
+    modalities = _modalities(name, config) if known is None else (known.modality,)
     if modality not in modalities:
         raise DataError(
             f"model {Path(model).name!r} works on {' and '.join(modalities)} images, "
@@ -278,6 +304,11 @@ def unfitted(field: Field, model: str | Path, **config: Any) -> Model:
     settings = configure(known.name, asdict(known.config) | config)
     own = channels if name in zoo() else known.channels
     return no_look(replace(known, config=settings, channels=own))
+
+
+def _modalities(name: str, config: dict[str, Any]) -> tuple[Modality, ...]:
+    """Kinds of image that a model works on with these settings."""
+    return method(name).learned(configure(name, config), None).modalities
 
 
 def saved(model: str) -> Model:
@@ -307,7 +338,7 @@ def place(model: str) -> str:
 
 def no_look(model: Model) -> Model:
     """The same model with a reference that is still to be measured."""
-    names = trained(model.name, model.weights).names(model.channels)
+    names = model.method.names(model.channels)
     nothing = np.full(len(names), np.nan)
     known = model_hash(model.name, model.config, model.weights)
     reference = Attribute(nothing, names, nothing, 0, model.channels, model.name, known)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.errors import DataError
-from napari_disentangle.fitting import fit, flat, grouped, unfitted
+from napari_disentangle.fitting import beginning, fit, flat, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,8 +57,9 @@ def fit_without(
     groups = _remaining(card, flat(fields), flat(forget))
     known = {"seed": card["seed"], "steps": card["budget"], "device": card["device"]}
     settings = {"model": model.name, **known, **asdict(model.config), **how}
-    start = unfitted(groups[0][0], settings["model"]).weights
-    if start is None or start.hash != card["began as"]:
+    own = {k: v for k, v in settings.items() if k not in known}
+    start = beginning(groups[0][0], **own).weights
+    if (start and start.hash) != card["began as"]:
         raise DataError(
             f"fitting did not begin with the weights of {settings['model']!s}: give "
             "the path of the model that it began with as model=..."

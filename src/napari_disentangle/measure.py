@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +15,16 @@ from napari_disentangle.sampling import Block, blocks
 from napari_disentangle.signal import (
     Foreground,
     find_foreground,
+    float_type,
     from_signal,
     to_signal,
 )
+from napari_disentangle.tiling import Span, tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
+    import torch
     from numpy.typing import NDArray
 
     from napari_disentangle.axes import Lead
@@ -37,6 +42,8 @@ NOTABLE = 0.01
 _SPIKE = 3
 # Less of a learned correction than this is worth a word.
 _LITTLE = 0.25
+# Edge in pixels of the regions in which whole images are gone through.
+_REGION = 256
 # Blocks that are rendered to foresee what would be cut off.
 _PREVIEWS = 16
 
@@ -92,11 +99,17 @@ class _Look:
 
 def measure(
     method: Method, config: Any, field: Field, index: Sequence[int], axes: str
-) -> Measured:
-    """Measure an attribute for every index along ``axes``."""
+) -> Generator[None, None, Measured]:
+    """Measure an attribute for every index along ``axes``.
+
+    Yields after everything that takes long; closing cancels.
+    """
     sizes = [field.size(axis) for axis in axes]
     groups = _groups(field, axes)
-    looks = [_measure_planes(method, config, field, index, leads) for leads in groups]
+    looks = []
+    for leads in groups:
+        looks.append((yield from _measure_planes(method, config, field, index, leads)))
+        yield
     found = [look for look in looks if not look.blank]
     rows = np.stack([look.values for look in looks])
     if found:
@@ -131,9 +144,9 @@ def cut_off(rendering: Rendering) -> float:
     space = rendering.method.space(field.modality or "fluorescence")
     lost = total = 0
     for block in blocks(field, limit=_PREVIEWS):
-        plane = field.plane(block.lead, block.y.slice, block.x.slice)
-        signal = rendering.signal(plane, block.lead)
+        signal = rendering.read(block.lead, block.y, block.x)
         x = from_signal(signal, space, float(field.full_scale or 1.0)).cpu().numpy()
+        plane = field.plane(block.lead, block.y.slice, block.x.slice)
         old = plane[list(rendering.index)]
         above = (x > limits.max + 0.5) & (old < limits.max)
         below = (x < limits.min - 0.5) & (old > limits.min)
@@ -244,7 +257,7 @@ def _groups(field: Field, axes: str) -> list[list[Lead]]:
 
 def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
-) -> _Look:
+) -> Generator[None, None, _Look]:
     every, foreground, samples = _samples(method, field, index, leads)
     whole = _join(samples, foreground)
     names = _names(field, index)
@@ -260,8 +273,26 @@ def _measure_planes(
     middle = np.median(each, axis=0)
     spread = _MAD_TO_STD * np.median(np.abs(each - middle), axis=0)
     values = method.estimate(whole, config)
+    yield
+    regions = partial(_regions, method, field, index, leads)
+    values = yield from method.complete(values, regions)
     unlike = method.unlike(whole)
     return _Look(values, spread, max(1, len(usable)), words, (), unlike)
+
+
+def _regions(
+    method: Method, field: Field, index: Sequence[int], leads: Sequence[Lead]
+) -> Iterator[tuple[torch.Tensor, tuple[slice, slice]]]:
+    """All of some planes as signals (C, h, w), and where each is not seen elsewhere."""
+    import torch
+
+    shape = field.plane_shape
+    whole = (Span(0, shape[0]), Span(0, shape[1]))
+    space = method.space(field.modality or "fluorescence")
+    for lead, tile in product(leads, tiles(whole, shape, _REGION, method.halo)):
+        plane = field.plane(lead, tile.outer[0].slice, tile.outer[1].slice)
+        x = torch.from_numpy(plane[list(index)].astype(float_type(plane.dtype)))
+        yield to_signal(x, space, float(field.full_scale or 1.0)), tile.local
 
 
 def _samples(

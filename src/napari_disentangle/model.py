@@ -19,10 +19,11 @@ from napari_disentangle.field import Field, Modality
 from napari_disentangle.infer import LazyImage, check_memory
 from napari_disentangle.measure import measure
 from napari_disentangle.methods import method
-from napari_disentangle.methods.affine import AffineCorrection
 from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from napari_disentangle.methods.base import Method, Weights
@@ -66,7 +67,7 @@ class Model:
     @property
     def method(self) -> Method:
         """The mathematics behind it."""
-        return trained(self.name, self.weights)
+        return method(self.name).learned(self.config, self.weights)
 
     @property
     def hash(self) -> str:
@@ -106,12 +107,28 @@ class Model:
         )
 
     def _measure(self, field: Field, pool: Pool) -> Attribute:
+        *_, last = self.measuring(field, pool)
+        assert last is not None
+        return last
+
+    def measuring(
+        self, field: Field, pool: Pool = "image"
+    ) -> Iterator[Attribute | None]:
+        """Measure one image like :meth:`attribute`, so that it can be cancelled.
+
+        Yields
+        ------
+        Attribute or None
+            ``None`` after everything that takes long; at last the attribute.
+        """
         axes = {"frame": field.lead_axes, "stack": field.lead_axes.replace("Z", "")}
         index = self.channel_index(field)
-        found = measure(self.method, self.config, field, index, axes.get(pool, ""))
+        found = yield from measure(
+            self.method, self.config, field, index, axes.get(pool, "")
+        )
         extra = [c for c in field.channel_names if c not in self.channels]
         left = (f"left alone: {', '.join(extra)}",) if extra else ()
-        return Attribute(
+        yield Attribute(
             values=found.values,
             names=self.method.names(self.channels),
             spread=found.spread,
@@ -264,14 +281,6 @@ def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
         raise ValueError(
             f"{name!r} has no such setting ({error}): it has {known}"
         ) from error
-
-
-def trained(name: str, weights: Weights | None) -> Method:
-    """A model's mathematics, with what it has learned."""
-    known = method(name)
-    if isinstance(known, AffineCorrection):
-        return replace(known, weights=weights)
-    return known
 
 
 def model_hash(name: str, config: Any, weights: Weights | None = None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.signal import float_type, from_signal, to_dtype, to_signal
+from napari_disentangle.tiling import Tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from napari_disentangle.axes import Lead
     from napari_disentangle.field import Field
     from napari_disentangle.methods.base import Method, Values
+    from napari_disentangle.tiling import Span
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,12 @@ class Rendering:
     source: Attribute
     target: Attribute
     device: str = "cpu"
-    halo: int = 0
     keeps_channels: bool = True
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a region that the model needs to see."""
+        return self.method.halo
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """The image's own type."""
@@ -50,7 +56,7 @@ class Rendering:
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
         """Render a region (C, h, w) of one plane."""
         source, target = self.values(lead)
-        if unchanged(source, target):
+        if self._unchanged(source, target):
             return plane
         x = from_signal(self.signal(plane, lead), self._space, self._full_scale)
         out = plane.copy()
@@ -61,9 +67,16 @@ class Rendering:
         """The rendered signal (C, h, w), neither rounded nor clipped."""
         source, target = self.values(lead)
         x = self._signal(plane)
-        if unchanged(source, target):
+        if self._unchanged(source, target):
             return x
         return self.method.transfer(x, source, target)
+
+    def read(self, lead: Lead, y: Span, x: Span) -> torch.Tensor:
+        """The rendered signal (C, h, w) of a part of one plane of the image."""
+        sizes = self.field.plane_shape
+        outer = y.grow(self.halo, sizes[0]), x.grow(self.halo, sizes[1])
+        plane = self.field.plane(lead, outer[0].slice, outer[1].slice)
+        return self.signal(plane, lead)[:, *Tile((y, x), outer).local]
 
     def content(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
         """Content maps (K, h, w); a blank image is seen with the target's attribute."""
@@ -81,6 +94,11 @@ class Rendering:
         x = torch.from_numpy(chosen).to(self.device)
         return to_signal(x, self._space, self._full_scale)
 
+    def _unchanged(self, source: Values, target: Values) -> bool:
+        """Whether the result is the input: nothing to move, or no way to go."""
+        alike = self.method.invertible and np.array_equal(source, target)
+        return bool(alike or not np.isfinite(source).all())
+
     @property
     def _space(self) -> Any:
         return self.method.space(self.field.modality or "fluorescence")
@@ -88,8 +106,3 @@ class Rendering:
     @property
     def _full_scale(self) -> float:
         return float(self.field.full_scale or 1.0)
-
-
-def unchanged(source: Values, target: Values) -> bool:
-    """Whether rendering is exactly the input: equal attributes, or nothing to move."""
-    return bool(np.array_equal(source, target) or not np.isfinite(source).all())

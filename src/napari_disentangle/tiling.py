@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What is read with a halo begins and ends at multiples of this, or at the border, so
+# that a network with strides meets the same grid in every tile.
+ALIGNED = 4
+
 
 @dataclass(frozen=True)
 class Span:
@@ -26,8 +30,11 @@ class Span:
         return slice(self.start, self.stop)
 
     def grow(self, halo: int, size: int) -> Span:
-        """Widen by ``halo`` on both sides, cut off at the image border."""
-        return Span(max(0, self.start - halo), min(size, self.stop + halo))
+        """Widen by at least ``halo`` on both sides, cut off at the image border."""
+        if not halo:
+            return self
+        start, stop = self.start - halo, self.stop + halo
+        return Span(max(0, start - start % ALIGNED), min(size, stop + -stop % ALIGNED))
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def tiles(
     size
         Edge of an inner tile; the last one of a row or column may be smaller.
     halo
-        How far ``outer`` reaches beyond ``inner``.
+        How far ``outer`` reaches beyond ``inner`` at least.
 
     Raises
     ------

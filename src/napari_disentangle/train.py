@@ -1,38 +1,34 @@
-"""The one loop that fits ``affine``: tiles, random looks, swaps with a known truth.
+"""The one loop that fits: micro-batches of a lesson, and exams with a known truth.
 
-Two tiles of one image share a look. Both get the same random look; the model moves the
-one to the look of the other, and the truth is known. No labels, no batch labels.
+Two tiles of one image share a look. In an exam both get the same random look; the model
+moves the one to the look of the other, and the truth is known. No labels, no batch
+labels.
 """
 
 from __future__ import annotations
 
 import copy
-import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle.device import one_thread
-from napari_disentangle.errors import DataError
 from napari_disentangle.methods import MODELS
 from napari_disentangle.methods.base import AffineMethod, Sample, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping
 
     import torch
+    from torch import nn
 
     from napari_disentangle.field import Modality
+    from napari_disentangle.lessons import Lesson
     from napari_disentangle.moments import Values
-    from napari_disentangle.nets.affine import AffineNet
     from napari_disentangle.nets.swaps import Swaps
     from napari_disentangle.tiles import Bank
 
-# Pairs in a micro-batch: small enough for 0.3 s on one core.
-BATCH = 16
-# Learning rate, and decay of the parameters.
-_RATE, _DECAY = 1e-3, 1e-2
 # Of the moving average of the parameters, which is what a model is made of.
 _MOMENTUM = 0.98
 # Held-out swaps are made again after so many steps; fitting stops when so many of
@@ -40,10 +36,8 @@ _MOMENTUM = 0.98
 _CHECK, _PATIENCE = 20, 15
 # Length of the shortest schedule of learning rates; one of 10 would divide by zero.
 _SHORTEST = 11
-# Held-out swaps, and batches from which is learned what images look like.
-_EXAM, _FIRST = 48, 8
-# Share of a user's tiles that lie inside the edge of what is known: most are.
-REACH = 0.95
+# Held-out swaps.
+_EXAM = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +49,9 @@ class Progress:
     index, budget
         Steps made, and the most there will be; 0 while the images are looked at.
     losses
-        Decibels: ``"swap"`` of this batch; of the last check on held-out tiles,
-        ``"held out"`` for the network and one for every closed form by its name.
+        Decibels: ``"swap"`` of this batch (of its self-reconstruction, where that is
+        what is learned from); of the last check on held-out tiles, ``"held out"`` for
+        the network and one for every closed form by its name.
     better, error
         Decibels that the best network so far wins over the best closed form on the same
         swaps, and the standard error of that.
@@ -67,9 +62,10 @@ class Progress:
     losses: Mapping[str, float]
     better: float
     error: float
-    net: AffineNet | None = field(repr=False)
+    net: nn.Module | None = field(repr=False)
     card: Mapping[str, Any] = field(repr=False)
     used: float = 1.0
+    falls_back: bool = True
 
     @property
     def rival(self) -> str:
@@ -87,6 +83,8 @@ class Progress:
             return f"enough: {won}"
         if self.better > 0:
             return f"perhaps enough: {won}, but that may be chance; more images help"
+        if not self.falls_back:
+            return f"not enough: {won}; add steps and images, or use that one"
         return f"not enough: {won}, so `balanced` is used; add images"
 
     def weights(self) -> Weights | None:
@@ -96,7 +94,8 @@ class Progress:
         if self.net is None:
             return None
         tensors = tensors_of(self.net)
-        tensors["used"] = np.asarray(self.used * (self.better > 0), np.float32)
+        if self.falls_back:
+            tensors["used"] = np.asarray(self.used * (self.better > 0), np.float32)
         known = {
             "steps": self.index,
             "losses": {k: round(v, 3) for k, v in self.losses.items()},
@@ -107,15 +106,11 @@ class Progress:
 
 def train(
     bank: Bank,
-    modality: Modality,
-    start: Weights | None = None,
+    lesson: Lesson,
     seed: int = 0,
     steps: int = 400,
     device: str = "cpu",
     card: Mapping[str, Any] | None = None,
-    used: float = 1.0,
-    reach: float = REACH,
-    images: Sequence[Values] = (),
 ) -> Iterator[Progress]:
     """Fit a network to tiles, one micro-batch at a time.
 
@@ -123,10 +118,8 @@ def train(
     ----------
     bank
         Tiles by look.
-    modality
-        Decides which looks are learned from.
-    start
-        Weights to begin with; a new network if ``None``.
+    lesson
+        What is fitted, and what it learns from.
     seed
         Decides every random choice.
     steps
@@ -135,12 +128,6 @@ def train(
         Where to compute.
     card
         What is kept with the weights.
-    used
-        Share of the correction that is used at most.
-    reach
-        Share of the training tiles that lie inside the edge of what is known.
-    images
-        Statistics (S,) of whole images that lie inside it in any case.
 
     Yields
     ------
@@ -149,28 +136,22 @@ def train(
     """
     from napari_disentangle.nets.swaps import make
 
-    learn = bank.learn
-    if start is not None:
-        _check_channels(start, len(learn[0][0]))
     with one_thread():
-        held_out = make(bank.held_out, modality, _EXAM, (seed, 1))
-    marks = yield from _rivals(modality, held_out, steps)
-    kinds = yield from _kinds(bank, modality, seed, preparing(steps, marks))
+        held_out = make(bank.held_out, lesson.modality, _EXAM, (seed, 1))
+    marks = yield from _rivals(lesson.modality, held_out, steps)
     rival = max(marks.values(), key=lambda mark: float(mark.mean()))
     known = {name: float(mark.mean()) for name, mark in marks.items()}
-    net = _begin(start, len(learn[0][0]), kinds, seed)
-    _settle(net, kinds, reach, images)
-    course = _Course(net.to(device), steps)
+    net = yield from _telling(lesson.begin(bank, seed), preparing(steps, marks))
+    course = _Course(net.to(device), lesson, steps)
     yield preparing(steps, marks)  # torch may have taken a second to get ready
     held_out = held_out.to(device)
-    best = _Best.first(course.mean, held_out)
+    best = _Best.first(course.mean, lesson, held_out)
     yield preparing(steps, marks)
     for index in range(1, steps + 1):
         with one_thread():
-            swaps = make(learn, modality, BATCH, (seed, 2, index))
-            swap = course.step(swaps.to(device), index)
+            swap = course.step(bank, (seed, 2, index), index)
             if index % _CHECK == 0 or index == steps:
-                best = best.or_else(course.mean, held_out)
+                best = best.or_else(course.mean, lesson, held_out)
         won = best.own - rival
         yield Progress(
             index,
@@ -180,10 +161,24 @@ def train(
             float(won.std() / len(won) ** 0.5),
             best.net,
             card or {},
-            used,
+            lesson.used,
+            lesson.falls_back,
         )
         if best.since >= _PATIENCE:
             return
+
+
+def _telling(
+    steps: Generator[None, None, nn.Module], told: Progress
+) -> Generator[Progress, None, nn.Module]:
+    """Say the same after every step."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            net: nn.Module = end.value
+            return net
+        yield told
 
 
 def _rivals(
@@ -196,23 +191,6 @@ def _rivals(
             marks[name] = exam_of(form, held_out)
         yield preparing(steps, marks)
     return marks
-
-
-def _kinds(
-    bank: Bank, modality: Modality, seed: int, told: Progress
-) -> Generator[Progress, None, list[torch.Tensor]]:
-    """Statistics (n, S) of first batches, for every kind of image."""
-    import torch
-
-    from napari_disentangle.nets.swaps import make
-
-    kinds: list[list[torch.Tensor]] = [[] for _ in bank.kinds]
-    for kind, part in itertools.product(range(len(kinds)), range(_FIRST)):
-        with one_thread():
-            first = make(bank.kinds[kind], modality, BATCH, (seed, 0, kind, part))
-        kinds[kind].append(first.statistics)
-        yield told
-    return [torch.cat(kind) for kind in kinds]
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,23 +209,21 @@ class _Best:
         How many were tried since without being better.
     """
 
-    net: AffineNet
+    net: nn.Module
     own: Values
     now: float
     since: int
 
     @classmethod
-    def first(cls, net: AffineNet, held_out: Swaps) -> _Best:
+    def first(cls, net: nn.Module, lesson: Lesson, held_out: Swaps) -> _Best:
         """Where fitting begins."""
-        from napari_disentangle.nets.swaps import exam
-
         with one_thread():
-            own = exam(net, held_out)
+            own = lesson.exam(net, held_out)
         return cls(copy.deepcopy(net), own, float(own.mean()), 0)
 
-    def or_else(self, net: AffineNet, held_out: Swaps) -> _Best:
+    def or_else(self, net: nn.Module, lesson: Lesson, held_out: Swaps) -> _Best:
         """This network, or another that is better."""
-        other = _Best.first(net, held_out)
+        other = _Best.first(net, lesson, held_out)
         if other.now > self.own.mean():
             return other
         return replace(self, now=other.now, since=self.since + 1)
@@ -260,31 +236,34 @@ class _Course:
     ----------
     net
         Where it begins; changed by every step.
+    lesson
+        What it learns from, and how fast.
     steps
         Length of the schedule of learning rates.
     """
 
-    def __init__(self, net: AffineNet, steps: int) -> None:
+    def __init__(self, net: nn.Module, lesson: Lesson, steps: int) -> None:
         import torch
 
-        self.net = net
+        self.net, self.lesson = net, lesson
         self.mean = copy.deepcopy(net).eval().requires_grad_(requires_grad=False)
         self._optimiser = torch.optim.AdamW(
-            net.parameters(), lr=_RATE, weight_decay=_DECAY
+            net.parameters(), lr=lesson.rate, weight_decay=lesson.decay
         )
         self._rate = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser, _RATE, total_steps=max(steps + 1, _SHORTEST), pct_start=0.1
+            self._optimiser,
+            lesson.rate,
+            total_steps=max(steps + 1, _SHORTEST),
+            pct_start=0.1,
         )
 
-    def step(self, swaps: Swaps, index: int) -> float:
+    def step(self, bank: Bank, seed: tuple[int, ...], index: int) -> float:
         """Learn from a micro-batch; its mean decibels."""
-        from napari_disentangle.nets.swaps import loss
-
-        value, decibels = loss(self.net, swaps)
-        _descend(self._optimiser, self.net, value)
+        value, decibels = self.lesson.loss(self.net, bank, seed)
+        _descend(self._optimiser, self.net, value, self.lesson.clip)
         self._rate.step()
         _follow(self.mean, self.net, index)
-        return float(decibels.detach().mean())
+        return decibels
 
 
 def preparing(steps: int, marks: Mapping[str, Values]) -> Progress:
@@ -328,62 +307,19 @@ def _estimate(method: AffineMethod, tile: Values, modality: Modality) -> Values:
     return method.estimate(Sample(signal, mask, white, modality), method.config())
 
 
-def _check_channels(start: Weights, channels: int) -> None:
-    """Refuse images that the weights cannot be for."""
-    from napari_disentangle.nets.affine import build
-
-    known = build(start.tensors).channels
-    if known != channels:
-        raise DataError(
-            f"what was learned so far is for {known} channels together, but these "
-            f"images have {channels}: choose others"
-        )
-
-
-def _begin(
-    start: Weights | None, channels: int, kinds: Sequence[torch.Tensor], seed: int
-) -> AffineNet:
-    """A new network, or the one to go on with."""
-    import torch
-
-    from napari_disentangle.nets.affine import AffineNet, build, like
-
-    if start is not None:
-        return build(like(start.tensors, len(kinds))).requires_grad_().train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = AffineNet(channels, kinds[0].shape[1], len(kinds))
-    net.begin(torch.cat(list(kinds)))
-    return net
-
-
-def _settle(
-    net: AffineNet,
-    kinds: Sequence[torch.Tensor],
-    reach: float,
-    images: Sequence[Values],
-) -> None:
-    """Decide what the network will know: most of its tiles, and whole images."""
-    import torch
-
-    net.remember(kinds, reach)
-    if images:
-        net.include(torch.from_numpy(np.stack(images)).float())
-
-
 def _descend(
-    optimiser: torch.optim.Optimizer, net: AffineNet, value: torch.Tensor
+    optimiser: torch.optim.Optimizer, net: nn.Module, value: torch.Tensor, clip: float
 ) -> None:
     """One step down; an odd batch without a finite slope would spoil it all."""
     import torch
 
     optimiser.zero_grad()
     value.backward()  # type: ignore[no-untyped-call]
-    if torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0).isfinite():
+    if torch.nn.utils.clip_grad_norm_(net.parameters(), clip).isfinite():
         optimiser.step()
 
 
-def _follow(mean: AffineNet, net: AffineNet, index: int) -> None:
+def _follow(mean: nn.Module, net: nn.Module, index: int) -> None:
     """Move the average of the parameters; the first ones count less."""
     import torch
 

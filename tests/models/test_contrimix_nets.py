@@ -240,6 +240,16 @@ def network(a: Architecture) -> ContriMix:
     return net.eval()
 
 
+def drained(steps: Generator[None, None, torch.Tensor]) -> torch.Tensor:
+    """What a generator returns at its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: torch.Tensor = end.value
+            return found
+
+
 VARIANTS = {
     "published": PUBLISHED,
     "n16": replace(PUBLISHED, attributes=16),
@@ -264,7 +274,9 @@ def test_tiled_equals_whole(variant: str, norm: Any, dtype: torch.dtype) -> None
     for size in (32, 64):
         given = None
         if norm == "image":
-            given = statistics_passes(net.content, partial(cut, image, net, size))
+            given = drained(
+                statistics_passes(net.content, partial(cut, image, net, size))
+            )
             assert given.shape == (net.content.n_statistics,)
         swap = partial(net, attribute=attribute, statistics=given)
         content = partial(net.content, statistics=given)
@@ -283,7 +295,7 @@ def test_passes_give_what_instance_normalisation_of_the_whole_image_gives(
     net, image = network(a), lit(77, 109)
     larger, _ = surround(image, a.step)
     published = net.content(larger)
-    given = statistics_passes(net.content, partial(cut, image, net, 32))
+    given = drained(statistics_passes(net.content, partial(cut, image, net, 32)))
     tiled = paste(lambda t: net.content(t, given), image, net, 32, a.down)
     assert off(tiled, published) <= EXACT[torch.float32]
     naive = paste(net.content, image, net, 32, a.down)
@@ -315,7 +327,7 @@ def test_statistics_of_several_images_go_to_each() -> None:
     region = (slice(0, 40), slice(0, 40))
     given = torch.stack(
         [
-            statistics_passes(net.content, lambda x=x: [(x[None], region)])
+            drained(statistics_passes(net.content, lambda x=x: [(x[None], region)]))
             for x in images
         ]
     )
@@ -328,7 +340,7 @@ def test_statistics_of_several_images_go_to_each() -> None:
 def test_frozen_statistics_can_be_fitted_exactly() -> None:
     net, image = network(replace(PUBLISHED, norm="frozen")), lit(80, 80)
     before = net.content(image)
-    given = statistics_passes(net.content, partial(cut, image, net, 32))
+    given = drained(statistics_passes(net.content, partial(cut, image, net, 32)))
     net.content.remember(given)
     assert (
         off(net.content(image), network(PUBLISHED).content(image))
@@ -341,7 +353,7 @@ def test_frozen_statistics_can_be_fitted_exactly() -> None:
 
 def test_without_normalisation_there_are_no_statistics() -> None:
     net = network(replace(PUBLISHED, norm="none"))
-    given = statistics_passes(net.content, partial(cut, lit(40, 40), net, 32))
+    given = drained(statistics_passes(net.content, partial(cut, lit(40, 40), net, 32)))
     assert given.shape == (net.content.n_statistics,) == (0,)
 
 
@@ -354,7 +366,7 @@ def test_tiny_and_blank_images(a: Architecture, size: tuple[int, int]) -> None:
         larger, region = surround(image, a.step, net.border)
         kept = larger[..., region[0], region[1]][..., : size[0], : size[1]]
         assert torch.equal(kept, image)
-        given = statistics_passes(net.content, partial(cut, image, net, 8))
+        given = drained(statistics_passes(net.content, partial(cut, image, net, 8)))
         assert net.content(larger, given).isfinite().all()
 
 

@@ -99,6 +99,7 @@ def fit_of(panel: Panel, viewer: Any) -> FitJob:
         steps=panel.fitting.steps.value(),
         device=panel.device.currentData() or "auto",
         label=panel.model.next_label(),
+        config=panel.settings() if panel.model.learned else {},
         shown=everything[0],
         centre=in_the_middle(viewer, panel.images.checked()[0]),
         look_of=donors or images,

@@ -23,7 +23,7 @@ from napari_disentangle.field import Field
 from napari_disentangle.fitting import fit_steps, learned
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -59,6 +59,8 @@ class FitJob:
         The image of the preview, and its pixel in the middle of the view.
     look_of
         Images whose mean look the preview is given.
+    config
+        Settings of the model.
     enough
         Set to stop before the budget ends, and to keep what was learned.
     """
@@ -72,6 +74,7 @@ class FitJob:
     shown: Picked
     centre: tuple[int, ...]
     look_of: Sequence[Field]
+    config: Mapping[str, Any] = field(default_factory=dict)
     enough: Event = field(default_factory=Event)
 
 
@@ -96,7 +99,9 @@ def run_fit(job: FitJob) -> Generator[Step | Progress | Preview | Kept, None, No
     yield Step("cutting tiles to learn from", 0.0)
     scene = _scene(job)
     with memory_errors("fitting"):
-        steps = fit_steps(job.images, job.model, job.seed, job.steps, job.device)
+        steps = fit_steps(
+            job.images, job.model, job.seed, job.steps, job.device, **job.config
+        )
         for step in steps:
             told = _told(step.progress)
             yield told

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QComboBox
 from napari_disentangle.catalogue import models
 from napari_disentangle.fitting import load
 from napari_disentangle.methods import DEFAULT, MODELS
-from napari_disentangle.methods.affine import AffineCorrection
 
 if TYPE_CHECKING:
     from napari_disentangle.field import Modality
@@ -101,7 +100,7 @@ class ModelBox(QComboBox):  # type: ignore[misc]
         """Whether the chosen model has learned anything."""
         if self.file:
             return self.file.learned
-        return isinstance(MODELS.get(self.chosen), AffineCorrection)
+        return self.chosen in MODELS and MODELS[self.chosen].learns
 
     @property
     def beginning(self) -> str:

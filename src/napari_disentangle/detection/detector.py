@@ -20,6 +20,7 @@ from napari_disentangle.infer import LazyImage
 from napari_disentangle.model import Model, checked
 from napari_disentangle.rendering import Rendering
 from napari_disentangle.sampling import Block, blocks
+from napari_disentangle.tiling import Tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,8 +156,9 @@ class Scoring:
 
     @property
     def halo(self) -> int:
-        """Reach of the features."""
-        return scorer(self.detector.name).halo(self.detector.config)
+        """Reach of the features, and of the model whose content they are of."""
+        own = scorer(self.detector.name).halo(self.detector.config)
+        return own + self.rendering.halo
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Always float32."""
@@ -279,11 +281,8 @@ def _features(
     halo, (h, w) = by_name.halo(settings), image.plane_shape
     y, x = block.y.grow(halo, h), block.x.grow(halo, w)
     plane = image.plane(block.lead, y.slice, x.slice)
-    signal = rendering.signal(plane, block.lead).cpu().numpy()
-    inner = np.s_[
-        block.y.start - y.start : block.y.stop - y.start,
-        block.x.start - x.start : block.x.stop - x.start,
-    ]
+    signal = rendering.read(block.lead, y, x).cpu().numpy()
+    inner = Tile((block.y, block.x), (y, x)).local
     use = image.mask(block.lead, y.slice, x.slice)[inner]
     use = use & _known(rendering, plane, signal)[inner]
     features = by_name.features(signal, settings)[:, *inner][:, use]

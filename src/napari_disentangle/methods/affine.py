@@ -9,7 +9,7 @@ that what is left there is the closed form. OUR CHOICE.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from napari_disentangle.methods.base import (
     Affine,
     NoSettings,
+    Pointwise,
     Sample,
     Values,
     apply_affine,
@@ -56,7 +57,7 @@ def trust(unlike: float) -> float:
 
 
 @dataclass(frozen=True)
-class AffineCorrection:
+class AffineCorrection(Pointwise):
     """The model, with or without trained weights.
 
     Channels are corrected in groups of as many as the weights were trained on: three
@@ -72,6 +73,11 @@ class AffineCorrection:
     config: type[Any] = NoSettings
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
+    learns: bool = True
+
+    def learned(self, settings: Any, weights: Weights | None) -> AffineCorrection:
+        """The same with weights."""
+        return replace(self, weights=weights)
 
     def space(self, modality: Modality) -> Space:
         """Absorbance for brightfield, intensity for fluorescence."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from napari_disentangle.moments import Values as Values
 from napari_disentangle.signal import find_foreground
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from napari_disentangle.signal import Space
 
 Affine = tuple[Values, Values]
+if TYPE_CHECKING:
+    # All signals (C, h, w) of an image, with what a halo adds, and where in each lies
+    # the part that no other one has.
+    Regions = Callable[[], Iterable[tuple[torch.Tensor, tuple[slice, slice]]]]
 
 # Fewer foreground pixels than this say nothing about a channel.
 _FEWEST = 16
@@ -119,6 +123,25 @@ class Method(Protocol):
     def masked(self) -> bool:
         """Whether it measures the foreground only."""
 
+    @property
+    def halo(self) -> int:
+        """Pixels around a region that its content and its pixels depend on."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it can be fitted."""
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether it says nothing until it was fitted."""
+
+    def learned(self, settings: Any, weights: Weights | None) -> Method:
+        """The same with settings, and with what it has learned."""
+
+    @property
+    def invertible(self) -> bool:
+        """Whether an image under its own attribute is that image, exactly."""
+
     def space(self, modality: Modality) -> Space:
         """Signal space it works in."""
 
@@ -127,6 +150,11 @@ class Method(Protocol):
 
     def estimate(self, sample: Sample, config: Any) -> Values:
         """Measure the attribute (P,)."""
+
+    def complete(
+        self, values: Values, regions: Regions
+    ) -> Generator[None, None, Values]:
+        """Add what takes whole images, a region at a time; most have nothing to add."""
 
     def unlike(self, sample: Sample) -> float | None:
         """Distance from the training images; ``None`` if nothing was learned."""
@@ -143,13 +171,48 @@ class NoSettings:
     """A model without settings."""
 
 
+class Pointwise:
+    """What models share that map pixel by pixel, and can be undone."""
+
+    @property
+    def halo(self) -> int:
+        """Nothing around a pixel matters."""
+        return 0
+
+    @property
+    def learns(self) -> bool:
+        """There is nothing to learn."""
+        return False
+
+    @property
+    def needs_fit(self) -> bool:
+        """There is a closed form to begin with."""
+        return False
+
+    def learned(self, settings: Any, weights: Weights | None) -> Self:
+        """Nothing is learned."""
+        return self
+
+    @property
+    def invertible(self) -> bool:
+        """Every image comes back."""
+        return True
+
+    def complete(
+        self, values: Values, regions: Regions
+    ) -> Generator[None, None, Values]:
+        """Samples say it all."""
+        yield from ()
+        return values
+
+
 def natural_space(modality: Modality) -> Space:
     """Absorbance for brightfield, intensity for fluorescence."""
     return "absorbance" if modality == "brightfield" else "intensity"
 
 
 @dataclass(frozen=True)
-class AffineMethod:
+class AffineMethod(Pointwise):
     """A model whose content is an invertible affine map of the signal.
 
     ``frame(values)`` gives W (C, C) and b (C,) so that content is ``W x + b``;

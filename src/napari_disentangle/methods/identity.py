@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.methods.base import NoSettings, Sample, Values, natural_space
+from napari_disentangle.methods.base import (
+    NoSettings,
+    Pointwise,
+    Sample,
+    Values,
+    natural_space,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(Pointwise):
     """All of the image is content."""
 
     description: str = "Leaves every image as it is: the zero line of comparisons."

@@ -192,8 +192,8 @@ def build(tensors: Mapping[str, NDArray[np.float32]]) -> AffineNet:
     return net.eval().requires_grad_(requires_grad=False)
 
 
-def tensors_of(net: AffineNet) -> dict[str, NDArray[Any]]:
-    """The network's parameters and buffers by name."""
+def tensors_of(net: nn.Module) -> dict[str, NDArray[Any]]:
+    """A network's parameters and buffers by name."""
     return {k: v.detach().cpu().numpy().copy() for k, v in net.state_dict().items()}
 
 

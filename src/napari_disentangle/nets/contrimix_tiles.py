@@ -14,7 +14,7 @@ from torch import nn
 from napari_disentangle.nets.contrimix import round_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from napari_disentangle.nets.contrimix import ContentEncoder
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def statistics_passes(encoder: ContentEncoder, tiles_of_image: Tiles) -> torch.Tensor:
+def statistics_passes(
+    encoder: ContentEncoder, tiles_of_image: Tiles
+) -> Generator[None, None, torch.Tensor]:
     """Exact statistics of an image, from its tiles.
 
     What one layer is given depends on the statistics of all before it, so that L
@@ -37,6 +39,11 @@ def statistics_passes(encoder: ContentEncoder, tiles_of_image: Tiles) -> torch.T
         Called L times. Gives tiles (N, C, h, w) with their halo, and where the inner
         region lies in them: slices in pixels, multiples of ``step``. Inner regions
         cover the image once. Pixels must be finite: one NaN makes everything NaN.
+
+    Yields
+    ------
+    None
+        After every tile; closing cancels.
 
     Returns
     -------
@@ -55,6 +62,7 @@ def statistics_passes(encoder: ContentEncoder, tiles_of_image: Tiles) -> torch.T
             maps = _inside(encoder.reach(tile.to(like), looks), tile, inner)
             sums += torch.stack([maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))])
             count += maps[:, 0].numel()
+            yield
         found = torch.cat([found, _mean_and_variance(sums / count).to(like)])
     return found
 

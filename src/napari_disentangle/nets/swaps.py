@@ -94,8 +94,14 @@ class Swaps:
         """Peak signal to noise ratio (B,) of swaps by these affine maps."""
         x = self.source.signal[:, :, ::_SPARSE, ::_SPARSE]
         y = (matrix @ x.flatten(2) + offset[..., None]).reshape(x.shape)
-        shown = show(y.clamp(*_SANE), self.modality)
-        error = (shown - self.truth[:, :, ::_SPARSE, ::_SPARSE]) / self.reach
+        return self._decibels(y, self.truth[:, :, ::_SPARSE, ::_SPARSE])
+
+    def decibels_of(self, made: torch.Tensor) -> torch.Tensor:
+        """The same (B,) of signals (B, C, h, w) that a model made."""
+        return self._decibels(made, self.truth)
+
+    def _decibels(self, signal: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        error = (show(signal.clamp(*_SANE), self.modality) - truth) / self.reach
         return -10 * torch.log10(error.square().mean((1, 2, 3)) + _ENOUGH)
 
 
