@@ -32,7 +32,7 @@ class Rendering:
     target: Attribute
     device: str = "cpu"
     halo: int = 0
-    keeps_channels: bool = True
+    own_channels: tuple[str, ...] | None = None
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """The image's own type."""
@@ -70,8 +70,8 @@ class Rendering:
         x = self._signal(plane)
         known = [v for v in self.values(lead) if np.isfinite(v).all()]
         maps: NDArray[np.float32] = (
-            self.method.encode(x, known[0]) if known else x
-        ).numpy()
+            (self.method.encode(x, known[0]) if known else x).cpu().numpy()
+        )
         return maps
 
     def _signal(self, plane: NDArray[Any]) -> torch.Tensor:
