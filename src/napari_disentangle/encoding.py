@@ -63,7 +63,7 @@ class Encoding:
 
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
         """Content maps (K, h, w) of a region (C, h, w) of one plane."""
-        return self.rendering.content(plane, lead).astype(np.float32, copy=False)
+        return self.rendering.content(plane, lead)
 
 
 def encoded(lazy: LazyImage) -> LazyImage:

@@ -69,9 +69,8 @@ class Rendering:
         """Content maps (K, h, w); a blank image is seen with the target's attribute."""
         x = self._signal(plane)
         known = [v for v in self.values(lead) if np.isfinite(v).all()]
-        maps: NDArray[np.float32] = (
-            (self.method.encode(x, known[0]) if known else x).cpu().numpy()
-        )
+        content = self.method.encode(x, known[0]) if known else x
+        maps: NDArray[np.float32] = content.float().cpu().numpy()
         return maps
 
     def _signal(self, plane: NDArray[Any]) -> torch.Tensor:
