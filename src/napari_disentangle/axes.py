@@ -37,6 +37,18 @@ def channels_back(plane: NDArray[Any], axes: str) -> NDArray[Any]:
     return full.transpose([order.index(axis) for axis in axes])
 
 
+def with_channels(axes: str) -> str:
+    """Axes with a channel axis: where it is, but never last, else before the plane.
+
+    Channels that come last are colours, and these are none.
+    """
+    if "C" in axes[:-1]:
+        return axes
+    grid = axes.replace("C", "")
+    plane = min(grid.index("Y"), grid.index("X"))
+    return f"{grid[:plane]}C{grid[plane:]}"
+
+
 def check_axes(axes: str, shape: tuple[int, ...]) -> None:
     """Refuse axes that do not fit an array of this shape."""
     if len(axes) != len(shape):

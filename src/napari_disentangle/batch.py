@@ -129,8 +129,8 @@ def run(
         Where the outputs go, as ``<image>_<output><suffix>``.
     suffix
         ``".ome.zarr"``, ``".ome.tif"``, ``".png"`` or ``".jpg"``; ``None`` takes that
-        of the image, PNG for JPEG. Anomaly maps are float32 and never go to PNG or
-        JPEG.
+        of the image, PNG for JPEG. Anomaly and content maps are float32 and never
+        go to PNG or JPEG.
 
     Yields
     ------
@@ -186,7 +186,7 @@ def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
     if suffix is None and own in {".jpg", ".jpeg"}:
         own = ".png"  # JPEG would change the values, so that takes asking for
     picture = own.lower() in {".png", ".jpg", ".jpeg"}
-    ending = ".ome.tif" if kind == "anomaly" and picture else own
+    ending = ".ome.tif" if kind in {"anomaly", "maps"} and picture else own
     return f"{image.name}_{kind}{ending}"
 
 

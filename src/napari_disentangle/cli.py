@@ -235,7 +235,7 @@ def apply(
     recipe: opt.RecipeFile = None,
     save_recipe: opt.SaveRecipe = None,
 ) -> None:
-    """Write content-only, attribute-swapped and anomaly images."""
+    """Write content-only, attribute-swapped and anomaly images, and content maps."""
     if suffix is not None:
         suffix_of(Path(f"image{suffix}"))
     read = partial(nd.read, axes=axes, modality=modality, full_scale=full_scale)

@@ -13,12 +13,13 @@ from napari_disentangle.bundled import bundled, path_of, zoo
 from napari_disentangle.device import pick
 from napari_disentangle.errors import DataError, ModelFileError
 from napari_disentangle.field import Field, Modality
-from napari_disentangle.lessons import Correction, Mixing
+from napari_disentangle.lessons import Correction, Mixing, Repetition
 from napari_disentangle.measure import sample
 from napari_disentangle.methods import DEFAULT, MODELS, method
 from napari_disentangle.methods.affine import AffineCorrection
 from napari_disentangle.methods.base import Weights
 from napari_disentangle.methods.published import Published
+from napari_disentangle.methods.repeated import Repeated
 from napari_disentangle.model import Model, configure, model_hash
 from napari_disentangle.tiles import gather
 from napari_disentangle.train import Progress, preparing, train
@@ -146,6 +147,8 @@ def _lesson(start: Model, contents: Sequence[NDArray[Any]]) -> Lesson:
     known, weights = start.method, start.weights
     if isinstance(known, Published):
         return Mixing(start.modality, known.settings, weights)
+    if isinstance(known, Repeated):
+        return Repetition(start.modality, weights, images=contents)
     return Correction(start.modality, weights, images=contents)
 
 

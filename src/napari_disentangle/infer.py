@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_disentangle.axes import channels_back
+from napari_disentangle.axes import channels_back, with_channels
 from napari_disentangle.device import one_thread
 from napari_disentangle.errors import DataError, DeviceMemoryError
 from napari_disentangle.tiling import Span, Tile, tiles
@@ -47,8 +47,8 @@ class Operation(Protocol):
         """Where it runs."""
 
     @property
-    def keeps_channels(self) -> bool:
-        """Whether the result has the image's channel axis, or none."""
+    def own_channels(self) -> tuple[str, ...] | None:
+        """Names of the result's channels: ``None`` for the image's, empty for none."""
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Type of the result for this type of image."""
@@ -59,6 +59,7 @@ class Operation(Protocol):
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
         """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels.
 
+        With channels of its own the result is (K, h, w), in the order of their names.
         ``lead`` counts planes at full resolution.
         """
 
@@ -104,14 +105,29 @@ class LazyImage:
     @property
     def axes(self) -> str:
         """Axes of the whole result."""
-        axes = self.field.axes
-        return axes if self.operation.keeps_channels else axes.replace("C", "")
+        axes, own = self.field.axes, self.operation.own_channels
+        if own is None:
+            return axes
+        return with_channels(axes) if own else axes.replace("C", "")
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names along the channel axis of the whole result, if it has one."""
+        own = self.operation.own_channels
+        known = self.field.channel_names if own is None else own
+        return known if "C" in self.axes else ()
+
+    @property
+    def rgb(self) -> bool:
+        """Whether the last axis of the whole result is colour."""
+        return self.field.rgb and self.operation.own_channels is None
 
     @property
     def _full(self) -> tuple[int, ...]:
         shape = self.field.levels[self.level].shape
-        pairs = zip(self.field.axes, shape, strict=True)
-        return tuple(int(n) for axis, n in pairs if axis in self.axes)
+        sizes = dict(zip(self.field.axes, shape, strict=True))
+        sizes["C"] = len(self.channel_names)
+        return tuple(int(sizes[axis]) for axis in self.axes)
 
     @property
     def levels(self) -> tuple[LazyImage, ...]:

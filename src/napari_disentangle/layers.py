@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle.attribute import Attribute
 from napari_disentangle.batch import Inputs, Step, follow
-from napari_disentangle.errors import DataError
+from napari_disentangle.encoding import limits
 from napari_disentangle.field import Field, Modality
-from napari_disentangle.infer import means
-from napari_disentangle.output import KINDS, Kind, Output
+from napari_disentangle.output import USUAL, Kind, Output
 from napari_disentangle.recipe import Recipe
+from napari_disentangle.showing import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_disentangle.detection.detector import Detector
-    from napari_disentangle.infer import LazyImage, Operation
     from napari_disentangle.model import Model, Pool
 
 KEY = "napari-disentangle"
-# Results up to this many values are computed at once; larger ones where they are seen.
-EAGER = 2**24
-# The smallest level of a pyramid is computed at once, up to this many values.
-_COARSEST = 2**21
-_TITLES = {"content": "content-only", "swap": "swapped", "anomaly": "anomaly"}
+_TITLES: dict[Kind, str] = {
+    "content": "content-only",
+    "swap": "swapped",
+    "anomaly": "anomaly",
+    "maps": "content map",
+}
 
 # Ordinary is blue, typical black, surprising orange.
 SURPRISE = {
@@ -39,6 +39,8 @@ SURPRISE = {
 }
 
 LayerData = tuple[Any, dict[str, Any], str]
+# Layer, output, and number of the content map or 0.
+Identity = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -109,27 +111,15 @@ class Picked:
 
 
 def layer_data(output: Output, styles: Sequence[Style]) -> Iterator[Step | LayerData]:
-    """Compute an output and put it into layer tuples.
-
-    Small results and anomaly maps are computed tile by tile; large ones and pyramids
-    stay lazy except for the coarsest level, which napari keeps.
+    """Compute an output as far as napari needs it, and put it into layer tuples.
 
     Yields
     ------
     Step or tuple
         Signs of life, then ``(data, attributes, "image")`` once per layer.
     """
-    what = f"computing {_TITLES[output.kind]}"
-    shown = _shown(output.lazy)
-    data: Any
-    if output.kind == "anomaly":
-        data = yield from _map(shown, what)
-    elif shown.field.multiscale or shown.size > EAGER:
-        data = yield from _levels(shown, what)
-    else:
-        data = yield from _whole(shown, what)
-    for part, style in _split(output, data, styles):
-        yield _tuple(output, part, style)
+    data = yield from values(output, _TITLES[output.kind])
+    yield from _SHOWN[output.kind](output, data, styles)
 
 
 def add_layers(
@@ -157,8 +147,8 @@ def add_layers(
     layer
         An Image layer, or a list of layers that are the channels of one image.
     outputs
-        Any of ``"content"``, ``"swap"``, ``"anomaly"``; ``None`` is all of them, or
-        all but the swap without a donor.
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"maps"``; ``None`` is the
+        first three, or two of them without a donor.
     donor
         For a swap: a layer, several layers, a Field, several, or an attribute. If
         ``layer`` is a list of channels, so is a list of layers here.
@@ -205,7 +195,7 @@ def _recipe(
     known: dict[str, Any],
 ) -> tuple[Recipe, Inputs]:
     """The recipe that :func:`add_layers` follows."""
-    possible = tuple(k for k in KINDS if k != "swap" or look is not None)
+    possible = tuple(k for k in USUAL if k != "swap" or look is not None)
     attribute = look if isinstance(look, Attribute) else None
     donors = look if isinstance(look, list) else []
     recipe = Recipe(
@@ -235,139 +225,90 @@ def _look(
 
 
 def put_layer(viewer: Any, data: LayerData) -> Any:
-    """Add a layer in the place of the one that an earlier run left for it."""
-    values, attributes, _ = data
+    """Add a layer in the place of what an earlier run left for it.
+
+    The first content map takes the place of all maps: another model may have fewer.
+    """
+    array, attributes, _ = data
     tag = identity(attributes["metadata"])
-    for old in [layer for layer in viewer.layers if identity(layer.metadata) == tag]:
+    for old in [layer for layer in viewer.layers if _gives_way(layer, tag)]:
         viewer.layers.remove(old)
-    return viewer.add_image(values, **attributes)
+    return viewer.add_image(array, **attributes)
 
 
-def identity(metadata: Any) -> tuple[str, str] | None:
+def identity(metadata: Any) -> Identity | None:
     """Which result of which layer this is; ``None`` if it is none of ours."""
     ours = metadata.get(KEY)
-    return (ours["layer"], ours["output"]) if ours else None
+    return (ours["layer"], ours["output"], ours.get("map", 0)) if ours else None
 
 
-# --- values ---------------------------------------------------------------------------
-@dataclass(frozen=True, eq=False)
-class Unit:
-    """An operation whose colours are shown as float 0..1.
-
-    napari shows 16-bit colours wrongly.
-    """
-
-    inner: Operation
-    full_scale: float
-
-    @property
-    def halo(self) -> int:
-        """As the inner operation."""
-        return self.inner.halo
-
-    @property
-    def device(self) -> str:
-        """As the inner operation."""
-        return self.inner.device
-
-    @property
-    def keeps_channels(self) -> bool:
-        """As the inner operation."""
-        return self.inner.keeps_channels
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """Always float32."""
-        return np.dtype(np.float32)
-
-    def on(self, device: str) -> Unit:
-        """The same on another device."""
-        return replace(self, inner=self.inner.on(device))
-
-    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
-        """Compute, then divide by the full scale."""
-        return self.inner(plane, lead).astype(np.float32) / np.float32(self.full_scale)
+def _gives_way(layer: Any, tag: Identity | None) -> bool:
+    old = identity(layer.metadata)
+    return bool(old and tag and old[:2] == tag[:2] and old[2] >= tag[2])
 
 
-def _shown(lazy: LazyImage) -> LazyImage:
-    field = lazy.field
-    if not (field.rgb and field.dtype.kind in "ui" and field.dtype.itemsize > 1):
-        return lazy
-    if not lazy.operation.keeps_channels:
-        return lazy
-    return replace(lazy, operation=Unit(lazy.operation, field.full_scale or 1.0))
-
-
-def _whole(lazy: LazyImage, what: str) -> Generator[Step, None, NDArray[Any]]:
-    out = np.empty(lazy.shape, lazy.dtype)
-    total = max(1, lazy.parts())
-    for done in lazy.fill(out):
-        yield Step(what, done / total)
-    return out
-
-
-def _levels(lazy: LazyImage, what: str) -> Generator[Step, None, Any]:
-    levels: list[Any] = list(lazy.levels)
-    if levels[-1].size <= _COARSEST:
-        levels[-1] = yield from _whole(levels[-1], what)
-    return levels if lazy.field.multiscale else levels[0]
-
-
-def _map(lazy: LazyImage, what: str) -> Generator[Step, None, Any]:
-    """A map at full resolution, and its means if the image came as a pyramid."""
-    if lazy.size > EAGER:
-        raise DataError(
-            f"the anomaly map of {lazy.field.name!r} ({lazy.size / 1e6:.0f} million "
-            "pixels) is too large to be computed at once: use nd.apply and nd.write"
-        )
-    first = yield from _whole(lazy, what)
-    if not lazy.field.multiscale:
-        return first
-    kept = [i for i, axis in enumerate(lazy.field.axes) if axis in lazy.axes]
-    shapes = [[level.shape[i] for i in kept] for level in lazy.field.levels[1:]]
-    return [first, *(means(first, shape) for shape in shapes)]
-
-
-def _split(
+# --- one output, one or more layers ---------------------------------------------------
+def _rendered(
     output: Output, data: Any, styles: Sequence[Style]
-) -> Iterator[tuple[Any, Style]]:
-    """One layer per source layer, or one for all if there are no channels."""
-    if len(styles) == 1 or output.kind == "anomaly":
-        yield data, styles[0]
-        return
+) -> Iterator[LayerData]:
+    """One layer per source layer, looking as it does."""
     for i, style in enumerate(styles):
-        yield _each(data, lambda level, i=i: level[i]), style  # type: ignore[misc]
+        part = data if len(styles) == 1 else _part(data, 0, i)
+        own = style.geometry | style.look
+        yield part, _attributes(output, part, style) | own, "image"
 
 
-def _each(data: Any, change: Callable[[Any], Any]) -> Any:
-    return [change(level) for level in data] if isinstance(data, list) else change(data)
-
-
-# --- attributes -----------------------------------------------------------------------
-def _tuple(output: Output, data: Any, style: Style) -> LayerData:
-    kept = dict(output.lazy.provenance) | {"layer": style.name}
-    attributes: dict[str, Any] = {
-        "name": f"{style.name} [{_TITLES[output.kind]}]",
-        "metadata": {KEY: kept},
-        "multiscale": isinstance(data, list),
-        "rgb": output.image.rgb and output.kind != "anomaly",
-    }
-    if output.kind == "anomaly":
-        own = _anomaly_geometry(output, style) | _anomaly_look(data)
-        return data, attributes | own, "image"
-    return data, attributes | style.geometry | style.look, "image"
-
-
-def _anomaly_geometry(output: Output, style: Style) -> dict[str, Any]:
-    axes, ndim = output.image.grid_axes, len(style.world) - 1
-    own_channels = "C" in axes and ndim == len(axes)
-    return style.without(axes.index("C")) if own_channels else style.geometry
-
-
-def _anomaly_look(data: Any) -> dict[str, Any]:
+def _anomaly(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
+    """One layer for all channels."""
     first = data[0] if isinstance(data, list) else data
     finite = np.abs(first[np.isfinite(first)])
     reach = max(3.0, float(np.percentile(finite, 99.9)) if finite.size else 3.0)
-    return {"colormap": SURPRISE, "contrast_limits": (-reach, reach)}
+    own = _geometry(output, styles[0])
+    own |= {"colormap": SURPRISE, "contrast_limits": (-reach, reach)}
+    yield data, _attributes(output, data, styles[0]) | own, "image"
+
+
+def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
+    """One grey layer per content map."""
+    place = output.lazy.axes.index("C")
+    own = _geometry(output, styles[0]) | {"colormap": "gray"}
+    for i, ends in enumerate(limits(output.lazy)):
+        part = _part(data, place, i)
+        known = _attributes(output, part, styles[0], i + 1)
+        yield part, known | own | {"contrast_limits": ends}, "image"
+
+
+_SHOWN = {"content": _rendered, "swap": _rendered, "anomaly": _anomaly, "maps": _maps}
+
+
+def _part(data: Any, place: int, number: int) -> Any:
+    """One of what lies along an axis of an array, or of the arrays of a pyramid."""
+    key = (*(slice(None),) * place, number)
+    return [level[key] for level in data] if isinstance(data, list) else data[key]
+
+
+def _attributes(
+    output: Output, data: Any, style: Style, number: int = 0
+) -> dict[str, Any]:
+    """Name and provenance; content maps are numbered from 1."""
+    kept = dict(output.lazy.provenance) | {"layer": style.name}
+    title = _TITLES[output.kind]
+    if number:
+        kept["map"] = number
+        title = f"{title} {number}"
+    return {
+        "name": f"{style.name} [{title}]",
+        "metadata": {KEY: kept},
+        "multiscale": isinstance(data, list),
+        "rgb": output.lazy.rgb,
+    }
+
+
+def _geometry(output: Output, style: Style) -> dict[str, Any]:
+    """Geometry of a map: that of its image without the channel axis."""
+    axes, ndim = output.image.grid_axes, len(style.world) - 1
+    own_channels = "C" in axes and ndim == len(axes)
+    return style.without(axes.index("C")) if own_channels else style.geometry
 
 
 def _world(layer: Any) -> NDArray[np.float64]:

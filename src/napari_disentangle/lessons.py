@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_disentangle.device import one_thread
 from napari_disentangle.errors import DataError
+from napari_disentangle.methods.repeated import PASSES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_disentangle.moments import Values
     from napari_disentangle.nets.affine import AffineNet
     from napari_disentangle.nets.contrimix import ContriMix
+    from napari_disentangle.nets.repeated import RepeatedNet
     from napari_disentangle.nets.swaps import Swaps
     from napari_disentangle.tiles import Bank
 
@@ -111,6 +113,14 @@ class Correction:
     decay: float = 1e-2
     clip: float = 1.0
     falls_back: bool = True
+    batch: int = BATCH
+
+    @property
+    def net(self) -> type[AffineNet]:
+        """What is trained."""
+        from napari_disentangle.nets.affine import AffineNet
+
+        return AffineNet
 
     def begin(self, bank: Bank, seed: int) -> Generator[None, None, AffineNet]:
         """A network that knows what its training images look like."""
@@ -118,9 +128,9 @@ class Correction:
 
         channels = len(bank.learn[0][0])
         if self.start is not None:
-            _check_channels(self.start, channels)
+            _check_channels(self.net, self.start, channels)
         kinds = yield from self._kinds(bank, seed)
-        net = _begin(self.start, channels, kinds, seed)
+        net = _begin(self.net, self.start, channels, kinds, seed)
         net.remember(kinds, self.reach)
         if self.images:
             net.include(torch.from_numpy(np.stack(self.images)).float())
@@ -138,7 +148,7 @@ class Correction:
         for kind, part in itertools.product(range(len(kinds)), range(_FIRST)):
             with one_thread():
                 drawn = (seed, 0, kind, part)
-                first = make(bank.kinds[kind], self.modality, BATCH, drawn)
+                first = make(bank.kinds[kind], self.modality, self.batch, drawn)
             kinds[kind].append(first.statistics)
             yield
         return [torch.cat(kind) for kind in kinds]
@@ -149,7 +159,7 @@ class Correction:
         """Errors of swaps and the size of corrections."""
         from napari_disentangle.nets.swaps import loss, make
 
-        swaps = make(bank.learn, self.modality, BATCH, seed).to(_device(net))
+        swaps = make(bank.learn, self.modality, self.batch, seed).to(_device(net))
         value, decibels = loss(_affine(net), swaps)
         return value, float(decibels.detach().mean())
 
@@ -158,6 +168,48 @@ class Correction:
         from napari_disentangle.nets.swaps import exam
 
         return exam(_affine(net), swaps)
+
+
+@dataclass(frozen=True, eq=False)
+class Repetition(Correction):
+    """The same, with the attribute read several times: `contrimix` by default."""
+
+    batch: int = BATCH // 2
+
+    @property
+    def net(self) -> type[RepeatedNet]:
+        """What is trained."""
+        from napari_disentangle.nets.repeated import RepeatedNet
+
+        return RepeatedNet
+
+    def begin(self, bank: Bank, seed: int) -> Generator[None, None, AffineNet]:
+        """As before; the mean look of training tiles becomes part of the network."""
+        from napari_disentangle.nets.swaps import make
+
+        net = yield from Correction.begin(self, bank, seed)
+        if self.start is None:
+            with one_thread():
+                first = make(bank.learn, self.modality, 4 * BATCH, (seed, 3))
+            _repeated(net).settle(first.source.signal, self.modality)
+        return net
+
+    def loss(
+        self, net: nn.Module, bank: Bank, seed: tuple[int, ...]
+    ) -> tuple[torch.Tensor, float]:
+        """Errors of swaps and the size of corrections, over all passes."""
+        from napari_disentangle.nets.repeated import loss
+        from napari_disentangle.nets.swaps import make
+
+        swaps = make(bank.learn, self.modality, self.batch, seed).to(_device(net))
+        value, decibels = loss(_repeated(net), swaps, PASSES)
+        return value, float(decibels.detach().mean())
+
+    def exam(self, net: nn.Module, swaps: Swaps) -> Values:
+        """Decibels (B,) of swaps."""
+        from napari_disentangle.nets.repeated import exam
+
+        return exam(_repeated(net), swaps, PASSES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,11 +291,11 @@ def _crop(bank: Bank, rng: np.random.Generator) -> Values:
     return turned
 
 
-def _check_channels(start: Weights, channels: int) -> None:
+def _check_channels(net: type[AffineNet], start: Weights, channels: int) -> None:
     """Refuse images that the weights cannot be for."""
     from napari_disentangle.nets.affine import build
 
-    known = build(start.tensors).channels
+    known = build(start.tensors, net).channels
     if known != channels:
         raise DataError(
             f"what was learned so far is for {known} channels together, but these "
@@ -252,18 +304,23 @@ def _check_channels(start: Weights, channels: int) -> None:
 
 
 def _begin(
-    start: Weights | None, channels: int, kinds: Sequence[torch.Tensor], seed: int
+    kind: type[AffineNet],
+    start: Weights | None,
+    channels: int,
+    kinds: Sequence[torch.Tensor],
+    seed: int,
 ) -> AffineNet:
     """A new network, or the one to go on with."""
     import torch
 
-    from napari_disentangle.nets.affine import AffineNet, build, like
+    from napari_disentangle.nets.affine import build, like
 
     if start is not None:
-        return build(like(start.tensors, len(kinds))).requires_grad_().train()
+        known = like(start.tensors, len(kinds))
+        return build(known, kind).requires_grad_().train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = AffineNet(channels, kinds[0].shape[1], len(kinds))
+        net = kind(channels, kinds[0].shape[1], len(kinds))
     net.begin(torch.cat(list(kinds)))
     return net
 
@@ -276,6 +333,13 @@ def _affine(net: nn.Module) -> AffineNet:
     from napari_disentangle.nets.affine import AffineNet
 
     assert isinstance(net, AffineNet)
+    return net
+
+
+def _repeated(net: nn.Module) -> RepeatedNet:
+    from napari_disentangle.nets.repeated import RepeatedNet
+
+    assert isinstance(net, RepeatedNet)
     return net
 
 

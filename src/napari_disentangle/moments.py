@@ -116,6 +116,46 @@ def share(values: Any) -> Any:
     return values[..., values.shape[-1] // 4 * 3 :]
 
 
+def balanced(
+    signal: NDArray[Any], foreground: NDArray[np.bool_]
+) -> tuple[Values, Values]:
+    """Mean (C,) and covariance (C, C) of pixels, background and foreground alike.
+
+    Each of the two weighs one half, whatever its share; where one is missing, all
+    pixels weigh the same.
+    """
+    share = foreground.mean()
+    each = np.where(foreground, 1 - share, share) if 0 < share < 1 else np.ones(1)
+    weights = np.broadcast_to(each, foreground.shape) / (each.mean() * len(foreground))
+    mean = signal @ weights
+    centred = signal - mean[:, None]
+    return mean, (centred * weights) @ centred.T
+
+
+def whitening(covariance: Values, home: Values) -> Values:
+    """Matrix (C, C) that makes pixels white, turned as if they had come from home.
+
+    They are first brought to the covariance ``home @ home.T`` by the linear map that
+    moves them least (Pitie and Kokaram 2007, section 3), and then to content.
+
+    Parameters
+    ----------
+    covariance
+        Of the pixels (C, C); spread below a thousandth of the largest variance counts
+        as that.
+    home
+        Matrix (C, C) that renders content under the mean look.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    values = np.maximum(values, max(1e-3 * values[-1], 1e-12))
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse = (vectors / np.sqrt(values)) @ vectors.T
+    squares, turned = np.linalg.eigh(root @ home @ home.T @ root)
+    middle = (turned * np.sqrt(np.maximum(squares, 0))) @ turned.T
+    matrix: Values = np.linalg.solve(home, inverse @ middle @ inverse)
+    return matrix
+
+
 def log_std(std: NDArray[np.float64], mean: NDArray[np.float64]) -> Values:
     """Logarithm of a spread, kept away from zero by a thousandth of the mean."""
     floor = np.maximum(1e-3 * np.abs(mean), 1e-6)

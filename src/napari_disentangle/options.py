@@ -20,7 +20,7 @@ from napari_disentangle.fitting import place, saved
 from napari_disentangle.methods import DEFAULT
 from napari_disentangle.methods import method as method_of
 from napari_disentangle.model import Pool
-from napari_disentangle.output import KINDS
+from napari_disentangle.output import KINDS, USUAL
 from napari_disentangle.recipe import RecipeError, Source
 from napari_disentangle.store import FORMATS
 
@@ -61,7 +61,10 @@ Setting = Annotated[
 ]
 Output = Annotated[
     list[str] | None,
-    Option(metavar="|".join(KINDS), help="Repeatable. Default: all that can be."),
+    Option(
+        metavar="|".join(KINDS),
+        help="Repeatable. Default: all that can be but content maps.",
+    ),
 ]
 Donor = Annotated[
     list[Path] | None, File(help="Image that gives its look. Repeatable: mean look.")
@@ -227,9 +230,9 @@ def donors(read: Read, paths: list[Path] | None, attribute: Path | None) -> Chan
 
 
 def possible_outputs(plan: nd.Recipe) -> Changes:
-    """All outputs; a swap only if there is a donor."""
+    """The usual outputs; a swap only if there is a donor."""
     swap = bool(plan.donors or plan.donor)
-    return {"outputs": [kind for kind in KINDS if swap or kind != "swap"]}
+    return {"outputs": [kind for kind in USUAL if swap or kind != "swap"]}
 
 
 def look(plan: nd.Recipe, read: Read, path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The three outputs of the one idea, as lazy arrays: content-only, swapped, anomaly."""
+"""The outputs of the one idea, as lazy arrays: content-only, swapped, anomaly, maps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from napari_disentangle._version import __version__
+from napari_disentangle.encoding import encoded
 from napari_disentangle.errors import DataError
 from napari_disentangle.rendering import Rendering
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from napari_disentangle.infer import LazyImage
     from napari_disentangle.model import Donor, Model
 
-Kind = Literal["content", "swap", "anomaly"]
+Kind = Literal["content", "swap", "anomaly", "maps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# What is made unless something else is asked for.
+USUAL: tuple[Kind, ...] = ("content", "swap", "anomaly")
 
 NO_OTHER_LOOK = (
     "content-only is the image as it is, because no other look takes part: add images, "
@@ -36,7 +39,7 @@ class Output:
     Attributes
     ----------
     kind
-        ``"content"``, ``"swap"`` or ``"anomaly"``.
+        ``"content"``, ``"swap"``, ``"anomaly"`` or ``"maps"``.
     lazy
         The array; ``lazy.provenance`` says how it came about.
     donor
@@ -96,7 +99,8 @@ def apply(
         The image; its pyramid is kept (``.levels``), but for an anomaly map, which
         is computed at full resolution.
     output
-        ``"content"``, ``"swap"`` or ``"anomaly"``.
+        ``"content"``, ``"swap"``, ``"anomaly"`` or ``"maps"``, the content maps that
+        a model works with, for other programs.
     donor, strength
         For a swap: image, images or attribute, and how far to go (0 to 1).
     detector
@@ -109,7 +113,9 @@ def apply(
     Returns
     -------
     LazyImage
-        Of the image's shape and type; float32 without channels for an anomaly map.
+        Of the image's shape and type; float32 without channels for an anomaly map;
+        float32 with one channel per content map, the channels before Y and X unless
+        the image has its own there or further in front.
 
     Examples
     --------
@@ -155,6 +161,9 @@ def make(
         lazy = detector.lazy(field, own, device)
         made = _output(output, lazy, own, model.reference, recipe, detector)
         return replace(made, detector=detector)
+    if output == "maps":
+        lazy = encoded(model.lazy(field, model.reference, own, device))
+        return _output(output, lazy, own, model.reference, recipe)
     raise ValueError(f"output {output!r} is unknown: use one of {', '.join(KINDS)}")
 
 

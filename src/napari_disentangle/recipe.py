@@ -20,7 +20,7 @@ from napari_disentangle.errors import DisentangleError
 from napari_disentangle.field import Field, Modality
 from napari_disentangle.methods import DEFAULT
 from napari_disentangle.model import Pool
-from napari_disentangle.output import KINDS, Kind
+from napari_disentangle.output import USUAL, Kind
 
 
 class RecipeError(DisentangleError):
@@ -70,7 +70,7 @@ class Recipe(_Frozen):
     pool
         What shares an attribute; see :meth:`Model.attribute`.
     outputs
-        Any of ``"content"``, ``"swap"``, ``"anomaly"``.
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"maps"``.
     source, donor, reference
         Attributes (:meth:`Attribute.to_json`): of all images, if they share one; of
         the donor; and for content-only. Outputs carry the recipe of their own image
@@ -97,7 +97,7 @@ class Recipe(_Frozen):
     model: str = DEFAULT
     config: dict[str, Any] = {}
     pool: Pool = "image"
-    outputs: tuple[Kind, ...] = KINDS
+    outputs: tuple[Kind, ...] = USUAL
     source: dict[str, Any] | None = None
     donor: dict[str, Any] | None = None
     reference: dict[str, Any] | None = None

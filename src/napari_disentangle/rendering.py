@@ -33,7 +33,7 @@ class Rendering:
     source: Attribute
     target: Attribute
     device: str = "cpu"
-    keeps_channels: bool = True
+    own_channels: tuple[str, ...] | None = None
 
     @property
     def halo(self) -> int:
@@ -82,9 +82,8 @@ class Rendering:
         """Content maps (K, h, w); a blank image is seen with the target's attribute."""
         x = self._signal(plane)
         known = [v for v in self.values(lead) if np.isfinite(v).all()]
-        maps: NDArray[np.float32] = (
-            self.method.encode(x, known[0]) if known else x
-        ).numpy()
+        content = self.method.encode(x, known[0]) if known else x
+        maps: NDArray[np.float32] = content.float().cpu().numpy()
         return maps
 
     def _signal(self, plane: NDArray[Any]) -> torch.Tensor:

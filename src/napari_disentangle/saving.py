@@ -22,7 +22,7 @@ class Unchanged:
 
     halo: int = 0
     device: str = "cpu"
-    keeps_channels: bool = True
+    own_channels: tuple[str, ...] | None = None
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """The image's own type."""

@@ -85,7 +85,7 @@ class Progress:
             return f"perhaps enough: {won}, but that may be chance; more images help"
         if not self.falls_back:
             return f"not enough: {won}; add steps and images, or use that one"
-        return f"not enough: {won}, so `balanced` is used; add images"
+        return f"not enough: {won}, so its closed form is used; add images"
 
     def weights(self) -> Weights | None:
         """What was learned so far, if anything; it corrects nothing if no better."""

@@ -178,6 +178,18 @@ def test_apply_equals_the_console(call, pair, tmp_path, model, modality):
     np.testing.assert_array_equal(anomaly, scored.z)
 
 
+def test_content_maps_are_written_if_asked_for(call, pair, tmp_path):
+    image, _ = pair("fluorescence")
+    code, paths, _ = call(
+        *("apply", image, "--output", "maps", "--model", "mk", "--device", "cpu"),
+        *("--format", ".ome.zarr", "-o", tmp_path / "out"),
+    )
+    assert (code, paths) == (0, [str(tmp_path / "out" / "a_maps.ome.zarr")])
+    field, back = nd.read(image), nd.read(paths[0])
+    np.testing.assert_array_equal(back.plane(), nd.fit(field, "mk").encode(field))
+    assert back.channel_names == ("content 1", "content 2", "content 3")
+
+
 def test_an_output_reproduces_itself(call, made, tmp_path):
     first = made[2]
     code, paths, _ = call("apply", "--recipe", first, "-o", tmp_path / "again")

@@ -119,6 +119,42 @@ def test_results_lie_and_look_as_their_image(drawn):
 
 
 @QUICK
+@given(image_layers())
+def test_content_maps_lie_as_their_image(drawn):
+    layer, values = drawn
+    field = Picked.of([layer]).field
+    model = fitted_on_darker(field)
+    maps = nd.add_layers(ViewerModel(), model, layer, ["maps"])
+    assert [one.name for one in maps] == [
+        f"tissue [content map {i}]" for i in range(1, len(model.channels) + 1)
+    ]
+    drop = field.axes.index("C") if "C" in field.axes else None
+    for one, expected in zip(maps, model.encode(field), strict=True):
+        np.testing.assert_array_equal(shown(one).ravel(), expected.ravel())
+        assert one.dtype == np.float32
+        assert not one.rgb
+        assert level_shapes(one) == level_shapes(layer, drop)
+        if "C" in field.grid_axes:
+            assert_same_place_without(one, layer, drop)
+        else:
+            assert_same_place(one, layer)
+    np.testing.assert_array_equal(field.levels[0], values)
+
+
+@QUICK
+@given(channel_layers())
+def test_content_maps_of_channels_lie_as_the_channels(layers):
+    field = Picked.of(layers).field
+    model = fitted_on_darker(field)
+    maps = nd.add_layers(ViewerModel(), model, layers, ["maps"])
+    for one, expected in zip(maps, model.encode(field), strict=True):
+        np.testing.assert_array_equal(shown(one).ravel(), expected.ravel())
+        assert one.name.startswith(f"{layers[0].name} [content map")
+        assert level_shapes(one) == level_shapes(layers[0])
+        assert_same_place(one, layers[0])
+
+
+@QUICK
 @given(channel_layers())
 def test_channels_kept_as_layers_come_back_as_layers(layers):
     field = Picked.of(layers).field
@@ -171,7 +207,20 @@ def test_a_second_run_replaces_the_first():
     viewer = ViewerModel()
     layer = viewer.add_image(scene("YXC", (40, 41, 3)), name="tissue")
     model = nd.fit(nd.Field.from_layer(layer), "mk")
-    nd.add_layers(viewer, model, layer, outputs=["content", "anomaly"])
+    every = ["content", "anomaly", "maps"]
+    nd.add_layers(viewer, model, layer, outputs=every)
     names = [one.name for one in viewer.layers]
-    nd.add_layers(viewer, model, layer, outputs=["content", "anomaly"])
+    assert len(names) == 1 + 1 + 1 + 3
+    nd.add_layers(viewer, model, layer, outputs=every)
     assert [one.name for one in viewer.layers] == names
+
+
+def test_maps_of_a_model_that_has_more_do_not_stay():
+    viewer = ViewerModel()
+    data = scene("CYX", (3, 40, 41))
+    layer = viewer.add_image(data, axis_labels=("c", "y", "x"), name="cells")
+    both = [nd.Field.from_layer(layer), nd.Field(data[:1], "CYX")]
+    for field, n in zip(both, (3, 1), strict=True):
+        nd.add_layers(viewer, nd.fit(field, "meanstd"), layer, outputs=["maps"])
+        maps = [f"cells [content map {i}]" for i in range(1, n + 1)]
+        assert [one.name for one in viewer.layers] == ["cells", *maps]

@@ -123,7 +123,10 @@ def test_a_detector_reads_its_halo_and_no_more():
     np.asarray(lazy[100:110, 150:155])
     read = Span(100, 110).grow(halo, 200), Span(150, 155).grow(halo, 300)
     assert source.reads == [tuple(map(len, read))]
-    assert all(len(span) < size + 2 * halo + 8 for span, size in zip(read, (10, 5)))
+    assert all(
+        len(span) < size + 2 * halo + 8
+        for span, size in zip(read, (10, 5), strict=True)
+    )
 
 
 def test_every_level_of_a_pyramid_is_rendered_from_its_own():

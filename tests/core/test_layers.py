@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from napari.layers import Image
 from skimage.transform import resize
 from strategies import Endless, Recording, image, scene
 
-from napari_disentangle.layers import KEY, write_layer
+from napari_disentangle.layers import KEY, Picked, layer_data, write_layer
+from napari_disentangle.output import make
 from napari_disentangle.recipe import Recipe, Source
 
 
@@ -190,6 +192,71 @@ def test_an_anomaly_map_keeps_the_places_of_what_it_shows():
     np.testing.assert_allclose(anomaly.data[1], blocks, atol=1e-5)
 
 
+def test_content_maps_are_grey_numbered_and_stretched():
+    viewer = ViewerModel()
+    layer = viewer.add_image(scene("YXC", (60, 61, 3)), name="tissue")
+    model = nd.fit(nd.Field.from_layer(layer), "mk")
+    maps = nd.add_layers(viewer, model, layer, outputs=["maps"])
+    for number, one in enumerate(maps, 1):
+        kept = one.metadata[KEY]
+        assert (kept["output"], kept["map"], kept["synthetic"]) == (
+            "maps",
+            number,
+            True,
+        )
+        assert one.colormap.name == "gray"
+        low, high = one.contrast_limits
+        np.testing.assert_allclose(
+            (low, high), np.percentile(one.data, (0.1, 99.9)), rtol=1e-5
+        )
+        assert one.data.min() < low
+        assert one.data.max() > high
+
+
+def test_a_blank_image_has_flat_maps_that_can_be_shown():
+    viewer = ViewerModel()
+    blank = viewer.add_image(np.zeros((60, 60), np.uint8), name="blank")
+    model = nd.fit(nd.Field(scene("YX", (60, 60)), "YX"), "meanstd")
+    (flat,) = nd.add_layers(viewer, model, blank, outputs=["maps"])
+    low, high = flat.contrast_limits
+    assert low == pytest.approx(flat.data.min())
+    assert high > low
+    assert any("no foreground" in word for word in flat.metadata[KEY]["status"])
+
+
+def test_content_maps_of_a_pyramid_are_computed_where_they_are_seen():
+    levels = [Recording(scene("YX", (n, n), seed=n)) for n in (2048, 512, 64)]
+    layer = Image(levels, multiscale=True, contrast_limits=(0, 255), name="slide")
+    field = nd.Field.from_layer(layer)
+    model = nd.fit(field, "meanstd")
+    own = model.attribute(field)
+    for level in levels:
+        level.reads.clear()
+    (one,) = nd.add_layers(ViewerModel(), model, layer, ["maps"], source=own)
+    # A few blocks tell from what to what it is shown.
+    assert levels[0].values_read < levels[0].size / 4
+    assert levels[1].values_read == 0
+    assert isinstance(one.data[2], np.ndarray)
+    expected = model.encode(nd.Field(levels[0].array, "YX"))[0]
+    np.testing.assert_array_equal(one.data[0][30:50, 60:90], expected[30:50, 60:90])
+
+
+def test_a_map_of_neighbours_has_means_as_smaller_levels():
+    """What lies around a pixel differs from level to level."""
+    levels = [scene("YXC", (96, 80, 3)), scene("YXC", (24, 20, 3))]
+    layer = Image(levels, rgb=True, multiscale=True, name="slide")
+    picked = Picked.of([layer])
+    made = make(nd.fit(picked.field, "meanstd"), picked.field, "maps")
+    looking = replace(made.lazy.operation.rendering, halo=2)
+    operation = replace(made.lazy.operation, rendering=looking)
+    made = replace(made, lazy=replace(made.lazy, operation=operation))
+    maps = [x for x in layer_data(made, picked.styles) if isinstance(x, tuple)]
+    for (first, second), attributes, _ in maps:
+        assert attributes["multiscale"]
+        blocks = first.reshape(24, 4, 20, 4).mean(axis=(1, 3))
+        np.testing.assert_allclose(second, blocks, rtol=1e-4, atol=1e-5)
+
+
 def test_an_anomaly_map_too_large_to_compute_at_once_is_refused():
     layer = Image(Endless((5000, 5000)), contrast_limits=(0, 255), name="slide")
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
@@ -202,7 +269,7 @@ def test_a_large_plane_is_not_computed_to_be_added():
     layer = Image(source, contrast_limits=(0, 255), name="slide")
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
     source.largest = 0
-    nd.add_layers(ViewerModel(), model, layer, ["content"])
+    nd.add_layers(ViewerModel(), model, layer, ["content", "maps"])
     assert source.largest <= 512**2
 
 
@@ -244,8 +311,8 @@ def test_a_result_is_saved_with_its_provenance(tmp_path, suffix):
         name="stack",
     )
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
-    for result in nd.add_layers(viewer, model, layer, ["content", "anomaly"]):
-        path = str(tmp_path / f"{result.metadata[KEY]['output']}{suffix}")
+    for result in nd.add_layers(viewer, model, layer, ["content", "anomaly", "maps"]):
+        path = str(tmp_path / f"{result.name}{suffix}")
         data, attributes, _ = result.as_layer_data_tuple()
         assert write_layer(path, data, attributes) == [path]
         back = nd.read(path)

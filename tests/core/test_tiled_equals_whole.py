@@ -20,7 +20,7 @@ SHAPES = {
     "brightfield": [("YXC", (101, 75, 3)), ("ZYXC", (2, 45, 33, 3))],
     "fluorescence": [("YX", (101, 75)), ("TCZYX", (2, 2, 2, 45, 33))],
 }
-OUTPUTS = [(*case, kind) for case in MODELS for kind in ("swap", "content")]
+OUTPUTS = [(*case, kind) for case in MODELS for kind in ("swap", "content", "maps")]
 OUTPUTS += [(name, "brightfield", "anomaly") for name in DETECTORS]
 OUTPUTS += [(name, "fluorescence", "anomaly") for name in DETECTORS]
 
@@ -66,7 +66,9 @@ def test_a_region_read_alone_is_that_of_the_whole(name, modality, kind):
     )
     lazy = output(name, kind, image, other, "image")
     whole = np.asarray(lazy)
-    assert_tiled_equals_whole(np.asarray(lazy[33:90, 11:53]), whole[33:90, 11:53])
+    region = {"Y": slice(33, 90), "X": slice(11, 53)}
+    key = tuple(region.get(axis, slice(None)) for axis in lazy.axes)
+    assert_tiled_equals_whole(np.asarray(lazy[key]), whole[key])
 
 
 def test_measuring_every_tile_by_itself_would_be_noticed():

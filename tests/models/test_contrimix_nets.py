@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -41,6 +41,9 @@ from napari_disentangle.nets.contrimix_losses import (
     total,
 )
 from napari_disentangle.nets.contrimix_tiles import statistics_passes, surround
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 # In float64 next to nothing but rounding can differ; float32 is what images are run in.
 EXACT = {torch.float32: 2e-5, torch.float64: 1e-11}

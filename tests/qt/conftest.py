@@ -54,6 +54,13 @@ class Desk:
 
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
+    def click_box(self, box: Any) -> None:
+        """Click on the mark of a check box: its text may end before the middle."""
+        from qtpy.QtCore import QPoint, Qt
+
+        mark = QPoint(8, box.height() // 2)
+        self.qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=mark)
+
     def run(self, seconds: float = 60) -> float:
         """Press Run and wait for the end."""
         self.click(self.panel.run)

@@ -46,6 +46,36 @@ def _warmth(image: np.ndarray) -> float:
     return float((image[..., 0].astype(float) - image[..., 2]).mean())
 
 
+def test_content_maps_are_added_if_their_box_is_checked(smears: Any) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    import napari_disentangle as nd
+
+    box = smears.panel.output_boxes["maps"]
+    assert smears.panel.outputs() == ("content", "swap", "anomaly")
+    smears.click_box(box)
+    assert smears.panel.outputs() == ("content", "swap", "anomaly", "maps")
+    smears.run()
+    maps = [f"blood smear 1 (mauve) [content map {i}]" for i in (1, 2, 3)]
+    names = smears.names
+    assert names[-3:] == maps
+    assert len(names) == 2 + 3 + 3
+    fields = [nd.Field.from_layer(layer) for layer in smears.viewer.layers[:2]]
+    expected = nd.fit(fields, "mk").encode(fields[0])
+    for name, values in zip(maps, expected, strict=True):
+        np.testing.assert_array_equal(smears.layer(name).data, values)
+    smears.run()
+    assert smears.names == names
+    smears.click(smears.panel.copy_python)
+    code = QApplication.clipboard().text()
+    kept = smears.layer(maps[2]).metadata
+    exec(compile(code, "copied", "exec"), {"viewer": smears.viewer})
+    assert smears.names == names
+    assert smears.layer(maps[2]).metadata == kept
+    smears.click_box(box)
+    assert smears.panel.outputs() == ("content", "swap", "anomaly")
+
+
 def test_anomaly_map_finds_the_white_cell(smears: Any) -> None:
     smears.run()
     z = smears.layer("[anomaly]").data

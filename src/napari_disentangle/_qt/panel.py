@@ -28,7 +28,7 @@ from napari_disentangle._qt.form import form_of, settings_of
 from napari_disentangle._qt.model_box import ModelBox
 from napari_disentangle._qt.picking import LayerList
 from napari_disentangle.catalogue import models
-from napari_disentangle.output import KINDS, Kind
+from napari_disentangle.output import KINDS, USUAL, Kind
 
 if TYPE_CHECKING:
     from magicgui.widgets import Container
@@ -42,6 +42,7 @@ _TEXTS: dict[Kind, str] = {
     "content": "content-only",
     "swap": "attribute-swapped",
     "anomaly": "anomaly map",
+    "maps": "content maps",
 }
 _POOLS = {
     "image": "one look per image",
@@ -123,7 +124,7 @@ class Panel(QWidget):  # type: ignore[misc]
 
     def _outputs(self) -> QGroupBox:
         self.output_boxes = {kind: QCheckBox(_TEXTS[kind]) for kind in KINDS}
-        self.choose_outputs(KINDS)
+        self.choose_outputs(USUAL)
         return _box("New layers", *self.output_boxes.values())
 
     def _swap(self) -> QGroupBox:

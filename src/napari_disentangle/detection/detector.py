@@ -147,7 +147,7 @@ class Scoring:
 
     detector: Detector
     rendering: Rendering
-    keeps_channels: bool = False
+    own_channels: tuple[str, ...] = ()
 
     @property
     def device(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari_disentangle.methods import (
     affine,
     balanced,
+    contrimix,
     identity,
     levels,
     macenko,
@@ -31,6 +32,7 @@ MODELS: dict[str, Method] = {
     "reinhard": reinhard.METHOD,
     "percentile": percentile.METHOD,
     "macenko": macenko.METHOD,
+    "contrimix": contrimix.METHOD,
     "identity": identity.METHOD,
 }
 

@@ -34,13 +34,13 @@ from napari_disentangle.moments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import torch
     from numpy.typing import NDArray
 
     from napari_disentangle.field import Modality
-    from napari_disentangle.methods.base import Weights
+    from napari_disentangle.methods.base import Method, Weights
     from napari_disentangle.nets.affine import AffineNet
     from napari_disentangle.signal import Space
 
@@ -75,7 +75,7 @@ class AffineCorrection(Pointwise):
     masked: bool = True
     learns: bool = True
 
-    def learned(self, settings: Any, weights: Weights | None) -> AffineCorrection:
+    def learned(self, settings: Any, weights: Weights | None) -> Method:
         """The same with weights."""
         return replace(self, weights=weights)
 
@@ -134,7 +134,10 @@ class AffineCorrection(Pointwise):
         if net is None or net.channels != n:
             return np.concatenate([found, np.zeros(n * n + n + 1)])
         content = statistics(*pixels)
-        correction = correct(net, found, content, sample.tiles)
+        anchor, scale = (v[:, None, None] for v in middle_frame(found))
+        correction = correct(
+            net, lambda tile: (tile - anchor) / scale, content, sample.tiles
+        )
         return np.concatenate([found, correction, [trust(_unlike(net, content))]])
 
     def _map(self, channels: int, source: Values, target: Values | None) -> Affine:
@@ -151,7 +154,7 @@ class AffineCorrection(Pointwise):
 
 def correct(
     net: AffineNet,
-    found: Values,
+    standard: Callable[[Values], Values],
     content: Values,
     tiles: Sequence[tuple[NDArray[Any], float]],
 ) -> Values:
@@ -161,8 +164,8 @@ def correct(
     ----------
     net
         The network, for C channels.
-    found
-        Moments of the image (4C,).
+    standard
+        Brings tiles (C, h, w) into the frame of a closed form.
     content
         Its statistics (S,).
     tiles
@@ -175,21 +178,20 @@ def correct(
     """
     import torch
 
-    anchor, scale = (v[:, None, None] for v in middle_frame(found))
     total = sum(area for _, area in tiles)
     features = torch.zeros(1, net.n_features)
     for tile, area in tiles:
         if area > 0:
-            z = torch.from_numpy(_framed(tile, anchor, scale))
+            z = torch.from_numpy(_framed(standard(tile)))
             features += area / total * net.see(z[None])
     given = torch.from_numpy(content[None]).float()
     answer: Values = (net.used * net(features, given))[0].double().numpy()
     return answer
 
 
-def _framed(tile: NDArray[Any], anchor: Values, scale: Values) -> NDArray[np.float32]:
-    """A tile as the network sees it: standardised, and never too small."""
-    z = np.nan_to_num((tile - anchor) / scale).astype(np.float32)
+def _framed(standard: NDArray[Any]) -> NDArray[np.float32]:
+    """A tile as the network sees it: without gaps, and never too small."""
+    z = np.nan_to_num(standard).astype(np.float32)
     short = [max(0, _SMALLEST - size) for size in z.shape[1:]]
     return np.pad(z, [(0, 0), *((0, n) for n in short)], mode="edge")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -189,10 +189,6 @@ class Pointwise:
         """There is a closed form to begin with."""
         return False
 
-    def learned(self, settings: Any, weights: Weights | None) -> Self:
-        """Nothing is learned."""
-        return self
-
     @property
     def invertible(self) -> bool:
         """Every image comes back."""
@@ -229,6 +225,10 @@ class AffineMethod(Pointwise):
     space: Callable[[Modality], Space] = natural_space
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
+
+    def learned(self, settings: Any, weights: Weights | None) -> AffineMethod:
+        """Nothing is learned."""
+        return self
 
     def unlike(self, sample: Sample) -> float | None:
         """Nothing is learned."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from napari_disentangle.methods.published import Published
+from napari_disentangle.methods.repeated import Repeated
+
+if TYPE_CHECKING:
+    from napari_disentangle.methods.base import Method, Weights
 
 Preset = Literal["default", "published"]
 Statistics = Literal["image", "frozen"]
@@ -52,3 +58,22 @@ class Config:
             raise ValueError(f"down {self.down} must be one of {_DOWN}")
         if min(self.attributes, self.mixings) < 1:
             raise ValueError("attributes and mixings must be at least 1")
+
+
+@dataclass(frozen=True)
+class ContriMix(Repeated):
+    """The model with its settings; as published it is another one."""
+
+    config: type[Any] = Config
+    description: str = (
+        "ContriMix: content and a matrix per image, without batch labels; to be fitted."
+    )
+
+    def learned(self, settings: Any, weights: Weights | None) -> Method:
+        """The same with settings and weights."""
+        if settings.preset == "published":
+            return Published(settings, weights)
+        return replace(self, weights=weights)
+
+
+METHOD = ContriMix()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_disentangle.field import Modality
+    from napari_disentangle.methods.base import Weights
     from napari_disentangle.signal import Space
 
 
@@ -42,6 +43,10 @@ class Identity(Pointwise):
     def estimate(self, sample: Sample, config: Any) -> Values:
         """Nothing is measured."""
         return np.empty(0)
+
+    def learned(self, settings: Any, weights: Weights | None) -> Identity:
+        """Nothing is learned."""
+        return self
 
     def unlike(self, sample: Sample) -> float | None:
         """Nothing is learned."""

@@ -7,7 +7,7 @@ renders each pixel as a matrix times its content; this keeps the matrix. OUR CHO
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -132,6 +132,9 @@ class AffineNet(nn.Module):
         self.edge *= self.unlike(statistics).max().clamp(min=1.0)
 
 
+Net = TypeVar("Net", bound=AffineNet)
+
+
 def frame(
     moments: torch.Tensor, correction: torch.Tensor, background: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -175,8 +178,11 @@ def between(
     return torch.linalg.solve(w_t, w_s), offset
 
 
-def build(tensors: Mapping[str, NDArray[np.float32]]) -> AffineNet:
-    """A network from its tensors by name, ready to be asked.
+def build(
+    tensors: Mapping[str, NDArray[np.float32]],
+    kind: type[Net] = AffineNet,  # type: ignore[assignment]
+) -> Net:
+    """A network of a kind from its tensors by name, ready to be asked.
 
     Raises
     ------
@@ -185,10 +191,10 @@ def build(tensors: Mapping[str, NDArray[np.float32]]) -> AffineNet:
     """
     try:
         width, channels = tensors["body.0.weight"].shape[:2]
-        net = AffineNet(channels, len(tensors["centre"]), len(tensors["edge"]), width)
+        net = kind(channels, len(tensors["centre"]), len(tensors["edge"]), width)
         net.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()})
     except (KeyError, RuntimeError) as error:
-        raise ValueError(f"these are not the weights of `affine` ({error})") from error
+        raise ValueError(f"these are not the weights of the model ({error})") from error
     return net.eval().requires_grad_(requires_grad=False)
 
 

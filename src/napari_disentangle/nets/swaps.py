@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Squared error below which a swap is good enough (45 dB).
 _ENOUGH = 3e-5
 # Weight of swaps whose donor shows the same content, and of the size of corrections.
-_ALIKE, _SIZE = 0.2, 0.05
-_DECIBEL = 10 / np.log(10)
+ALIKE, SIZE = 0.2, 0.05
+DECIBEL = 10 / np.log(10)
 # Rows of a tile that moments and statistics are taken from; every row is not needed.
 _ROWS = 16
 # Every so many-th pixel along both axes is compared with the truth.
@@ -138,9 +138,9 @@ def make(tiles: Tiles, modality: Modality, batch: int, seed: tuple[int, ...]) ->
     alike = after.photograph(truth, generator)
     return Swaps(
         modality,
-        _view(source, modality),
-        _view(donor, modality),
-        _view(alike, modality),
+        view(see(source, modality), modality),
+        view(see(donor, modality), modality),
+        view(see(alike, modality), modality),
         truth,
         _reach(truth, modality),
     )
@@ -152,7 +152,7 @@ def loss(net: AffineNet, swaps: Swaps) -> tuple[torch.Tensor, torch.Tensor]:
     swapped = swaps.decibels(*between(source, donor))
     same = swaps.decibels(*between(source, alike))
     size = torch.stack([source[1], donor[1]]).square().mean()
-    return _SIZE * size - (swapped.mean() + _ALIKE * same.mean()) / _DECIBEL, swapped
+    return SIZE * size - (swapped.mean() + ALIKE * same.mean()) / DECIBEL, swapped
 
 
 def exam(net: AffineNet, swaps: Swaps) -> NDArray[np.float64]:
@@ -176,9 +176,10 @@ def _answers(
 
 
 def _framed(view: View) -> torch.Tensor:
+    """Tiles (B, C, h, w) in the frame of the closed form."""
     anchor, scale = (v[..., None, None] for v in middle_frame(view.moments))
-    framed: torch.Tensor = (view.signal - anchor) / scale
-    return framed
+    seen: torch.Tensor = (view.signal - anchor) / scale
+    return seen
 
 
 def _pair(
@@ -188,10 +189,10 @@ def _pair(
     return [np.rot90(tiles[i], int(rng.integers(4)), (1, 2)) for i in chosen]
 
 
-def _view(shown: torch.Tensor, modality: Modality) -> View:
-    signal = see(shown, modality)
-    found = [_measure(tile.numpy(), modality) for tile in signal]
-    parts = (torch.from_numpy(np.stack(p)).float() for p in zip(*found, strict=True))
+def view(signal: torch.Tensor, modality: Modality) -> View:
+    """What a model sees of signals (B, C, h, w)."""
+    found = [_measure(tile.cpu().numpy(), modality) for tile in signal]
+    parts = (torch.from_numpy(np.stack(p)).to(signal) for p in zip(*found, strict=True))
     return View(signal, *parts)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.encoding import limits
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.field import RGB
 from napari_disentangle.store.damage import readable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_disentangle.encoding import Limits
     from napari_disentangle.infer import LazyImage
 
 KEY = "napari-disentangle"
@@ -68,7 +70,7 @@ def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[
         raise AxesError(f"OME-Zarr cannot hold axes {lazy.axes}: use {_ORDER}")
     order = "".join(sorted(lazy.axes, key=_ORDER.index))
     shapes = [_by_axes(level, order) for level in _levels(lazy, order)]
-    extra = {KEY: {"modality": lazy.field.modality, **metadata}}
+    extra = {KEY: {**_modality(lazy), **metadata}}
     _, arrays = prepare_image(
         path,
         _image(lazy, order, shapes),
@@ -105,6 +107,12 @@ def _own(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
     return own if isinstance(own, dict) else {}
 
 
+def _modality(lazy: LazyImage) -> dict[str, Any]:
+    """The kind of image, unless the values are no intensities of one any more."""
+    kept = lazy.operation.own_channels is None
+    return {"modality": lazy.field.modality} if kept else {}
+
+
 class _Permuted:
     """Lets tiles be written to an array whose axes come in another order."""
 
@@ -133,7 +141,7 @@ def _levels(lazy: LazyImage, order: str) -> Iterator[dict[str, int]]:
 
 def _chunks(lazy: LazyImage, order: str) -> tuple[int, ...]:
     shape = dict(zip(lazy.axes, lazy.shape, strict=True))
-    colour = shape.get("C", 1) if lazy.field.rgb else 1
+    colour = shape["C"] if lazy.rgb else 1
     edge = {
         "Y": min(lazy.tile, shape["Y"]),
         "X": min(lazy.tile, shape["X"]),
@@ -164,15 +172,22 @@ def _image(lazy: LazyImage, order: str, shapes: list[tuple[int, ...]]) -> Any:
         datasets.append(_dataset(v05, str(i), scale, shift))
     axes = [_axis(v05, a, unit) for a, (_, _, unit) in zip(order, known, strict=True)]
     image = v05.Multiscale(name=field.name, axes=axes, datasets=datasets)
-    channels = field.channel_names if "C" in order else ()
-    omero = v05.Omero(channels=[_channel(v05, c, lazy) for c in channels])
-    return v05.Image(multiscales=[image], omero=omero if channels else None)
+    named = zip(lazy.channel_names, _ranges(lazy), strict=True)
+    channels = [_channel(v05, name, *ends) for name, ends in named]
+    omero = v05.Omero(channels=channels) if channels else None
+    return v05.Image(multiscales=[image], omero=omero)
 
 
-def _channel(v05: Any, name: str, lazy: LazyImage) -> Any:
+def _ranges(lazy: LazyImage) -> list[Limits]:
+    """From what to what each channel is shown."""
+    if lazy.operation.own_channels:
+        return limits(lazy)
+    return [(0.0, float(lazy.field.full_scale or 1.0))] * len(lazy.channel_names)
+
+
+def _channel(v05: Any, name: str, low: float, high: float) -> Any:
     """What viewers need to show a channel: a colour and a range."""
-    top = float(lazy.field.full_scale or 1.0)
-    window = v05.OmeroWindow(start=0.0, min=0.0, end=top, max=top)
+    window = v05.OmeroWindow(start=low, min=low, end=high, max=high)
     return v05.OmeroChannel(
         label=name, color=_COLORS.get(name, "FFFFFF"), window=window, active=True
     )

@@ -86,8 +86,7 @@ def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[
             f"OME-TIFF cannot hold axes {axes}: name them from {_OME_AXES}, "
             "or write OME-Zarr"
         )
-    colour = lazy.field.rgb and lazy.field.modality == "brightfield"
-    rgb = colour and lazy.operation.keeps_channels
+    rgb = lazy.rgb and lazy.field.modality == "brightfield"
     order = sorted(axes, key="TZYXC".index if rgb else "TCZYX".index)
     places = [axes.index(axis) for axis in order]
     target = tifffile.memmap(
@@ -137,7 +136,7 @@ def _ome(lazy: LazyImage, order: list[str], rgb: bool) -> dict[str, Any]:
         elif axis == "T" and name != PIXEL:
             ome |= {"TimeIncrement": size, "TimeIncrementUnit": SYMBOLS[name]}
     if "C" in axes:
-        ome["Channel"] = {"Name": list(field.channel_names)}
+        ome["Channel"] = {"Name": list(lazy.channel_names)}
     return ome
 
 

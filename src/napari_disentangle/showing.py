@@ -1,0 +1,129 @@
+"""The values of result layers: computed at once, or where they are seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.batch import Step
+from napari_disentangle.errors import DataError
+from napari_disentangle.infer import means
+from napari_disentangle.signal import to_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.infer import LazyImage, Operation
+    from napari_disentangle.output import Output
+
+# Results up to this many values are computed at once; larger ones where they are seen.
+EAGER = 2**24
+# The smallest level of a pyramid is computed at once, up to this many values.
+_COARSEST = 2**21
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """An operation whose colours are shown as float 0..1.
+
+    napari shows 16-bit colours wrongly.
+    """
+
+    inner: Operation
+    full_scale: float
+    own_channels: tuple[str, ...] | None = None
+
+    @property
+    def halo(self) -> int:
+        """As the inner operation."""
+        return self.inner.halo
+
+    @property
+    def device(self) -> str:
+        """As the inner operation."""
+        return self.inner.device
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    def on(self, device: str) -> Unit:
+        """The same on another device."""
+        return replace(self, inner=self.inner.on(device))
+
+    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
+        """Compute, then divide by the full scale."""
+        return self.inner(plane, lead).astype(np.float32) / np.float32(self.full_scale)
+
+
+def values(output: Output, what: str) -> Generator[Step, None, Any]:
+    """Data of a layer: an array, a lazy one, or a list of them for a pyramid.
+
+    Small results are computed, large ones and pyramids stay lazy except for the
+    coarsest level, which napari keeps. What looks at neighbours takes too long to be
+    computed while a person moves about, and is always computed at once.
+
+    Parameters
+    ----------
+    output
+        What is shown.
+    what
+        The output in words, for messages.
+
+    Raises
+    ------
+    DataError
+        If what has to be computed whole is too large for that.
+    """
+    shown, doing = _shown(output.lazy), f"computing {what}"
+    if output.kind == "anomaly" or shown.operation.halo:
+        _check_size(shown, what)
+        return (yield from _means(shown, doing))
+    if shown.field.multiscale or shown.size > EAGER:
+        return (yield from _levels(shown, doing))
+    return (yield from _whole(shown, doing))
+
+
+def _check_size(lazy: LazyImage, what: str) -> None:
+    if lazy.size > EAGER:
+        raise DataError(
+            f"{what} of {lazy.field.name!r} ({lazy.size / 1e6:.0f} million values) is "
+            "too large to be computed at once: use nd.apply and nd.write"
+        )
+
+
+def _shown(lazy: LazyImage) -> LazyImage:
+    field = lazy.field
+    if not (lazy.rgb and field.dtype.kind in "ui" and field.dtype.itemsize > 1):
+        return lazy
+    return replace(lazy, operation=Unit(lazy.operation, field.full_scale or 1.0))
+
+
+def _whole(lazy: LazyImage, doing: str) -> Generator[Step, None, NDArray[Any]]:
+    out = np.empty(lazy.shape, lazy.dtype)
+    total = max(1, lazy.parts())
+    for done in lazy.fill(out):
+        yield Step(doing, done / total)
+    return out
+
+
+def _levels(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
+    levels: list[Any] = list(lazy.levels)
+    if levels[-1].size <= _COARSEST:
+        levels[-1] = yield from _whole(levels[-1], doing)
+    return levels if lazy.field.multiscale else levels[0]
+
+
+def _means(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
+    """The result at full resolution, and its means if the image came as a pyramid."""
+    first = yield from _whole(lazy, doing)
+    if not lazy.field.multiscale:
+        return first
+    smaller = range(1, len(lazy.field.levels))
+    shapes = [replace(lazy, level=i, key=()).shape for i in smaller]
+    values = first if first.dtype.kind == "f" else first.astype(np.float32)
+    return [first, *(to_dtype(means(values, shape), first.dtype) for shape in shapes)]
