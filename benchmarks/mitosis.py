@@ -89,6 +89,11 @@ class Patch:
     slide: str
     atypical: bool
 
+    @property
+    def field(self) -> nd.Field:
+        """It as an image that is named after its slide."""
+        return field_of(self.picture, self.slide)
+
 
 @cache
 def histology() -> list[Patch]:
@@ -171,9 +176,7 @@ def arms(
 
 def fit(model: str, known: Sequence[Patch], budget: Budget) -> nd.Model:
     """A model that knows nothing of the held-out scanner; slides share a look."""
-    groups = [
-        [field_of(p.picture, p.slide) for p in g] for g in by_slide(known).values()
-    ]
+    groups = [[patch.field for patch in g] for g in by_slide(known).values()]
     if model in LEARNING:
         return nd.fit(groups, model, steps=budget.fit_steps, seed=SEED)
     return nd.fit(groups[0], model)
@@ -190,9 +193,7 @@ def by_slide(patches: Sequence[Patch]) -> dict[str, list[Patch]]:
 def slide_looks(model: nd.Model, patches: Sequence[Patch]) -> dict[str, Attribute]:
     """Look of every slide, pooled over its patches."""
     return {
-        slide: model.attribute(
-            [field_of(p.picture, p.slide) for p in group], pool="batch"
-        )
+        slide: model.attribute([patch.field for patch in group], pool="batch")
         for slide, group in by_slide(patches).items()
     }
 
@@ -210,10 +211,7 @@ def content_only(
 ) -> list[Array]:
     """Patches under one look, each freed from that of its slide."""
     return [
-        model.render(
-            field_of(patch.picture, patch.slide), reference, looks[patch.slide]
-        )
-        for patch in patches
+        model.render(patch.field, reference, looks[patch.slide]) for patch in patches
     ]
 
 
@@ -221,7 +219,7 @@ def mixed(
     model: nd.Model, known: Sequence[Patch], looks: dict[str, Attribute], copies: int
 ) -> list[list[Array]]:
     """Patches under the looks of the slides of others, once per copy."""
-    fields = [field_of(patch.picture, patch.slide) for patch in known]
+    fields = [patch.field for patch in known]
     own = [looks[patch.slide] for patch in known]
     shown = nd.augment(model, fields, labels(known), copies, own, SEED)
     pictures = [picture for picture, _ in shown]
