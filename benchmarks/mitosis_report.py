@@ -12,7 +12,7 @@ from mitosis_net import BATCH, DECAY, EDGE, GAIN, OFFSET, WIDTHS, n_parameters
 from results import RESAMPLES, Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from looks import Array
     from mitosis import Budget
@@ -119,14 +119,14 @@ def section(answers: Sequence[Answers], budget: Budget) -> str:
 
 
 _HEAD = ["held out", "arm", "AUROC", "balanced accuracy"]
-_HEAD += ["AUROC, seeds averaged", "against raw"]
+_HEAD += ["AUROC, seeds averaged", "against raw", "against jitter"]
 _EXPLAINED = f"""\
 *AUROC* and *balanced accuracy* (at a probability of 0.5) are means over seeds ±
 standard deviation over seeds. Then the AUROC of the probabilities averaged over seeds,
-and its paired difference to raw, with 95 % intervals from {RESAMPLES:,} bootstrap
-samples of the held-out slides; for the mean, slides are drawn within each scanner. The
-intervals know of other slides, not of other scanners. The best arm of a scanner, by
-that AUROC, is bold.
+and its paired differences to raw and to colour jitter, with 95 % intervals from
+{RESAMPLES:,} bootstrap samples of the held-out slides; for the mean, slides are drawn
+within each scanner. The intervals know of other slides, not of other scanners or seeds.
+The best arm of a scanner, by that AUROC, is bold.
 """
 
 
@@ -173,32 +173,45 @@ def _lines(held_out: str, cell: Arms) -> list[list[str]]:
                 _over_seeds(own, auroc),
                 _over_seeds(own, balanced_accuracy),
                 _told(reached[arm], ".3f"),
-                "" if arm == RAW else _told(difference(own, cell[RAW]), "+.3f"),
+                _apart(cell, arm, RAW),
+                "" if arm == RAW else _apart(cell, arm, JITTER),
             ]
         )
     return lines
 
 
+def _apart(cell: Arms, arm: str, other: str) -> str:
+    return "" if arm == other else _told(difference(cell[arm], cell[other]), "+.3f")
+
+
 def _verdict(every: Mapping[str, Arms]) -> str:
-    """Arms whose interval against raw excludes 0, and how many that leaves."""
+    """Arms that won or lost, against raw and against what needs no model."""
+    return "\n\n".join(
+        (
+            *_against(every, RAW, (RAW,)),
+            *_against(every, JITTER, (RAW, JITTER)),
+            "Rows are not corrected for their number: where nothing differs, about "
+            "one\ninterval in twenty excludes 0 all the same.",
+        )
+    )
+
+
+def _against(
+    every: Mapping[str, Arms], other: str, left_out: Sequence[str]
+) -> Iterator[str]:
+    """Arms whose interval against another excludes 0, and how many that leaves."""
     found = [
-        (held_out, arm, difference(own, cell[RAW]))
+        (held_out, arm, difference(own, cell[other]))
         for held_out, cell in every.items()
         for arm, own in cell.items()
-        if arm != RAW
+        if arm not in left_out
     ]
     won = [one for one in found if one[2].low > 0]
     lost = [one for one in found if one[2].high < 0]
+    yield _list(f"Above {other}, with an interval above 0:", won)
+    yield _list(f"Below {other}, with an interval below 0:", lost)
     rest = len(found) - len(won) - len(lost)
-    return "\n\n".join(
-        (
-            _list("Above raw, with an interval above 0:", won),
-            _list("Below raw, with an interval below 0:", lost),
-            f"In {rest} of {len(found)} rows the interval includes 0. Rows are not "
-            "corrected for their number: where nothing differs, about one interval in "
-            "twenty excludes 0 all the same.",
-        )
-    )
+    yield f"Against {other}, the interval includes 0 in {rest} of {len(found)} rows."
 
 
 def _list(title: str, found: Sequence[tuple[str, str, Estimate]]) -> str:

@@ -143,9 +143,11 @@ def test_differences_are_paired_by_slide(report: ModuleType, drawn: Any) -> None
 def test_wins_and_losses_are_named(report: ModuleType) -> None:
     slides = [f"slide {i // 4}" for i in range(24)]
     odd = np.arange(24) % 2 == 0
-    chances = {report.RAW: 0 * odd, "better": 1 * odd, "worse": 1 - odd, "same": odd**0}
+    chances = {"better": 1 * odd, "worse": 1 - odd, report.RAW: 0 * odd}
+    chances[report.JITTER] = chances[report.RAW]
     cell = {arm: [answers(report, c, slides, odd)] for arm, c in chances.items()}
     won, _, lost = report._verdict({"one": cell}).partition("Below raw")
+    assert "Above colour jitter" in lost
     assert "- one: better +0.500 [+0.500, +0.500]" in won
     assert "- one: worse -0.500 [-0.500, -0.500]" in lost
-    assert "In 1 of 3 rows" in lost
+    assert "Against raw, the interval includes 0 in 1 of 3 rows" in lost
