@@ -24,7 +24,7 @@ test: $(READY)
 # The core must work where there is neither Qt nor napari.
 core-test: $(CORE_READY)
 	@! $(CORE)/bin/python -c "import napari" 2>/dev/null
-	$(CORE)/bin/python -m pytest tests/core tests/models --ignore-glob="*/test_benchmark.py" --ignore-glob="*/test_downstream.py" $(PYTEST_ARGS)
+	$(CORE)/bin/python -m pytest tests/core tests/models --ignore-glob="*/test_benchmark.py" --ignore-glob="*/test_downstream.py" --ignore-glob="*/test_mitosis.py" $(PYTEST_ARGS)
 
 lint: $(LINT_READY)
 	$(VENV)/bin/ruff check

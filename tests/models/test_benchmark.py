@@ -65,6 +65,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("memory.py", "3 fits"),
         ("contrimix.py", "| known truth |"),
         ("framed.py", "| frame and content |"),
+        ("mitosis.py", "| pale | mixing by affine | "),
         ("leak.py", "| flat grey | 20 | 10 | 0.00 "),
     ],
 )
