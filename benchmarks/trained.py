@@ -20,18 +20,21 @@ from safetensors.numpy import load_file, save_file
 from sources import SOURCES, Source, learned
 from swap import field_of
 
+from napari_disentangle.lessons import Mixing
 from napari_disentangle.measure import sample
 from napari_disentangle.methods import MODELS
 from napari_disentangle.methods.base import Weights
+from napari_disentangle.methods.contrimix import Config
 from napari_disentangle.moments import statistics
 from napari_disentangle.train import train as fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from looks import Array
 
     from napari_disentangle.field import Modality
+    from napari_disentangle.lessons import Lesson
     from napari_disentangle.train import Progress
 
 KEPT = Path(__file__).resolve().parents[1] / ".benchmarks"
@@ -60,18 +63,23 @@ class Task:
         Whether it was fitted on that source alone.
     seed
         Of everything.
+    kind
+        ``"affine"``, ``"contrimix"``, or ``"published"``, which is the latter as its
+        authors have it.
     """
 
     name: str
     own: bool
     seed: int
+    kind: str = "affine"
 
     @property
     def path(self) -> Path:
         """Where it is kept."""
-        kind = "on" if self.own else "without"
+        how = "on" if self.own else "without"
         letters = "".join(c for c in self.name if c.isalnum())
-        return KEPT / f"{kind}_{letters}_{self.seed}.safetensors"
+        known = "" if self.kind == "affine" else f"{self.kind}_"
+        return KEPT / f"{known}{how}_{letters}_{self.seed}.safetensors"
 
     @property
     def sources(self) -> list[Source]:
@@ -104,7 +112,10 @@ def weights(task: Task) -> Weights:
 def train(task: Task) -> None:
     """Train a model and keep it, with its curve."""
     torch.set_num_threads(1)
-    steps = _fit_on_one(task) if task.own else zoo.fit_on(task.sources, task.seed)
+    if task.own:
+        steps = _fit_on_one(task)
+    else:
+        steps = zoo.fit_on(task.sources, task.seed, task.kind)
     curve = []
     for progress in steps:
         if progress.index and progress.index % EVERY == 0:
@@ -122,8 +133,13 @@ def _fit_on_one(task: Task) -> Iterator[Progress]:
     (source,) = task.sources
     groups, modality = learned(source), source.modality
     bank = learning.bank([groups], modality, task.seed, enlarged=0)
-    images = [_content(read(), modality) for group in groups for read in group.images]
-    yield from fit(bank, modality, None, task.seed, OWN_STEPS, images=images)
+    if task.kind == "published":
+        lesson: Lesson = Mixing(modality, Config(preset="published"))
+    else:
+        reads = [read for group in groups for read in group.images]
+        images = [_content(read(), modality) for read in reads]
+        lesson = zoo.LESSONS[task.kind](modality, images=images)
+    yield from fit(bank, lesson, task.seed, OWN_STEPS)
 
 
 def _content(image: Array, modality: Modality) -> Array:
@@ -137,12 +153,12 @@ def _point(progress: Progress) -> list[float]:
     return [progress.index, round(progress.losses["held out"], 2)]
 
 
-def main() -> None:
-    """Train all that are missing."""
-    missing = [task for task in TASKS if not task.path.exists()]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+def train_missing(tasks: Sequence[Task], processes: int | None = None) -> None:
+    """Train all that are not kept yet."""
+    missing = [task for task in tasks if not task.path.exists()]
+    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
         list(pool.map(train, missing))
 
 
 if __name__ == "__main__":
-    main()
+    train_missing(TASKS)

@@ -18,6 +18,7 @@ from swap import field_of
 
 from napari_disentangle.bundled import path_of
 from napari_disentangle.fitting import no_look, unfitted
+from napari_disentangle.lessons import Correction, Repetition
 from napari_disentangle.train import Progress, train
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ STEPS: dict[Modality, int] = {"brightfield": 400, "fluorescence": 400}
 # chosen for images that a model never saw, not for the best on those it knows.
 USED: dict[Modality, float] = {"brightfield": 0.4, "fluorescence": 0.25}
 REACH = 0.5
+LESSONS = {"affine": Correction, "contrimix": Repetition}
 # Share of looks that are seen at another magnification.
 ENLARGED = 0.3
 # Whose licence lets pixels, and weights learned from them, be redistributed.
@@ -63,7 +65,9 @@ def shippable(modality: Modality, without: str = "") -> list[Source]:
     ]
 
 
-def fit_on(sources: Sequence[Source], seed: int) -> Iterator[Progress]:
+def fit_on(
+    sources: Sequence[Source], seed: int, kind: str = "affine"
+) -> Iterator[Progress]:
     """Train a model for many kinds of image on what may be learned from of them."""
     modality = sources[0].modality
     groups = [groups_of(s) for s in sources]
@@ -74,16 +78,8 @@ def fit_on(sources: Sequence[Source], seed: int) -> Iterator[Progress]:
         "command": "python benchmarks/zoo.py",
         "not for": NOT_FOR[modality],
     }
-    yield from train(
-        bank,
-        modality,
-        None,
-        seed,
-        STEPS[modality],
-        card=card,
-        used=USED[modality],
-        reach=REACH,
-    )
+    lesson = LESSONS[kind](modality, used=USED[modality], reach=REACH)
+    yield from train(bank, lesson, seed, STEPS[modality], card=card)
 
 
 def groups_of(source: Source) -> list[Group]:
