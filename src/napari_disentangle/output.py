@@ -10,7 +10,7 @@ import numpy as np
 from napari_disentangle._version import __version__
 from napari_disentangle.encoding import encoded
 from napari_disentangle.errors import DataError
-from napari_disentangle.rendering import Rendering
+from napari_disentangle.rendering import Contents, Rendering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -153,7 +153,7 @@ def make(
             raise DataError("a swap needs a donor: choose a layer or a saved attribute")
         look = model.look(donor)
         target = model.between(own, look, strength)
-        lazy = model.lazy(field, target, own, device)
+        lazy = _remembering(model.lazy(field, target, own, device))
         return replace(_output(output, lazy, own, target, recipe), donor=look)
     if output == "anomaly":
         if detector is None:
@@ -165,6 +165,13 @@ def make(
         lazy = encoded(model.lazy(field, model.reference, own, device))
         return _output(output, lazy, own, model.reference, recipe)
     raise ValueError(f"output {output!r} is unknown: use one of {', '.join(KINDS)}")
+
+
+def _remembering(lazy: LazyImage) -> LazyImage:
+    """The same; with another strength it need not look for content again."""
+    operation = lazy.operation
+    assert isinstance(operation, Rendering)
+    return replace(lazy, operation=replace(operation, contents=Contents()))
 
 
 def _output(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.methods.base import Painter
 from napari_disentangle.signal import float_type, from_signal, to_dtype, to_signal
 from napari_disentangle.tiling import Tile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -23,9 +27,36 @@ if TYPE_CHECKING:
     from napari_disentangle.tiling import Span
 
 
+# Bytes of content that are kept.
+_KEPT = 2**29
+
+
+class Contents:
+    """Content of the regions of one image that were rendered last.
+
+    Another look of them costs no more than painting.
+    """
+
+    def __init__(self, limit: int = _KEPT) -> None:
+        self._limit = limit
+        self._known: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+
+    def of(self, key: Hashable, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What is known by this key, made now if nothing is."""
+        content = self._known.pop(key, None)
+        content = make() if content is None else content
+        self._known[key] = content
+        while sum(c.nbytes for c in self._known.values()) > self._limit:
+            self._known.popitem(last=False)
+        return content
+
+
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """The operation that moves planes of one image from one attribute to another."""
+    """The operation that moves planes of one image from one attribute to another.
+
+    With ``contents`` it remembers what takes long, for the next target.
+    """
 
     method: Method
     index: Sequence[int]
@@ -34,6 +65,7 @@ class Rendering:
     target: Attribute
     device: str = "cpu"
     own_channels: tuple[str, ...] | None = None
+    contents: Contents | None = None
 
     @property
     def halo(self) -> int:
@@ -69,7 +101,11 @@ class Rendering:
         x = self._signal(plane)
         if self._unchanged(source, target):
             return x
-        return self.method.transfer(x, source, target)
+        if self.contents is None or not isinstance(self.method, Painter):
+            return self.method.transfer(x, source, target)
+        make = partial(self.method.content, x, source)
+        content = self.contents.of(_key(plane, lead, self.device), make)
+        return self.method.paint(content, x, target)
 
     def read(self, lead: Lead, y: Span, x: Span) -> torch.Tensor:
         """The rendered signal (C, h, w) of a part of one plane of the image."""
@@ -105,3 +141,9 @@ class Rendering:
     @property
     def _full_scale(self) -> float:
         return float(self.field.full_scale or 1.0)
+
+
+def _key(plane: NDArray[Any], lead: Lead, device: str) -> Hashable:
+    """What tells a region of an image from others: its pixels."""
+    pixels = blake2b(np.ascontiguousarray(plane).tobytes(), digest_size=16).digest()
+    return lead, plane.shape, pixels, device

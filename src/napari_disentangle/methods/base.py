@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -164,6 +164,19 @@ class Method(Protocol):
 
     def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
         """Signal (C, ...) of the same content under another attribute."""
+
+
+@runtime_checkable
+class Painter(Protocol):
+    """A model whose content takes long, and is quickly painted under any look."""
+
+    def content(self, x: torch.Tensor, source: Values) -> torch.Tensor:
+        """Content of a signal (C, h, w) with this attribute, in a form of its own."""
+
+    def paint(
+        self, content: torch.Tensor, x: torch.Tensor, target: Values
+    ) -> torch.Tensor:
+        """Signal (C, h, w) like ``x`` of its content under an attribute."""
 
 
 @dataclass(frozen=True)
