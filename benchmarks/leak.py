@@ -21,7 +21,7 @@ import page
 import report
 import swap
 import torch
-from sources import DATA, SOURCES, Source, manifest, pairs
+from sources import DATA, Source, manifest, named, pairs
 from trained import BLOOD, NUCLEI, SCANNERS, VIOLET
 
 import napari_disentangle as nd
@@ -176,15 +176,11 @@ def channels_first(picture: Array) -> Array:
 
 
 # --- all ------------------------------------------------------------------------------
-def _source(name: str) -> Source:
-    return next(s for s in SOURCES if s.name == name)
-
-
 def _rows_of(name: str) -> list[list[str]]:
     torch.set_num_threads(1)
     if name == REAL:
-        return rows(scanners(_source(SCANNERS), PAIRS))
-    return rows(deal(_source(name), PAIRS))
+        return rows(scanners(named(SCANNERS), PAIRS))
+    return rows(deal(named(name), PAIRS))
 
 
 def section(found: Sequence[list[list[str]]]) -> str:
@@ -201,9 +197,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="synthetic, printed")
     torch.set_num_threads(1)
     if parser.parse_args().quick:
-        sys.stdout.write(section([rows(deal(_source("synthetic tissue"), 10))]))
+        sys.stdout.write(section([rows(deal(named("synthetic tissue"), 10))]))
         return
-    names = [n for n in (SCANNERS, VIOLET, BLOOD, NUCLEI) if _source(n).present]
+    names = [n for n in (SCANNERS, VIOLET, BLOOD, NUCLEI) if named(n).present]
     real = [REAL] if SCANNERS in names else []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         page.put(section(list(pool.map(_rows_of, [*names, *real]))))
