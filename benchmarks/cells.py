@@ -42,8 +42,10 @@ MOST = {"RBC": 6}
 # Pixels: the edge that every box is brought to for what depends on size, and the edge
 # of a box that still shows something.
 SIDE, SMALLEST = 48, 8
-# Planted objects of a synthetic field: every other one is ringed, the others striped.
+# Planted objects of a synthetic field: every other one is ringed, the others striped;
+# and by how much the logarithms of its concentrations vary.
 OBJECTS, PLANTED = 4, ("striped", "ringed")
+VARIED = 0.4
 # The field before its look.
 CAME = "as it came"
 
@@ -105,12 +107,17 @@ def _few(cells: Iterator[Cell]) -> Iterator[Cell]:
 
 
 def planted(number: int) -> list[Annotated]:
-    """Synthetic tissue with two kinds of objects that differ in arrangement alone."""
+    """Synthetic tissue with two kinds of objects that differ in arrangement alone.
+
+    Fields differ in how much they have of what takes either stain, as biology does.
+    """
     return [_planted(seed) for seed in range(number)]
 
 
 def _planted(seed: int) -> Annotated:
-    content, labels = synthetic.plant(synthetic.tissue(seed, EDGE), seed, OBJECTS)
+    rng = np.random.default_rng((SEED, seed))
+    tissue = synthetic.tissue(seed, EDGE) * np.exp(rng.normal(0, VARIED, (2, 1, 1)))
+    content, labels = synthetic.plant(tissue, seed, OBJECTS)
     picture = synthetic.render(content, synthetic.VIOLET, 2.0, seed)
     found = regionprops(labels)
     cells = [Cell(PLANTED[one.label % 2], *one.slice) for one in found]

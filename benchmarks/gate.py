@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from results import interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ def failures(kept: Kept, best: Mapping[str, float]) -> Iterator[str]:
     if kept.edges < EDGES:
         yield f"edges {kept.edges:.3f} < {EDGES}"
     if kept.cells and not _no_worse(kept.cells):
-        yield f"cell class {kept.cells.mean:+.3f}"
+        yield f"cell class {interval(kept.cells, '+.3f')}"
 
 
 def _no_worse(cells: Estimate) -> bool:

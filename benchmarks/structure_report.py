@@ -14,13 +14,12 @@ import report
 from affine_report import OURS
 from arms import BLUR
 from leak import RAW, told
+from results import interval
 
 from napari_disentangle.methods import MODELS
 from napari_disentangle.methods.base import AffineMethod
 
 if TYPE_CHECKING:
-    from results import Estimate
-
     from napari_disentangle.audit import Leak, Recognised
 
 COMMAND = "python benchmarks/structure.py"
@@ -143,13 +142,9 @@ def _classes(source: str, found: Mapping[str, Recognised]) -> str:
 def _class_row(source: str, arm: str, found: Mapping[str, Recognised]) -> list[str]:
     own = found[arm]
     size = [f"{own.counts.sum():.0f}", str(len(own.counts))]
-    accuracy = _interval(cells.accuracy(own), ".3f")
-    apart = _interval(cells.against(own, found[RAW]), "+.3f")
+    accuracy = interval(cells.accuracy(own), ".3f")
+    apart = interval(cells.against(own, found[RAW]), "+.3f")
     return [source, arm, *size, accuracy, "" if arm == RAW else apart]
-
-
-def _interval(one: Estimate, form: str) -> str:
-    return f"{one.mean:{form}} [{one.low:{form}}, {one.high:{form}}]"
 
 
 # --- bar ------------------------------------------------------------------------------
@@ -187,7 +182,7 @@ def _verdict_row(
         one.arm,
         *(told(leak) for leak in one.leaks.values()),
         f"{kept.edges:.3f}",
-        _interval(kept.cells, "+.3f") if kept.cells else "",
+        interval(kept.cells, "+.3f") if kept.cells else "",
         short or "**passes**",
     ]
 
