@@ -144,7 +144,7 @@ def read(fields: Sequence[Annotated], shown: Iterable[Array]) -> Recognised:
 
 
 def features(box: Array) -> Array:
-    """Colours and textures of a box (Y, X, 3); how large it is does not count."""
+    """Colours and textures of a box (Y, X, 3), without how large it is."""
     values = box.transpose(2, 0, 1).astype(float)
     side = resize(values, (len(values), SIDE, SIDE), anti_aliasing=True)
     return np.concatenate([colour_features(values), convolution_features(side)])

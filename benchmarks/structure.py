@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from looks import Array
 
 PAIRS = 60
-QUICK, QUICK_FIELDS = "synthetic tissue", 8
+QUICK, QUICK_PAIRS, QUICK_FIELDS = "synthetic tissue", 7, 5
 PROBES = {"colours": colour_features, "convolutions": convolution_features}
 
 
@@ -103,7 +103,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if parser.parse_args().quick:
         classes = {QUICK: cells.classes(cells.planted(QUICK_FIELDS))}
-        found = [source(QUICK, QUICK_FIELDS)]
+        found = [source(QUICK, QUICK_PAIRS)]
         sys.stdout.write(structure_report.section(found, classes))
         return
     present = [n for n in (SCANNERS, VIOLET, BLOOD, NUCLEI) if named(n).present]

@@ -42,25 +42,26 @@ makes pictures more alike, and `flat grey` is the same picture always (100).
 
 ### The class of a cell
 
-Boxes around red cells, white cells and platelets (BCCD, {cells.FIELDS} reported fields,
-each under one of the four looks at random; all white cells and platelets, the first
-{cells.MOST["RBC"]} red cells of a field). A fresh linear probe reads the class from
-colours of the box and from 96 frozen random convolutions of it at {cells.SIDE} x
-{cells.SIDE} px, in grouped folds (a field is never on both sides). How large a box is
-does not count, so a flat picture is at chance. Every field is measured by itself and
-shown under the mean look of all. Balanced accuracy with its 95 % interval over fields,
-and the paired difference to raw.
+Boxes around red cells, white cells and platelets in {cells.FIELDS} reported smears
+(BCCD), each under one of the four looks at random: all white cells and platelets, and
+the first {cells.MOST["RBC"]} red cells of a field. A fresh linear probe reads the class
+from the colours of a box, and from 96 frozen random convolutions of the box scaled to
+{cells.SIDE} pixels, in grouped folds (a field is never on both sides). The size of a
+box is no feature, so that a flat picture is at chance; what scaling does to sharpness
+may still hint at it. Every field is measured by itself and shown under the mean look of
+all. Balanced accuracy with its 95 % interval over fields, and the paired difference to
+raw; *as it came* is the field before its look.
 """
 
 BAR = f"""\
 ### Against the bar
 
-Content-only is to hide the look and to keep the biology, all at once: what a probe
-reads of a known look, over chance, at most {gate.SHARE:.0%} of what it reads from the
-best published closed form on these pictures, from colours and from convolutions; median
-correlation of edges at least {gate.EDGES}; and, where the cells are known, their class
-read no worse than from raw: the 95 % interval of the difference above -{gate.LOSS}.
-*Best published* is chosen on these very pictures, probe by probe.
+Content-only is to hide the look and to keep the biology, all at once. What a probe
+reads of a known look, over chance: at most {gate.SHARE:.0%} of what it reads from the
+best published closed form, from colours and from convolutions. Median correlation of
+edges: at least {gate.EDGES}. Where the cells are known, their class: read no worse than
+from raw, that is, the 95 % interval of the difference lies above -{gate.LOSS}. The best
+published form is chosen on these very pictures, probe by probe.
 """
 
 
