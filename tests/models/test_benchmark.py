@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -
         text=True,
         check=False,
         timeout=120,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # small: threads only wait
     )
     assert run.returncode == 0, run.stderr
     assert says in run.stdout
