@@ -84,7 +84,7 @@ def arms(pictures: Sequence[Array]) -> Arms:
 def controls(grey: float) -> dict[str, Show]:
     """Ways to show pictures without any model."""
     return {
-        RAW: lambda picture: _whole(picture),
+        RAW: _whole,
         FLAT: lambda picture: _whole(np.full_like(picture, grey)),
         BLUR: lambda picture: _whole(_blurred(picture)),
     }

@@ -57,11 +57,12 @@ BAR = f"""\
 ### Against the bar
 
 Content-only is to hide the look and to keep the biology, all at once. What a probe
-reads of a known look, over chance: at most {gate.SHARE:.0%} of what it reads from the
-best published closed form, from colours and from convolutions. Median correlation of
-edges: at least {gate.EDGES}. Where the cells are known, their class: read no worse than
-from raw, that is, the 95 % interval of the difference lies above -{gate.LOSS}. The best
-published form is chosen on these very pictures, probe by probe.
+reads of a known look, over chance: at most {100 * gate.SHARE:.0f} % of what it reads
+from the best published closed form, from colours and from convolutions. Median
+correlation of edges: at least {gate.EDGES}. Where the cells are known, their class: read
+no worse than from raw, that is, the 95 % interval of the difference lies above
+-{gate.LOSS}; one that only includes 0 is not enough. The best published form is chosen
+on these very pictures, probe by probe.
 """
 
 
@@ -127,7 +128,7 @@ def _kept_row(one: Structure, blurred: Structure) -> list[str]:
         str(one.groups),
         f"{np.median(one.edges):.3f}",
         f"{np.percentile(one.edges, 5):.3f}",
-        "not known" if np.isnan(one.clipped) else f"{one.clipped:.2%}",
+        "not known" if np.isnan(one.clipped) else f"{100 * one.clipped:.2f} %",
         f"{nuclei:.2f}",
         f"{nuclei / blur:.2f}",
         f"{np.median(one.alike):.1f}",
