@@ -27,7 +27,7 @@ COMMAND = "python benchmarks/structure.py"
 # What a probe recognises of cells, by source and arm.
 Classes = Mapping[str, Mapping[str, "Recognised"]]
 
-INTRODUCTION = f"""\
+INTRODUCTION = """\
 ## What content-only keeps of the biology
 
 The same pictures under the same four known looks as above. *Edges* is the correlation
@@ -39,7 +39,9 @@ segmented anew by a threshold that adapts itself, and beside it its ratio to tha
 as well, so nuclei alone prove little. *Two looks* is the likeness of the content-only
 pictures of one picture under two of the looks, median PSNR in decibels; less contrast
 makes pictures more alike, and `flat grey` is the same picture always (100).
+"""
 
+CELLS = f"""\
 ### The class of a cell
 
 Boxes around red cells, white cells and platelets in {cells.FIELDS} reported smears
@@ -59,7 +61,7 @@ BAR = f"""\
 Content-only is to hide the look and to keep the biology, all at once. What a probe
 reads of a known look, over chance: at most {100 * gate.SHARE:.0f} % of what it reads
 from the best published closed form, from colours and from convolutions. Median
-correlation of edges: at least {gate.EDGES}. Where the cells are known, their class: read
+correlation of edges: at least {gate.EDGES}. Where cells are known, their class: read
 no worse than from raw, that is, the 95 % interval of the difference lies above
 -{gate.LOSS}; one that only includes 0 is not enough. The best published form is chosen
 on these very pictures, probe by probe.
@@ -103,6 +105,7 @@ def section(found: Sequence[Sequence[Structure]], classes: Classes) -> str:
         COMMAND,
         INTRODUCTION,
         *map(_kept, found),
+        CELLS,
         *(_classes(source, own) for source, own in classes.items()),
         BAR,
         *(_judged(own, classes) for own in found),
