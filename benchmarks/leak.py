@@ -21,7 +21,7 @@ import page
 import report
 import swap
 import torch
-from sources import DATA, SOURCES, Source, manifest, pairs
+from sources import DATA, Source, manifest, named, pairs
 from trained import BLOOD, NUCLEI, SCANNERS, VIOLET
 
 import napari_disentangle as nd
@@ -37,7 +37,9 @@ from napari_disentangle.audit import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from looks import Array
+    from looks import Array, Look
+
+    from napari_disentangle.field import Modality
 
 COMMAND = "python benchmarks/leak.py"
 SEED = 4
@@ -65,29 +67,41 @@ scanners hold different patients, so that what is left may be the patients.
 
 @dataclass(frozen=True, eq=False)
 class Dealt:
-    """Pictures under looks: which look each has, and whose slide or field it is."""
+    """Pictures under looks: which look each has, and whose slide or field it is.
+
+    ``again`` are the same pictures, each under another look, where looks are known.
+    """
 
     source: str
     pictures: Sequence[Array]
     look: Sequence[str]
     group: Sequence[str]
+    again: Sequence[Array] = ()
+
+
+def known_looks(
+    modality: Modality, channels: int, rng: np.random.Generator
+) -> list[Look]:
+    """Looks of every family of this kind of image in turn."""
+    families = swap.GENERATORS[modality]
+    return [families[i % len(families)](rng, channels) for i in range(LOOKS)]
 
 
 def deal(source: Source, limit: int) -> Dealt:
     """Known looks, dealt at random over both pictures of every pair."""
-    rng = np.random.default_rng(SEED)
+    rng, noise = np.random.default_rng(SEED), np.random.default_rng((SEED, 1))
     drawn = list(pairs(source, limit, SEED))
     channels = 3 if source.modality == "brightfield" else len(drawn[0].first)
-    families = swap.GENERATORS[source.modality]
-    looks = [families[i % len(families)](rng, channels) for i in range(LOOKS)]
-    pictures, dealt, groups = [], [], []
+    looks = known_looks(source.modality, channels, rng)
+    pictures, dealt, groups, again = [], [], [], []
     for pair in drawn:
         for picture in (pair.first, pair.second):
             look = int(rng.integers(LOOKS))
             pictures.append(looks[look].photograph(picture, rng))
             dealt.append(str(look))
             groups.append(pair.group)
-    return Dealt(source.name, pictures, dealt, groups)
+            again.append(looks[look - 1].photograph(picture, noise))
+    return Dealt(source.name, pictures, dealt, groups, again)
 
 
 def scanners(source: Source, limit: int) -> Dealt:
@@ -118,7 +132,7 @@ def rows(dealt: Dealt) -> list[list[str]]:
 
 
 def _row(dealt: Dealt, name: str, made: Sequence[Array]) -> list[str]:
-    before, after = ([_channels_first(p) for p in ps] for ps in (dealt.pictures, made))
+    before, after = ([channels_first(p) for p in ps] for ps in (dealt.pictures, made))
     modality = "brightfield" if made[0].dtype == np.uint8 else "fluorescence"
     pairs = list(zip(before, after, strict=True))
     edges = np.median([gradient_correlation(a, b).correlation for a, b in pairs])
@@ -138,31 +152,35 @@ def _row(dealt: Dealt, name: str, made: Sequence[Array]) -> list[str]:
 def _read(
     dealt: Dealt, pictures: Sequence[Array], features: Callable[[Array], Array]
 ) -> str:
-    found = probe(np.stack([features(p) for p in pictures]), dealt.look, dealt.group)
-    return _told(found)
+    return told(look_read(dealt, pictures, features))
 
 
-def _told(leak: Leak) -> str:
+def look_read(
+    dealt: Dealt, pictures: Sequence[Array], features: Callable[[Array], Array]
+) -> Leak:
+    """What a probe reads of the look from pictures (C, Y, X)."""
+    return probe(np.stack([features(p) for p in pictures]), dealt.look, dealt.group)
+
+
+def told(leak: Leak) -> str:
+    """Excess over chance with its interval."""
     low, high = leak.interval
     if np.isnan(low):
         return f"{leak.excess:.2f}"
     return f"{leak.excess:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _channels_first(picture: Array) -> Array:
+def channels_first(picture: Array) -> Array:
+    """A picture as measures take it (C, Y, X)."""
     return picture.transpose(2, 0, 1) if picture.dtype == np.uint8 else picture
 
 
 # --- all ------------------------------------------------------------------------------
-def _source(name: str) -> Source:
-    return next(s for s in SOURCES if s.name == name)
-
-
 def _rows_of(name: str) -> list[list[str]]:
     torch.set_num_threads(1)
     if name == REAL:
-        return rows(scanners(_source(SCANNERS), PAIRS))
-    return rows(deal(_source(name), PAIRS))
+        return rows(scanners(named(SCANNERS), PAIRS))
+    return rows(deal(named(name), PAIRS))
 
 
 def section(found: Sequence[list[list[str]]]) -> str:
@@ -179,9 +197,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="synthetic, printed")
     torch.set_num_threads(1)
     if parser.parse_args().quick:
-        sys.stdout.write(section([rows(deal(_source("synthetic tissue"), 10))]))
+        sys.stdout.write(section([rows(deal(named("synthetic tissue"), 10))]))
         return
-    names = [n for n in (SCANNERS, VIOLET, BLOOD, NUCLEI) if _source(n).present]
+    names = [n for n in (SCANNERS, VIOLET, BLOOD, NUCLEI) if named(n).present]
     real = [REAL] if SCANNERS in names else []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         page.put(section(list(pool.map(_rows_of, [*names, *real]))))

@@ -104,6 +104,13 @@ def bootstrap(scores: Sequence[tuple[str, float]], seed: int = 0) -> Estimate:
     return Estimate(float(values.mean()), float(low), float(high))
 
 
+def interval(one: Estimate, form: str) -> str:
+    """A mean and its interval, if it has one."""
+    if np.isnan(one.low):
+        return f"{one.mean:{form}}"
+    return f"{one.mean:{form}} [{one.low:{form}}, {one.high:{form}}]"
+
+
 def count_groups(results: Sequence[Result]) -> int:
     """Number of slides or fields behind some results."""
     return len({r.group for r in results})

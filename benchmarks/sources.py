@@ -310,6 +310,11 @@ LEARNED_ONLY = (
 )
 
 
+def named(name: str) -> Source:
+    """The source of a name."""
+    return next(source for source in SOURCES if source.name == name)
+
+
 # --- reading ------------------------------------------------------------------------
 def manifest(folder: Path) -> list[dict[str, str]]:
     """Rows of a folder's table of images."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("framed.py", "| frame and content |"),
         ("mitosis.py", "| pale | mixing by affine | "),
         ("leak.py", "| flat grey | 20 | 10 | 0.00 "),
+        ("structure.py", "| edges 0.000 < 0.985; cell class -0."),
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:
@@ -76,6 +78,7 @@ def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -
         text=True,
         check=False,
         timeout=120,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # small: threads only wait
     )
     assert run.returncode == 0, run.stderr
     assert says in run.stdout

@@ -13,7 +13,7 @@ from napari_disentangle.audit.fidelity import (
     self_reconstruction,
     swap_fidelity,
 )
-from napari_disentangle.audit.leak import Leak, probe
+from napari_disentangle.audit.leak import Leak, Recognised, probe, recognise
 from napari_disentangle.audit.mixing import lisi, silhouette
 from napari_disentangle.audit.seams import seam_score
 from napari_disentangle.audit.structure import (
@@ -26,6 +26,7 @@ from napari_disentangle.audit.structure import (
 __all__ = [
     "Gradients",
     "Leak",
+    "Recognised",
     "Reconstruction",
     "colour_features",
     "content_agreement",
@@ -36,6 +37,7 @@ __all__ = [
     "nucleus_dice",
     "probe",
     "psnr",
+    "recognise",
     "seam_score",
     "self_reconstruction",
     "silhouette",

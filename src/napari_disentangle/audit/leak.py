@@ -45,6 +45,37 @@ class Leak:
         return (self.accuracy - self.chance) / (1 - self.chance)
 
 
+@dataclass(frozen=True, eq=False)
+class Recognised:
+    """Rows whose label a probe recognised, by group and label.
+
+    Attributes
+    ----------
+    hits, counts
+        Recognised rows, and all rows (G, K).
+    """
+
+    hits: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+    @property
+    def accuracy(self) -> float:
+        """Balanced accuracy, 0 to 1."""
+        return float(_balanced(self.hits.sum(axis=0), self.counts.sum(axis=0)))
+
+    def resampled(self, seed: int = 0) -> NDArray[np.float64]:
+        """Accuracies of groups drawn again and again; NaN with fewer than 5 groups.
+
+        The same seed draws the same groups: differences of two probes are paired.
+        """
+        n = len(self.counts)
+        if n < FEWEST_GROUPS:
+            return np.full(RESAMPLES, np.nan)
+        rng = np.random.default_rng(seed)
+        drawn = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)
+        return _balanced(drawn @ self.hits, drawn @ self.counts)
+
+
 def probe(
     features: ArrayLike,
     labels: ArrayLike,
@@ -79,6 +110,17 @@ def probe(
     ValueError
         If there are too few groups or labels to keep groups whole.
     """
+    found = recognise(features, labels, groups, folds)
+    chance = 1 / found.counts.shape[1]
+    accuracies = np.percentile(found.resampled(seed), (2.5, 97.5))
+    low, high = (accuracies - chance) / (1 - chance)
+    return Leak(found.accuracy, chance, (float(low), float(high)))
+
+
+def recognise(
+    features: ArrayLike, labels: ArrayLike, groups: ArrayLike, folds: int = 5
+) -> Recognised:
+    """What the probe of :func:`probe` recognised, with the same arguments."""
     x = table(features)
     names, y = numbered(labels, len(x), "labels")
     keys, group = numbered(groups, len(x), "groups")
@@ -86,11 +128,7 @@ def probe(
     _require_groups(counts, names, folds)
     fold = _assign(counts, names, folds)[group]
     hit = _predict(x, y, fold) == y
-    hits = _count(group[hit], y[hit], *counts.shape)
-    accuracy = float(_balanced(hits.sum(axis=0), counts.sum(axis=0)))
-    chance = 1 / len(names)
-    low, high = (_interval(hits, counts, seed) - chance) / (1 - chance)
-    return Leak(accuracy, chance, (float(low), float(high)))
+    return Recognised(_count(group[hit], y[hit], *counts.shape), counts)
 
 
 # --- folds --------------------------------------------------------------------------
@@ -161,15 +199,3 @@ def _balanced(
     recall = np.where(occurs, hits / np.maximum(counts, 1), 0.0)
     accuracy: NDArray[np.float64] = recall.sum(axis=-1) / occurs.sum(axis=-1)
     return accuracy
-
-
-def _interval(
-    hits: NDArray[np.float64], counts: NDArray[np.float64], seed: int
-) -> NDArray[np.float64]:
-    """95 % interval of the balanced accuracy from groups drawn again and again (2,)."""
-    n = len(counts)
-    if n < FEWEST_GROUPS:
-        return np.full(2, np.nan)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES).astype(float)
-    return np.percentile(_balanced(drawn @ hits, drawn @ counts), (2.5, 97.5))
