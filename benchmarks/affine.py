@@ -13,7 +13,7 @@ import sys
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import affine_report
@@ -28,7 +28,8 @@ from sources import SOURCES, Pair, Source, pairs, reported
 from trained import SCANNERS, UNSEEN, Task
 
 import napari_disentangle as nd
-from napari_disentangle.fitting import no_look, unfitted
+from napari_disentangle.fitting import beginning, no_look
+from napari_disentangle.methods import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,17 +55,20 @@ class Contender:
     name: str
     model: str
     weights: tuple[Weights | None, ...] = (None,)
+    config: Mapping[str, object] = field(default_factory=dict)
 
     def models(self, picture: Array) -> Iterator[nd.Model]:
         """One model per seed, whose reference is the look of a picture."""
         for weights in self.weights:
-            yield with_weights(picture, self.model, weights)
+            yield with_weights(picture, self.model, weights, **self.config)
 
 
-def with_weights(picture: Array, name: str, weights: Weights | None) -> nd.Model:
+def with_weights(
+    picture: Array, name: str, weights: Weights | None, **config: object
+) -> nd.Model:
     """A model whose reference is the look of a picture."""
     field = swap.field_of(picture)
-    known = unfitted(field, name)
+    known = beginning(field, name, **config)
     model = no_look(replace(known, weights=weights)) if weights else known
     return replace(model, reference=model.attribute(field))
 
@@ -72,7 +76,9 @@ def with_weights(picture: Array, name: str, weights: Weights | None) -> nd.Model
 def closed_forms(source: Source) -> list[Contender]:
     """All models that learn nothing and can work on a source."""
     fitting = [n for n, e in nd.models().items() if source.modality in e.modalities]
-    return [Contender(n, n) for n in fitting if n not in (LEARNED, "identity")]
+    return [
+        Contender(n, n) for n in fitting if n != "identity" and not MODELS[n].learns
+    ]
 
 
 def learned(name: str, task: str, *, own: bool) -> Contender:
