@@ -229,13 +229,15 @@ class Fitted:
     verdict: str
 
 
-def fits(source: Source, count: int, steps: int) -> Iterator[Fitted]:
+def fits(
+    source: Source, count: int, steps: int, model: str = LEARNED
+) -> Iterator[Fitted]:
     """Fit on two whole images at a time, as the widget does."""
     groups = reported(source)[: 2 * count]
     for one, other in zip(groups[::2], groups[1::2], strict=False):
         fields = [swap.field_of(g.images[0](), g.name) for g in (one, other)]
         began = time.perf_counter()
-        for step in nd.fit_steps(fields, LEARNED, seed=FIT_SEED, steps=steps):
+        for step in nd.fit_steps(fields, model, seed=FIT_SEED, steps=steps):
             last = step
         last.model()
         took = time.perf_counter() - began
