@@ -1,4 +1,4 @@
-"""Train the bundled models: ``python benchmarks/zoo.py``, four minutes on one core.
+"""Train the bundled models: ``python benchmarks/zoo.py``, eight minutes on one core.
 
 Only on images that may be redistributed and on none that a benchmark reports, but for
 sources too small to be split, which are reported with models that never saw them.
@@ -19,6 +19,7 @@ from swap import field_of
 from napari_disentangle.bundled import path_of
 from napari_disentangle.fitting import no_look, unfitted
 from napari_disentangle.lessons import Correction, Repetition
+from napari_disentangle.model import configure
 from napari_disentangle.train import Progress, train
 
 if TYPE_CHECKING:
@@ -30,10 +31,20 @@ if TYPE_CHECKING:
     from napari_disentangle.methods.base import Weights
 
 SEED = 0
-STEPS: dict[Modality, int] = {"brightfield": 400, "fluorescence": 400}
+STEPS = 400
+# Models by what they are called in the package.
+BUNDLED: dict[str, tuple[str, Modality]] = {
+    "affine-brightfield": ("affine", "brightfield"),
+    "affine-fluorescence": ("affine", "fluorescence"),
+    "contrimix-brightfield": ("contrimix", "brightfield"),
+}
 # Share of the correction that is used, and of training tiles that count as known:
 # chosen for images that a model never saw, not for the best on those it knows.
-USED: dict[Modality, float] = {"brightfield": 0.4, "fluorescence": 0.25}
+USED = {
+    ("affine", "brightfield"): 0.4,
+    ("affine", "fluorescence"): 0.25,
+    ("contrimix", "brightfield"): 1.0,
+}
 REACH = 0.5
 LESSONS = {"affine": Correction, "contrimix": Repetition}
 # Share of looks that are seen at another magnification.
@@ -78,8 +89,9 @@ def fit_on(
         "command": "python benchmarks/zoo.py",
         "not for": NOT_FOR[modality],
     }
-    lesson = LESSONS[kind](modality, used=USED[modality], reach=REACH)
-    yield from train(bank, lesson, seed, STEPS[modality], card=card)
+    used = USED.get((kind, modality), 1.0)
+    lesson = LESSONS[kind](modality, used=used, reach=REACH)
+    yield from train(bank, lesson, seed, STEPS, card=card)
 
 
 def groups_of(source: Source) -> list[Group]:
@@ -87,33 +99,36 @@ def groups_of(source: Source) -> list[Group]:
     return learned(source) or list(source.groups())
 
 
-def _save(modality: Modality, weights: Weights) -> None:
+def _save(name: str, weights: Weights) -> None:
     """Write the model, with a mean training image as its reference, and its card."""
+    kind, modality = BUNDLED[name]
     source = shippable(modality)[0]
     groups = groups_of(source)[:8]
     images = [field_of(group.images[0]()) for group in groups]
-    blank = unfitted(images[0], "affine")
-    model = no_look(replace(blank, weights=weights))
-    path = path_of(f"affine-{modality}")
+    blank = replace(unfitted(images[0], "balanced"), name=kind)
+    model = no_look(replace(blank, config=configure(kind, {}), weights=weights))
+    path = path_of(name)
     replace(model, reference=model.attribute(images, pool="batch")).save(path)
     text = json.dumps(dict(weights.card), indent=1)
     path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Train and write both models."""
+    """Train and write models."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few steps, not written")
-    quick = parser.parse_args().quick
-    for modality in STEPS:
-        for progress in fit_on(shippable(modality), SEED):
-            if progress.index and (progress.index % 100 == 0 or quick):
-                sys.stdout.write(f"{modality} {progress.index}: {progress.verdict}\n")
-            if quick and progress.index:
+    parser.add_argument("names", nargs="*", help="some only", default=list(BUNDLED))
+    given = parser.parse_args()
+    for name in given.names:
+        kind, modality = BUNDLED[name]
+        for progress in fit_on(shippable(modality), SEED, kind):
+            if progress.index and (progress.index % 100 == 0 or given.quick):
+                sys.stdout.write(f"{name} {progress.index}: {progress.verdict}\n")
+            if given.quick and progress.index:
                 break
         weights = progress.weights()
-        if weights and not quick:
-            _save(modality, weights)
+        if weights and not given.quick:
+            _save(name, weights)
 
 
 if __name__ == "__main__":
