@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.device import in_one_thread
 from napari_disentangle.methods.affine import trust
 from napari_disentangle.methods.base import Sample, natural_space
 from napari_disentangle.sampling import Block, blocks
@@ -104,6 +105,12 @@ def measure(
 
     Yields after everything that takes long; closing cancels.
     """
+    return (yield from in_one_thread(_measure(method, config, field, index, axes)))
+
+
+def _measure(
+    method: Method, config: Any, field: Field, index: Sequence[int], axes: str
+) -> Generator[None, None, Measured]:
     sizes = [field.size(axis) for axis in axes]
     groups = _groups(field, axes)
     looks = []
@@ -268,7 +275,11 @@ def _measure_planes(
         unknown = np.full(len(method.names(names)), np.nan)
         return _Look(unknown, unknown, 0, words, blank)
     usable = [s for s in samples if _enough(method, s)]
-    each = np.stack([method.estimate(s, config) for s in usable or [whole]])
+    votes = []
+    for one in usable or [whole]:
+        yield
+        votes.append(method.estimate(one, config))
+    each = np.stack(votes)
     middle = np.median(each, axis=0)
     spread = _MAD_TO_STD * np.median(np.abs(each - middle), axis=0)
     values = method.estimate(whole, config)

@@ -320,11 +320,17 @@ def _descend(
 
 
 def _follow(mean: nn.Module, net: nn.Module, index: int) -> None:
-    """Move the average of the parameters; the first ones count less."""
+    """Move the average of the parameters; the first ones count less.
+
+    What normalisations have learned moves along.
+    """
     import torch
 
     momentum = min(_MOMENTUM, (1 + index) / (10 + index))
+    known = net.state_dict()
     with torch.no_grad():
-        pairs = zip(mean.parameters(), net.parameters(), strict=True)
-        for average, now in pairs:
-            average.lerp_(now, 1 - momentum)
+        for name, average in mean.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(known[name], 1 - momentum)
+            else:
+                average.copy_(known[name])
