@@ -32,10 +32,10 @@ from napari_disentangle.audit import (
     probe,
 )
 from napari_disentangle.methods.base import Sample
-from napari_disentangle.moments import middle_frame, moments, share, statistics, weight
+from napari_disentangle.moments import middle_frame, share, weight
 from napari_disentangle.nets.affine import AffineNet, frame
 from napari_disentangle.nets.looks import see, show
-from napari_disentangle.nets.swaps import View, make, rows
+from napari_disentangle.nets.swaps import View, make, rows, view
 from napari_disentangle.train import closed_forms, exam_of
 
 if TYPE_CHECKING:
@@ -258,21 +258,12 @@ def scores(net: Framed, swaps: Swaps, dealt: Dealt) -> list[float]:
     """Swap, same content, leaks and edges of a network."""
     maps = net.encode(swaps.source.signal, net.look(swaps.source))
     decibels = [
-        float(_decibels(net.render(maps, net.look(view)), swaps.truth).mean())
-        for view in (swaps.donor, swaps.alike)
+        float(_decibels(net.render(maps, net.look(seen)), swaps.truth).mean())
+        for seen in (swaps.donor, swaps.alike)
     ]
-    look = net.look(_view(dealt.signal))
+    look = net.look(view(dealt.signal, "brightfield"))
     made = net.render(net.encode(dealt.signal, look), look.mean())
     return [*decibels, *leaks(dealt, made)]
-
-
-def _view(signal: torch.Tensor) -> View:
-    pixels = [rows(tile.numpy(), "brightfield") for tile in signal]
-    found = (
-        np.stack([measure(*own, "brightfield") for own in pixels])
-        for measure in (moments, statistics)
-    )
-    return View(signal, *(torch.from_numpy(part).float() for part in found))
 
 
 def rival(name: str, swaps: Swaps, dealt: Dealt) -> list[str]:

@@ -311,9 +311,7 @@ def test_no_seams_on_a_slide_but_with_statistics_of_tiles(large: Any) -> None:
         shown = 255 * 10 ** -signal[:, *tile.local].clamp(0, 3)
         inner = tile.inner[1].slice
         naive[:, inner] = np.moveaxis(shown.numpy(), 0, -1).round().clip(0, 255)
-    source, *both = (
-        np.moveaxis(p, -1, 0) for p in (large.data[strip], exact, naive)
-    )
+    source, *both = (np.moveaxis(p, -1, 0) for p in (large.data[strip], exact, naive))
     seen, of_tiles = (seam_score(made, TILE, source) for made in both)
     assert abs(seen - 1) < 0.1
     assert of_tiles > 1.15
