@@ -87,9 +87,11 @@ def learned(name: str, task: str, *, own: bool) -> Contender:
     return Contender(name, LEARNED, tuple(trained.weights(t) for t in tasks))
 
 
-def bundled() -> Contender:
-    """The learned model as it comes with the package."""
-    return Contender("affine (bundled)", LEARNED)
+def bundled(source: Source) -> list[Contender]:
+    """The learned models for a source as they come with the package."""
+    known = [f"{name}-{source.modality}" for name in (LEARNED, "contrimix")]
+    names = [name.partition("-")[0] for name in known if name in nd.zoo()]
+    return [Contender(f"{name} (bundled)", name) for name in names]
 
 
 # --- swaps ------------------------------------------------------------------------
@@ -286,7 +288,7 @@ def held_out_whole(name: str) -> tuple[list[Score], list[Score]]:
     unknown = learned("affine (never saw it)", name, own=False)
     models = [*closed_forms(source), unknown]
     if name in affine_report.SPLIT:
-        models.append(bundled())
+        models.append(bundled(source)[0])
     scores = list(swaps(source, models, PAIRS))
     return scores, list(consistency(source, models, CONSISTENT))
 
@@ -351,7 +353,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if quick:
         source = _source("blood smears (bundled)")
-        found = list(swaps(source, [*closed_forms(source), bundled()], 2))
+        found = list(swaps(source, [*closed_forms(source), *bundled(source)], 2))
         sys.stdout.write(affine_report.paired(found, "affine (bundled)"))
         return
     page.put(full())

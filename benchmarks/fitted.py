@@ -33,6 +33,8 @@ from trained import SCANNERS, Task
 
 import napari_disentangle as nd
 from napari_disentangle.fitting import beginning, no_look
+from napari_disentangle.methods import MODELS
+from napari_disentangle.methods.base import AffineMethod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +110,7 @@ def swap_rows(scores: Sequence[Score]) -> Iterator[list[str]]:
 
 
 def _published(name: str) -> bool:
-    return name in nd.models() and name not in OURS
+    return isinstance(MODELS.get(name), AffineMethod) and name not in OURS
 
 
 def _mean(scores: Sequence[Score]) -> float:
