@@ -94,7 +94,8 @@ def follow(
         yield Step("measuring", len(sources) / (len(inputs.images) + 1))
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
-    model = replace(model, reference=_reference(model, recipe, inputs, sources, looks))
+    reference = yield from _reference(model, recipe, inputs, sources, looks)
+    model = replace(model, reference=reference)
     shared = detector is not None or bool(inputs.normals)
     for image, source in zip(inputs.images, sources, strict=True):
         resolved = _resolved(recipe, inputs, model, image, source, donor)
@@ -277,14 +278,14 @@ def _reference(
     inputs: Inputs,
     sources: Sequence[Attribute],
     looks: Sequence[Attribute],
-) -> Attribute:
+) -> Generator[Step, None, Attribute]:
     """The given one, or the mean look of all images that take part."""
     if recipe.reference is not None:
         reference = Attribute.from_json(recipe.reference)
         model.reference.check(reference)
         return reference
     measured = recipe.pool == "image" and recipe.source is None
-    own = sources if measured else [model.attribute(image) for image in inputs.images]
+    own = sources if measured else (yield from _looks(model, inputs.images))
     others = [
         look
         for donor, look in zip(inputs.donors, looks, strict=True)

@@ -16,7 +16,7 @@ from napari_disentangle.field import Field, Modality
 from napari_disentangle.lessons import Correction, Mixing, Repetition
 from napari_disentangle.measure import sample
 from napari_disentangle.methods import DEFAULT, MODELS, method
-from napari_disentangle.methods.affine import AffineCorrection
+from napari_disentangle.methods.affine import AffineCorrection, group_statistics
 from napari_disentangle.methods.base import Weights
 from napari_disentangle.methods.published import Published
 from napari_disentangle.methods.repeated import Repeated
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 # Budget of fitting, unless another is given.
 STEPS = 400
+# Looks of brightfield images are drawn for red, green and blue.
+_COLOURS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,7 @@ def fit_steps(
     assert bank is not None
     contents = []
     for image in images:
-        contents += _contents(start, image)
+        contents += _contents(start, image, len(bank.learn[0][0]))
         yield looking
     card = {
         "images": [[_seen(image) for image in group] for group in groups],
@@ -152,13 +154,16 @@ def _lesson(start: Model, contents: Sequence[NDArray[Any]]) -> Lesson:
     return Correction(start.modality, weights, images=contents)
 
 
-def _contents(model: Model, image: Field) -> list[NDArray[Any]]:
-    """Statistics of a whole image, unless it is blank or nothing compares them."""
+def _contents(model: Model, image: Field, channels: int) -> list[NDArray[Any]]:
+    """Statistics of a whole image, unless it is blank or nothing compares them.
+
+    One vector for every group of so many channels, as many as tiles have.
+    """
     known = model.method
     if not isinstance(known, AffineCorrection):
         return []
     whole = sample(known, image, model.channel_index(image))
-    return known.contents(whole) if whole.foreground.any() else []
+    return group_statistics(whole, channels) if whole.foreground.any() else []
 
 
 def _learner(
@@ -172,6 +177,11 @@ def _learner(
         )
     if steps < 1:
         raise ValueError(f"the budget must be at least 1 step, but it is {steps}")
+    if start.modality == "brightfield" and len(start.channels) != _COLOURS:
+        raise DataError(
+            f"brightfield images are learned from in {_COLOURS} channels together, "
+            f"but these have {len(start.channels)}: choose colour images"
+        )
     for image in images:
         start.channel_index(image)
     return start

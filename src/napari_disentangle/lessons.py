@@ -234,7 +234,7 @@ class Mixing:
         """New networks, or those to go on with."""
         import torch
 
-        from napari_disentangle.methods.published import architecture
+        from napari_disentangle.methods.published import architecture, built
         from napari_disentangle.nets.contrimix import ContriMix
 
         yield from ()
@@ -243,12 +243,11 @@ class Mixing:
                 f"`contrimix` as published needs tiles of {_EDGE} x {_EDGE} pixels "
                 "with foreground: choose larger images or more of them"
             )
+        if self.start is not None:
+            return built(self.settings, self.start).train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = ContriMix(architecture(self.settings, len(bank.learn[0][0])))
-        if self.start is not None:
-            known = {k: torch.tensor(v) for k, v in self.start.tensors.items()}
-            net.load_state_dict(known)
         return net.train()
 
     def loss(

@@ -27,8 +27,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 USUAL: tuple[Kind, ...] = ("content", "swap", "anomaly")
 
 NO_OTHER_LOOK = (
-    "content-only is the image as it is, because no other look takes part: add images, "
-    "a donor or a reference"
+    "content-only has the look of the image, because no other look takes part: add "
+    "images, a donor or a reference"
 )
 
 
@@ -62,6 +62,14 @@ class Output:
     def status(self) -> tuple[str, ...]:
         """What a person should know, in words."""
         return tuple(self.lazy.provenance["status"])
+
+    def remembering(self) -> Output:
+        """The same; with another strength a swap need not look for content again."""
+        operation = self.lazy.operation
+        if self.donor is None or not isinstance(operation, Rendering):
+            return self
+        keeping = replace(operation, contents=Contents())
+        return replace(self, lazy=replace(self.lazy, operation=keeping))
 
     def at_strength(self, strength: float) -> Output:
         """The same swap with another strength; nothing is measured again."""
@@ -153,7 +161,7 @@ def make(
             raise DataError("a swap needs a donor: choose a layer or a saved attribute")
         look = model.look(donor)
         target = model.between(own, look, strength)
-        lazy = _remembering(model.lazy(field, target, own, device))
+        lazy = model.lazy(field, target, own, device)
         return replace(_output(output, lazy, own, target, recipe), donor=look)
     if output == "anomaly":
         if detector is None:
@@ -165,13 +173,6 @@ def make(
         lazy = encoded(model.lazy(field, model.reference, own, device))
         return _output(output, lazy, own, model.reference, recipe)
     raise ValueError(f"output {output!r} is unknown: use one of {', '.join(KINDS)}")
-
-
-def _remembering(lazy: LazyImage) -> LazyImage:
-    """The same; with another strength it need not look for content again."""
-    operation = lazy.operation
-    assert isinstance(operation, Rendering)
-    return replace(lazy, operation=replace(operation, contents=Contents()))
 
 
 def _output(

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,20 +35,28 @@ _KEPT = 2**29
 class Contents:
     """Content of the regions of one image that were rendered last.
 
-    Another look of them costs no more than painting.
+    Another look of them costs no more than painting. Threads may share it; a copy in
+    another process begins empty.
     """
 
     def __init__(self, limit: int = _KEPT) -> None:
         self._limit = limit
+        self._lock = Lock()
         self._known: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type[Contents], tuple[int]]:
+        return Contents, (self._limit,)
 
     def of(self, key: Hashable, make: Callable[[], torch.Tensor]) -> torch.Tensor:
         """What is known by this key, made now if nothing is."""
-        content = self._known.pop(key, None)
-        content = make() if content is None else content
-        self._known[key] = content
-        while sum(c.nbytes for c in self._known.values()) > self._limit:
-            self._known.popitem(last=False)
+        with self._lock:
+            known = self._known.pop(key, None)
+        content = make() if known is None else known
+        with self._lock:
+            self._known[key] = content
+            self._known.move_to_end(key)
+            while sum(c.nbytes for c in self._known.values()) > self._limit:
+                self._known.popitem(last=False)
         return content
 
 

@@ -5,13 +5,11 @@ Nothing here depends on how good a fit is: models are fitted for a few steps.
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -267,9 +265,8 @@ def same(found: Any, expected: Any) -> None:
         assert (difference > 0).mean() < 3e-4
 
 
-@pytest.mark.parametrize("down", [1, 4])
-def test_an_anomaly_map_of_it_does_not_depend_on_tiles(down: int) -> None:
-    model, image = fitted(down), odd("float32")
+def test_an_anomaly_map_of_it_does_not_depend_on_tiles() -> None:
+    model, image = fitted(2), odd("float32")
     detector = nd.fit_detector(slide(0), on=model)
     lazy = detector.lazy(image, model.attribute(image))
     whole = np.asarray(replace(lazy, tile=WHOLE))
@@ -339,9 +336,496 @@ def test_measuring_a_slide_can_be_closed_in_the_middle(large: Any) -> None:
 
 def test_the_network_of_the_default_does_not_keep_one_waiting(large: Any) -> None:
     waits, before = [], perf_counter()
-    for step in by_default().measuring(large):
+    for _ in by_default().measuring(large):
         waits.append(perf_counter() - before)
         before = perf_counter()
-    assert step is not None
     assert len(waits) > 20
     assert max(waits) < 1
+
+
+# --- another strength -----------------------------------------------------------------
+@contextmanager
+def watched(part: torch.nn.Module) -> Iterator[list[Any]]:
+    """Modules that convolve, one entry for every time that they do."""
+    calls: list[Any] = []
+    first = next(m for m in part.modules() if isinstance(m, torch.nn.Conv2d))
+    hook = first.register_forward_hook(lambda module, *_: calls.append(module))
+    try:
+        yield calls
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize("down", [1, 2])
+def test_another_strength_looks_for_content_no_more(down: int) -> None:
+    model, image = fitted(down), odd()
+    own, look = model.attribute(image), model.attribute(donor())
+    output = make(model, image, "swap", look, source=own).remembering()
+    output = replace(output, lazy=replace(output.lazy, tile=128))
+    with watched(network(model).content) as calls:
+        first = np.asarray(output.lazy)
+        assert len(calls) == output.lazy.parts() == 9
+        again = np.asarray(output.at_strength(0.4).lazy)
+        assert len(calls) == 9
+        fresh = make(model, image, "swap", look, 0.4, source=own).lazy
+        assert again.tobytes() == np.asarray(replace(fresh, tile=128)).tobytes()
+        assert len(calls) == 18
+    assert (again != first).any()
+
+
+def test_what_is_written_or_computed_once_keeps_no_content() -> None:
+    lazy: Any = nd.apply(fitted(), odd(), "swap", donor())
+    assert lazy.operation.contents is None
+    assert make(by_default(), odd(), "content").remembering().kind == "content"
+
+
+def test_contents_stay_under_their_limit() -> None:
+    one = torch.zeros(10)
+    contents, made = Contents(3 * one.nbytes), []
+
+    def ask(key: str, content: torch.Tensor = one) -> None:
+        contents.of(key, lambda: made.append(key) or content)
+
+    for key in "abcabcd":  # a is the one that was asked for longest ago
+        ask(key)
+    assert made == ["a", "b", "c", "d"]
+    for key in "bcda":
+        ask(key)
+    assert made == ["a", "b", "c", "d", "a"]
+    ask("larger than all", torch.zeros(100))
+    ask("larger than all", torch.zeros(100))
+    assert made[5:] == ["larger than all"] * 2
+
+
+def test_contents_too_large_to_be_kept_change_nothing() -> None:
+    model, image = fitted(), odd()
+    output = make(model, image, "swap", donor()).remembering()
+    operation: Any = output.lazy.operation
+    small = replace(operation, contents=Contents(1000))
+    lazy = replace(output.lazy, operation=small)
+    assert np.asarray(lazy).tobytes() == np.asarray(output.lazy).tobytes()
+
+
+def test_threads_share_contents_and_processes_do_not() -> None:
+    contents = Contents(50 * 40)
+
+    def ask(number: int) -> float:
+        key = number * 7919 % 97
+        return float(contents.of(key, lambda: torch.full((10,), float(key)))[0] - key)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(20_000))) == {0.0}
+    back = pickle.loads(pickle.dumps(contents))
+    made = []
+    back.of(0, lambda: made.append(0) or torch.zeros(1))
+    assert made == [0]
+
+
+# --- sentences ------------------------------------------------------------------------
+def grey() -> Any:
+    return nd.Field(picture(0)[..., 1], "YX", modality="brightfield", name="grey")
+
+
+def cells() -> Any:
+    return nd.Field(255 - picture(0)[..., 1], "YX", name="cells")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    models = {model().config.preset: model() for model in BOTH}
+    paths = {preset: folder / f"{preset}.safetensors" for preset in models}
+    for preset, path in paths.items():
+        models[preset].save(path)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"preset": "best"}, "preset 'best' must be one of"),
+        ({"statistics": "tile"}, "statistics 'tile' must be one of"),
+        ({"down": 3}, "down 3 must be one of"),
+        ({"attributes": 0}, "attributes 0 must be one of 1 to 64"),
+        ({"attributes": 65}, "attributes 65 must be one of 1 to 64"),
+        ({"attributes": 2.5}, "attributes 2.5 must be"),
+        ({"attributes": "4"}, "attributes '4' must be"),
+        ({"mixings": 17}, "mixings 17 must be one of 1 to 16"),
+        ({"depth": 3}, "no such setting"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(settings: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as error:
+        nd.fit(pair(), "contrimix", **settings)
+    assert one_sentence(str(error.value))
+
+
+def test_what_is_not_fitted_yet_is_said_in_the_console_and_by_a_recipe() -> None:
+    recipe = nd.Recipe(
+        model="contrimix", config={"preset": "published"}, outputs=("content",)
+    )
+    for wrong in (
+        lambda: nd.fit(pair(), "contrimix", preset="published"),
+        lambda: list(follow(recipe, Inputs([slide(0)]))),
+    ):
+        with pytest.raises(DataError, match=r"not learned anything yet: fit it") as e:
+            wrong()
+        assert one_sentence(str(e.value))
+
+
+def test_what_is_not_fitted_yet_is_said_by_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    Image.fromarray(picture(0)).save(tmp_path / "a.png")
+    args = ["apply", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as left:
+        main([*args, "--model", "contrimix", "--set", "preset=published"])
+    assert left.value.code
+    said = capsys.readouterr().err.strip()
+    assert "has not learned anything yet" in said
+    assert one_sentence(said)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "words"),
+    [
+        (lambda **k: nd.fit(cells(), "contrimix", **k), DataError, "works on brightf"),
+        (lambda **k: nd.fit(grey(), "contrimix", **k), DataError, "3 channels toge"),
+        (
+            lambda **k: nd.fit(slide(0, size=100), "contrimix", **k),
+            DataError,
+            "needs tiles of 64 x 64",
+        ),
+        (
+            lambda **k: nd.fit([slide(0), grey()], "contrimix", **k),
+            ChannelError,
+            "needs",
+        ),
+    ],
+)
+def test_images_that_it_cannot_learn_from(wrong: Any, kind: Any, words: str) -> None:
+    with pytest.raises(kind, match=words) as error:
+        wrong(preset="published", steps=1)
+    assert one_sentence(str(error.value))
+
+
+def test_grey_slides_cannot_be_learned_from_by_default_either() -> None:
+    with pytest.raises(DataError, match="3 channels together") as error:
+        nd.fit(grey(), "contrimix", steps=1)
+    assert one_sentence(str(error.value))
+
+
+@pytest.mark.parametrize("steps", [None, 1])
+@pytest.mark.parametrize(
+    ("preset", "settings"),
+    [
+        ("published", {"attributes": 8}),
+        ("published", {"down": 2}),
+        ("published", {"statistics": "frozen"}),
+        ("published", {"preset": "default"}),
+        ("default", {"preset": "published"}),
+    ],
+)
+def test_weights_for_other_settings_are_refused(
+    files: Any, preset: str, settings: Any, steps: Any
+) -> None:
+    with pytest.raises(ValueError, match="weights") as error:
+        nd.fit(pair(), files[preset], steps=steps, **settings)
+    assert one_sentence(str(error.value))
+
+
+def test_weights_for_other_channels_are_refused(files: Any) -> None:
+    for preset, model in zip(("published", "default"), BOTH, strict=True):
+        for wrong in (
+            partial(model().content, grey()),
+            partial(nd.fit, grey(), files[preset], steps=1),
+        ):
+            with pytest.raises(ChannelError, match=r"'grey' has channels") as error:
+                wrong()
+            assert one_sentence(str(error.value))
+
+
+DAMAGE = {
+    "none": lambda t: {},
+    "one missing": lambda t: {k: v for k, v in t.items() if k != next(iter(t))},
+    "renamed": lambda t: {f"x{k}": v for k, v in t.items()},
+    "five channels": lambda t: (
+        t | {"content.layers.0.weight": np.zeros((8, 5, 3, 3), "float32")}
+    ),
+    "flat": lambda t: t | {"content.layers.0.weight": np.zeros(5, "float32")},
+    "other values": lambda t: {k: v + 1 for k, v in t.items()},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_refused(tmp_path: Path, files: Any, damage: str) -> None:
+    with safe_open(files["published"], framework="numpy") as file:
+        header = dict(file.metadata())
+    path = tmp_path / "m.safetensors"
+    save_file(DAMAGE[damage](load_file(files["published"])), path, metadata=header)
+    with pytest.raises(ModelFileError, match="does not hold a whole model") as error:
+        nd.load(path)
+    assert one_sentence(str(error.value))
+
+
+# --- odd images -----------------------------------------------------------------------
+def spoilt(share: float) -> Any:
+    data = odd("float32").data.copy()
+    lost = np.random.default_rng(0).random(data.shape[:2]) < share
+    data[lost] = np.nan
+    data[:5] = np.inf
+    return replace(odd("float32"), data=data)
+
+
+@pytest.mark.parametrize("model", BOTH)
+def test_pixels_that_are_no_numbers_stay_so_and_spoil_no_others(model: Any) -> None:
+    field = spoilt(0.05)
+    known = np.isfinite(field.data).all(-1)
+    own = model().attribute(field)
+    assert np.isfinite(own.values).all()
+    assert any("NaN or infinite" in words for words in own.status)
+    shown = model().swap(field, donor())
+    assert np.isfinite(shown[known]).all()
+    assert not np.isfinite(shown[np.isnan(field.data).any(-1)]).any()
+
+
+@pytest.mark.parametrize("model", BOTH)
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.full((1, 1, 3), 7, "uint8"),
+        np.full((70, 33, 3), 255, "uint8"),
+        np.zeros((40, 44, 3), "uint16"),
+        np.full((40, 44, 3), np.nan, "float32"),
+    ],
+    ids=["one pixel", "white", "black", "NaN"],
+)
+def test_blank_images_come_back_and_say_so(model: Any, data: Any) -> None:
+    field = nd.Field(data, "YXC", name="blank")
+    for shown in (model().content(field), model().swap(field, donor())):
+        assert shown.tobytes() == data.tobytes()
+    assert NO_FOREGROUND in model().inspect(field)
+    assert model().encode(field).shape[1:] == field.grid_shape
+    with pytest.raises(DataError, match="no foreground") as error:
+        model().swap(slide(0), field)
+    assert one_sentence(str(error.value))
+
+
+@pytest.mark.parametrize("size", [(1, 90), (90, 1), (5, 7)])
+@pytest.mark.parametrize("model", [*BOTH, lambda: fitted(4), lambda: fitted(2)])
+def test_narrow_images_are_rendered(model: Any, size: Any) -> None:
+    field = nd.Field(picture(7)[: size[0], : size[1]].copy(), "YXC", name="narrow")
+    shown = model().swap(field, donor())
+    assert (shown.shape, shown.dtype) == (field.data.shape, field.dtype)
+    maps = model().encode(field)
+    assert np.isfinite(maps).all()
+    assert maps.shape[1:] == size
+
+
+@pytest.fixture(scope="module")
+def stack() -> Any:
+    """Three planes in as many looks; the middle one is blank."""
+    planes = [picture(8, size=90), np.full((90, 90, 3), 240, "uint8")]
+    planes.append(picture(9, synthetic.ROSE, 90))
+    return nd.Field(np.stack(planes)[:, :, :81], "ZYXC", name="stack")
+
+
+@pytest.mark.parametrize("pool", ["image", "stack", "frame"])
+@pytest.mark.parametrize("model", BOTH)
+def test_stacks_are_measured_plane_by_plane_or_together(
+    model: Any, stack: Any, pool: Any
+) -> None:
+    own = model().attribute(stack, pool)
+    assert own.values.shape[:-1] == ((3,) if pool == "frame" else ())
+    lazy = nd.apply(model(), stack, "swap", donor(), source=own)
+    whole = np.asarray(replace(lazy, tile=WHOLE))
+    same(np.asarray(replace(lazy, tile=33)), whole)
+    if pool != "frame":
+        return
+    assert whole[1].tobytes() == stack.data[1].tobytes()  # a constant plane
+    for z in (0, 2):
+        alone = nd.Field(stack.data[z], "YXC")
+        same(whole[z], model().swap(alone, donor()))
+
+
+def test_a_stack_has_the_statistics_of_all_its_planes(stack: Any) -> None:
+    """One attribute for all is that of the planes side by side, as far as maps see."""
+    model = fitted()
+    planes = replace(stack, data=stack.data[[0, 0]])
+    one = replace(stack, data=stack.data[:1])
+    values = [model.attribute(image).values[12:] for image in (planes, one)]
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", BOTH)
+def test_sixteen_bits_look_as_eight_do(model: Any) -> None:
+    deep = replace(odd(), data=odd().data.astype("uint16") * 257, full_scale=65535.0)
+    shown, eight = (model().swap(field, donor()) for field in (deep, odd()))
+    assert shown.dtype == np.uint16
+    assert np.abs(shown / 257 - eight).max() <= 1.01
+
+
+def test_a_pyramid_has_levels_of_whole_numbers() -> None:
+    pytest.importorskip("napari")
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    model, bright = fitted(2), odd().data[:300, :276]
+    levels = [bright, bright[::2, ::2], bright[::4, ::4]]
+    layer = Image(levels, rgb=True, multiscale=True, name="slide")
+    own = model.attribute(nd.Field.from_layer(layer))
+    content, swap = nd.add_layers(
+        ViewerModel(), model, layer, ["content", "swap"], donor(), source=own
+    )
+    for made in (content, swap):
+        shapes = [level.shape for level in made.data]
+        assert shapes == [level.shape for level in levels]
+        first = np.asarray(made.data[0])
+        for level in map(np.asarray, made.data[1:]):
+            assert level.dtype == np.uint8
+            assert abs(level.mean() - first.mean()) < 2
+            y, x = level.shape[:2]
+            blocks = first.reshape(y, 300 // y, x, 276 // x, 3)
+            assert np.abs(level - blocks.mean(axis=(1, 3))).max() <= 1
+
+
+def test_a_plane_too_large_to_compute_at_once_is_refused() -> None:
+    pytest.importorskip("napari")
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    class Virtual:
+        shape, dtype, ndim, size = (3000, 3000, 3), np.dtype("uint8"), 3, 27_000_000
+
+        def __getitem__(self, key: Any) -> Any:
+            return np.broadcast_to(np.uint8(200), self.shape)[key]
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return np.broadcast_to(np.uint8(200), self.shape)
+
+    layer = Image(Virtual(), rgb=True, name="slide")
+    own = fitted().attribute(slide(0))
+    with pytest.raises(DataError, match=r"too large .* use nd\.apply") as error:
+        nd.add_layers(ViewerModel(), fitted(), layer, ["swap"], donor(), source=own)
+    assert one_sentence(str(error.value))
+
+
+# --- saved, and fitted again ----------------------------------------------------------
+def saved(model: Model, path: Path) -> bytes:
+    model.save(path)
+    return path.read_bytes()
+
+
+# Settings, and the size of images that are large enough for them.
+PRESETS = [({"preset": "published"}, 200), ({}, 100)]
+
+
+@pytest.mark.parametrize("model", [*BOTH, lambda: fitted(2, "frozen")])
+def test_a_saved_model_is_the_same(tmp_path: Path, model: Any) -> None:
+    model().save(tmp_path / "m.safetensors")
+    back = nd.load(tmp_path / "m.safetensors")
+    assert (back.hash, back.config) == (model().hash, model().config)
+    assert dict(back.weights.card) == dict(model().weights.card)
+    kept, look = (one.reference.values.tobytes() for one in (back, model()))
+    assert kept == look
+    assert back.content(odd()).tobytes() == model().content(odd()).tobytes()
+    assert back.encode(odd()).tobytes() == model().encode(odd()).tobytes()
+
+
+@pytest.mark.parametrize(("settings", "size"), PRESETS)
+def test_the_seed_decides_every_byte(tmp_path: Path, settings: Any, size: int) -> None:
+    state, images = torch.get_rng_state(), [slide(seed, size=size) for seed in (0, 1)]
+    first, again, other = (
+        saved(
+            nd.fit(images, "contrimix", seed=seed, steps=2, **settings),
+            tmp_path / "m.safetensors",
+        )
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(("settings", "size"), PRESETS)
+def test_forgetting_is_as_if_it_had_never_been_seen(
+    tmp_path: Path, settings: Any, size: int
+) -> None:
+    a, b, c = (slide(seed, size=size) for seed in range(3))
+    how = {"seed": 3, "steps": 1, **settings}
+    model = nd.fit([[a, b], [c]], "contrimix", **how)
+    without = nd.fit_without(model, [a, b, c], b)
+    never = nd.fit([[a], [c]], "contrimix", **how)
+    paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
+    assert saved(without, paths[0]) == saved(never, paths[1])
+
+
+@pytest.mark.parametrize("preset", ["published", "default"])
+def test_fitting_goes_on_from_a_saved_model(files: Any, preset: str) -> None:
+    before = nd.load(files[preset])
+    *_, step = nd.fit_steps([slide(2), slide(3)], files[preset], steps=1)
+    model = step.model()
+    assert model.config == before.config
+    card = model.weights.card
+    assert card["began as"] == before.weights.hash
+    assert [i["name"] for i in card["seen before"]] == ["slide 0", "slide 1"]
+    name = {"published": "content.layers.0.weight", "default": "body.0.weight"}[preset]
+    old, new = (np.asarray(m.weights.tensors[name]) for m in (before, model))
+    assert 0 <= np.abs(new - old).max() < 0.01
+
+
+def test_an_image_that_it_was_fitted_on_is_not_unlike_it() -> None:
+    """Also if it is mostly empty, unlike the tiles that were cut from it."""
+    white = np.full((300, 300, 3), 245, "uint8")
+    white[:130, :150] = picture(0)[:130, :150]
+    field = nd.Field(white, "YXC", name="mostly empty")
+    model = nd.fit(field, "contrimix", steps=1)
+    assert model.attribute(field).unlike <= 1
+
+
+# --- by default -----------------------------------------------------------------------
+def test_by_default_strength_0_is_the_image() -> None:
+    for field in (odd(), odd("float32"), odd("uint16"), spoilt(0.1)):
+        shown = by_default().swap(field, donor(), 0.0)
+        assert shown.tobytes() == field.data.tobytes()
+
+
+def in_another_light(seed: int) -> tuple[Any, Any]:
+    """An image, and the same after an affine change of its absorbance."""
+    rng = np.random.default_rng(seed)
+    light = picture(20 + seed).astype("float32") / 255 * 0.97 + 0.02
+    matrix = np.diag(rng.uniform(0.7, 1.2, 3)) + rng.uniform(-0.06, 0.06, (3, 3))
+    absorbance = -np.log10(light) @ matrix.T + rng.uniform(0, 0.05, 3)
+    changed = (10**-absorbance).astype("float32")
+    return tuple(
+        nd.Field(data, "YXC", modality="brightfield", full_scale=1.0, name=name)
+        for data, name in ((light, "as it is"), (changed, "in another light"))
+    )
+
+
+def test_by_default_content_hardly_knows_of_an_affine_change() -> None:
+    apart: dict[str, list[float]] = {"meanstd": [], "contrimix": []}
+    for seed in range(3):
+        images = in_another_light(seed)
+        for name, known in apart.items():
+            model = by_default() if name == "contrimix" else nd.fit(pair(), name)
+            first, second = (model.content(image) for image in images)
+            known.append(float(np.abs(first - second).mean()))
+        raw = float(np.abs(images[0].data - images[1].data).mean())
+        assert apart["contrimix"][-1] < 0.2 * raw
+    assert np.mean(apart["contrimix"]) < np.mean(apart["meanstd"])
+
+
+def test_by_default_a_mixed_attribute_is_mixed_absorbance() -> None:
+    model, image = by_default(), slide(0)
+    own, look = model.attribute(image), model.attribute(donor())
+    trusted = [v for v, n in zip(own.values, own.names, strict=True) if "trust" in n]
+    assert trusted == [1.0]
+    shown = []
+    for strength in (0.0, 0.3, 1.0):
+        render: Any = model.lazy(image, own.mix(look, strength), own).operation
+        shown.append(render.signal(image.plane(()), ()))
+    expected = 0.7 * shown[0] + 0.3 * shown[2]
+    assert off(shown[1], expected) < 1e-5

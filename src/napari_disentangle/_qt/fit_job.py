@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_disentangle.attribute import Attribute
     from napari_disentangle.axes import Lead
     from napari_disentangle.layers import Picked, Style
     from napari_disentangle.model import Model
@@ -120,9 +121,19 @@ def _measured(model: Model, images: Sequence[Field]) -> Generator[Step, None, Mo
     """The model with its reference; unlike ``FitStep.model`` it can be cancelled."""
     looks = []
     for image in images:
-        yield Step(f"measuring {image.name}", 1.0)
-        looks.append(model.attribute(image))
+        told = Step(f"measuring {image.name}", 1.0)
+        looks.append((yield from _look(model, image, told)))
     return replace(model, reference=average(looks))
+
+
+def _look(model: Model, image: Field, told: Step) -> Generator[Step, None, Attribute]:
+    """The attribute of an image; says the same after whatever takes long."""
+    yield told
+    for part in model.measuring(image):
+        if part is not None:
+            return part
+        yield told
+    raise AssertionError("measuring ends with the attribute")
 
 
 def _told(progress: Progress) -> Step:
@@ -230,11 +241,10 @@ def _preview(
     model: Model, scene: _Scene, told: Step
 ) -> Generator[Step | Preview, None, None]:
     """Give the scene the look of the others; ``told`` is a sign of life."""
-    own = model.attribute(scene.part)
+    own = yield from _look(model, scene.part, told)
     looks = []
     for other in scene.others:
-        yield told
-        looks.append(model.attribute(other))
+        looks.append((yield from _look(model, other, told)))
     look = average(looks)
     if look.found:
         y, x = scene.place

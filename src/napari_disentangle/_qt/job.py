@@ -49,15 +49,16 @@ def run_job(job: Job) -> Generator[Step | Result, None, None]:
         if isinstance(part, Step):
             yield replace(part, done=finished / parts)
             continue
-        picked = next(one for one in job.picked if one.field is part.image)
+        output = part.remembering()  # for the slider
+        picked = next(one for one in job.picked if one.field is output.image)
         made: list[LayerData] = []
-        for piece in layer_data(part, picked.styles):
+        for piece in layer_data(output, picked.styles):
             if isinstance(piece, Step):
                 yield replace(piece, done=(finished + 0.5 + piece.done / 2) / parts)
             else:
                 made.append(piece)
         finished += 1
-        yield Result(part, picked, tuple(made))
+        yield Result(output, picked, tuple(made))
 
 
 def recomputed(result: Result, strength: float) -> list[LayerData]:

@@ -59,16 +59,19 @@ def about(picked: Picked, layers: Any, model: str, identity: str) -> Question:
     return Question((identity, data, reading), model, field)
 
 
-def answers(questions: Sequence[Question]) -> Generator[Answer, None, None]:
-    """Answer one question after the other."""
+def answers(questions: Sequence[Question]) -> Generator[Answer | None, None, None]:
+    """Answer one question after the other; ``None`` after whatever takes long."""
     for question in questions:
-        yield Answer(question.key, _words(question))
+        words = yield from _words(question)
+        yield Answer(question.key, words)
 
 
-def _words(question: Question) -> str:
-    field = question.field
+def _words(question: Question) -> Generator[None, None, str]:
+    field, unlike = question.field, None
     try:
-        unlike = unfitted(field, question.model).attribute(field).unlike
+        for found in unfitted(field, question.model).measuring(field):
+            unlike = found.unlike if found else None
+            yield
     except (DisentangleError, ValueError) as error:
         return str(error)
     words = unlike_words(unlike)
@@ -110,6 +113,8 @@ class UnlikeCheck(QObject):  # type: ignore[misc]
         known = (self._known.get(one.key, "") for one in self._questions)
         return [words for words in known if words]
 
-    def _learn(self, answer: Answer) -> None:
+    def _learn(self, answer: Answer | None) -> None:
+        if answer is None:
+            return
         self._known[answer.key] = answer.words
         self.changed.emit()

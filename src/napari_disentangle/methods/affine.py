@@ -98,16 +98,8 @@ class AffineCorrection(Pointwise):
         net = self._net
         if net is None:
             return None
-        return max((_unlike(net, c) for c in self.contents(sample)), default=None)
-
-    def contents(self, sample: Sample) -> list[Values]:
-        """Statistics (S,) of every group of channels that can be corrected."""
-        net = self._net
-        if net is None:
-            return []
-        groups = self._groups(len(sample.signal))
-        own = [sample.part(g) for g in groups if g.stop - g.start == net.channels]
-        return [statistics(p.signal, p.foreground, p.modality) for p in own]
+        found = group_statistics(sample, net.channels)
+        return max((_unlike(net, content) for content in found), default=None)
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""
@@ -150,6 +142,14 @@ class AffineCorrection(Pointwise):
             known = [v[part] for v in (source, target) if v is not None]
             matrix[group, group], offset[group] = group_map(*known)
         return matrix, offset
+
+
+def group_statistics(sample: Sample, channels: int) -> list[Values]:
+    """Statistics (S,) of every group of so many channels, if there are whole groups."""
+    n = len(sample.signal)
+    starts = range(0, n, channels) if n % channels == 0 else ()
+    parts = [sample.part(slice(i, i + channels)) for i in starts]
+    return [statistics(p.signal, p.foreground, p.modality) for p in parts]
 
 
 def correct(

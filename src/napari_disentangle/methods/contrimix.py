@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 Preset = Literal["default", "published"]
 Statistics = Literal["image", "frozen"]
 _DOWN = (1, 2, 4)
+_MOST = {"attributes": 64, "mixings": 16}
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Config:
     """
 
     preset: Preset = "default"
-    attributes: Annotated[int, {"min": 1, "max": 64}] = 4
+    attributes: Annotated[int, {"min": 1, "max": _MOST["attributes"]}] = 4
     down: Annotated[int, {"choices": list(_DOWN)}] = 1
-    mixings: Annotated[int, {"min": 1, "max": 16}] = 3
+    mixings: Annotated[int, {"min": 1, "max": _MOST["mixings"]}] = 3
     statistics: Statistics = "image"
 
     def __post_init__(self) -> None:
@@ -56,8 +57,11 @@ class Config:
                 )
         if self.down not in _DOWN:
             raise ValueError(f"down {self.down} must be one of {_DOWN}")
-        if min(self.attributes, self.mixings) < 1:
-            raise ValueError("attributes and mixings must be at least 1")
+        for name, most in _MOST.items():
+            if getattr(self, name) not in range(1, most + 1):
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} must be one of 1 to {most}"
+                )
 
 
 @dataclass(frozen=True)

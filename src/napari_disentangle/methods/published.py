@@ -64,8 +64,16 @@ class Published:
         return natural_space(modality)
 
     def names(self, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """The matrix row by row, then the statistics of the normalisations."""
+        """The matrix row by row, then the statistics of the normalisations.
+
+        Raises
+        ------
+        ValueError
+            If the weights are for other settings or channels.
+        """
         a = architecture(self.settings, len(channels))
+        if self.weights is not None and self._net.architecture != a:
+            raise ValueError(_for_others(f"{len(channels)} channels"))
         rows = [f"{c} {i}" if a.down > 1 else c for c in channels for i in _cells(a)]
         matrix = (f"{row} of map {n + 1}" for row in rows for n in range(a.attributes))
         count = _n_statistics(a)
@@ -117,7 +125,7 @@ class Published:
         """Content (n, h / k, w / k) of a signal (C, h, w), to be painted."""
         import torch
 
-        known = torch.from_numpy(source).to(x.device).float()
+        known = torch.from_numpy(source).float().to(x.device)
         statistics = known[-self._n_statistics :] if self._n_statistics else None
         filled = _whole_steps(x.float(), self._net.architecture.step)
         net = self._on(str(x.device))
@@ -132,7 +140,7 @@ class Published:
 
         net = self._on(str(x.device))
         shape = net.architecture.n_values, net.architecture.attributes
-        matrix = torch.from_numpy(target[: shape[0] * shape[1]]).to(content)
+        matrix = torch.from_numpy(target[: shape[0] * shape[1]]).float().to(content)
         made = net.generator(content[None], matrix.reshape(1, *shape))[0]
         made = made[:, : x.shape[1], : x.shape[2]].to(x.dtype)
         return torch.where(x.isfinite().all(0), made, torch.nan)
@@ -167,6 +175,35 @@ class Published:
             yield tile[None], (y, x_)
 
 
+def built(settings: Config, weights: Weights) -> ContriMix:
+    """The networks for these settings, with these weights.
+
+    Raises
+    ------
+    ValueError
+        If the weights are for other settings.
+    """
+    import torch
+
+    from napari_disentangle.nets.contrimix import ContriMix
+
+    try:
+        channels = weights.tensors["content.layers.0.weight"].shape[1]
+        with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
+            net = ContriMix(architecture(settings, channels))
+        net.load_state_dict({k: torch.tensor(v) for k, v in weights.tensors.items()})
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise ValueError(_for_others("these settings")) from error
+    return net
+
+
+def _for_others(what: str) -> str:
+    return (
+        f"the weights of this `contrimix` model are not for {what}: give it those "
+        "that it was fitted with"
+    )
+
+
 def architecture(settings: Config, channels: int) -> Architecture:
     """What is built for these settings."""
     from napari_disentangle.nets.contrimix_architecture import Architecture
@@ -184,9 +221,12 @@ def _cells(a: Architecture) -> range:
 
 
 def _n_statistics(a: Architecture) -> int:
+    import torch
+
     from napari_disentangle.nets.contrimix import ContentEncoder
 
-    return 0 if a.norm == "frozen" else ContentEncoder(a).n_statistics
+    with torch.device("meta"):  # no numbers are needed
+        return 0 if a.norm == "frozen" else ContentEncoder(a).n_statistics
 
 
 def _whole_steps(x: torch.Tensor, step: int) -> torch.Tensor:
@@ -199,11 +239,5 @@ def _whole_steps(x: torch.Tensor, step: int) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _net(settings: Config, weights: Weights, device: str) -> ContriMix:
-    import torch
-
-    from napari_disentangle.nets.contrimix import ContriMix
-
-    channels = weights.tensors["content.layers.0.weight"].shape[1]
-    net = ContriMix(architecture(settings, channels))
-    net.load_state_dict({k: torch.tensor(v) for k, v in weights.tensors.items()})
+    net = built(settings, weights)
     return net.eval().requires_grad_(requires_grad=False).to(device)

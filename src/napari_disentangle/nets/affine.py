@@ -191,7 +191,8 @@ def build(
     """
     try:
         width, channels = tensors["body.0.weight"].shape[:2]
-        net = kind(channels, len(tensors["centre"]), len(tensors["edge"]), width)
+        with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
+            net = kind(channels, len(tensors["centre"]), len(tensors["edge"]), width)
         net.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()})
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"these are not the weights of the model ({error})") from error
