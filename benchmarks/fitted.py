@@ -31,7 +31,6 @@ from results import Estimate, bootstrap, interval
 from sources import named
 from trained import SCANNERS, Task
 
-import napari_disentangle as nd
 from napari_disentangle.fitting import beginning, no_look
 from napari_disentangle.methods import MODELS
 from napari_disentangle.methods.base import AffineMethod
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
     from results import Score
     from sources import Source
     from structure_report import Structure
+
+    import napari_disentangle as nd
 
 COMMAND = "python benchmarks/fitted.py"
 # What is trained, and whether on these slides or on all other sources.

@@ -69,9 +69,7 @@ class ContriMix(Repeated):
     """The model with its settings; as published it is another one."""
 
     config: type[Any] = Config
-    description: str = (
-        "ContriMix: content and a matrix per image, without batch labels; to be fitted."
-    )
+    description: str = "ContriMix: reads the look until little is left; can be fitted, also as published."
 
     def learned(self, settings: Any, weights: Weights | None) -> Method:
         """The same with settings and weights."""
