@@ -69,7 +69,9 @@ class ContriMix(Repeated):
     """The model with its settings; as published it is another one."""
 
     config: type[Any] = Config
-    description: str = "ContriMix: reads the look until little is left; can be fitted, also as published."
+    description: str = (
+        "ContriMix: reads the look until little is left; as published, to be fitted."
+    )
 
     def learned(self, settings: Any, weights: Weights | None) -> Method:
         """The same with settings and weights."""
