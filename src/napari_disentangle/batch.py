@@ -91,7 +91,8 @@ def follow(
     for part in _sources(model, recipe, inputs.images):
         if isinstance(part, Attribute):
             sources.append(_told(part, cautions))
-        yield Step("measuring", len(sources) / (len(inputs.images) + 1))
+        doing = part.text if isinstance(part, Step) else "measuring"
+        yield Step(doing, len(sources) / (len(inputs.images) + 1))
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     reference = yield from _reference(model, recipe, inputs, sources, looks)

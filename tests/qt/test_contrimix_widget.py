@@ -1,0 +1,160 @@
+"""contrimix in a real window: fitted as published, stopped, run, and its slider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import napari_disentangle as nd
+from napari_disentangle.synthetic import pair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAMES = ["violet", "rose"]
+
+
+@pytest.fixture(autouse=True)
+def _kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's own folder of models is touched."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def tissues(desk: Any) -> Any:
+    """Two pictures of tissue, the first to get the look of the second."""
+    made = pair(seed=1)
+    for name, picture in zip(NAMES, (made.first, made.second), strict=True):
+        desk.viewer.add_image(picture, rgb=True, name=name)
+    desk.panel.donors.check([desk.viewer.layers["rose"]])
+    desk.panel.model.setCurrentText("contrimix")
+    return desk
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model in a file."""
+    made = pair(seed=1)
+    path = tmp_path_factory.mktemp("models") / "published.safetensors"
+    images = [nd.Field(picture, "YXC") for picture in (made.first, made.second)]
+    nd.fit(images, "contrimix", steps=1, preset="published").save(path)
+    return str(path)
+
+
+def _as_published(desk: Any, **settings: Any) -> None:
+    """Choose in the form."""
+    for name, value in {"preset": "published", **settings}.items():
+        desk.panel.form[name].value = value
+
+
+def _fit(desk: Any, steps: int) -> None:
+    section = desk.panel.fitting
+    desk.panel.open_fitting()
+    desk.wait(lambda: not section.fit.visibleRegion().isEmpty())
+    section.steps.setValue(steps)
+    desk.click(section.fit)
+    assert desk.widget.running
+
+
+def _points(desk: Any) -> int:
+    steps, _ = desk.panel.fitting.curve.swap.getData()
+    return 0 if steps is None else len(steps)
+
+
+def test_fit_stop_and_use_run_and_slide(tissues: Any) -> None:
+    _as_published(tissues, attributes=5)
+    tissues.click_box(tissues.panel.output_boxes["maps"])
+    _fit(tissues, 2000)
+    tissues.wait(lambda: _points(tissues) > 2)
+    tissues.click(tissues.panel.fitting.stop)
+    tissues.wait(lambda: not tissues.widget.running)
+    assert tissues.said == []
+    model = nd.load(tissues.panel.model.chosen)
+    assert (model.config.preset, model.config.attributes) == ("published", 5)
+    assert 2 < model.weights.card["steps"] < 2000
+
+    tissues.run()
+    images = [nd.Field.from_layer(tissues.viewer.layers[name]) for name in NAMES]
+    maps = [name for name in tissues.names if "content map" in name]
+    assert len(maps) == 5
+    for name, values in zip(maps, model.encode(images[0]), strict=True):
+        np.testing.assert_allclose(tissues.layer(name).data, values, atol=1e-4)
+    swapped = tissues.layer("[swapped]")
+    np.testing.assert_array_equal(swapped.data, model.swap(*images))
+    for strength in (40, 0):
+        before = swapped.data
+        tissues.panel.strength.setValue(strength)
+        tissues.wait(lambda b=before: swapped.data is not b, 10)
+        fresh = model.swap(*images, strength / 100)
+        np.testing.assert_array_equal(swapped.data, fresh)
+        recipe = swapped.metadata["napari-disentangle"]["recipe"]
+        assert recipe["strength"] == strength / 100
+
+
+def test_run_before_fit_is_one_sentence(tissues: Any) -> None:
+    _as_published(tissues)
+    tissues.run()
+    assert any("has not learned anything yet: fit it" in text for text in tissues.said)
+    assert tissues.names == NAMES
+
+
+def test_settings_of_the_form_are_in_the_recipe(tissues: Any) -> None:
+    import json
+
+    from qtpy.QtWidgets import QApplication
+
+    _as_published(tissues, down=4, statistics="frozen")
+    tissues.click(tissues.panel.copy_recipe)
+    recipe = nd.Recipe.from_json(json.loads(QApplication.clipboard().text()))
+    known = {"preset": "published", "down": 4, "statistics": "frozen"}
+    assert known.items() <= recipe.config.items()
+
+
+def test_cancel_while_a_large_image_is_measured(desk: Any, published: str) -> None:
+    light = np.linspace(0.4, 1, 2048)[:, None, None]
+    large = np.tile(pair(seed=1).first, (8, 8, 1)) * light
+    desk.viewer.add_image(large.astype("uint8"), rgb=True, name="large")
+    desk.panel.choose_outputs(("content",))
+    desk.widget.use_model(published)
+    desk.click(desk.panel.run)
+    worker = desk.widget._worker
+    desk.wait(lambda: "measuring large" in desk.panel.progress.format())
+    desk.click(desk.panel.cancel)
+    assert desk.wait(lambda: not desk.widget.running, 20) < 1
+    assert not worker.is_running
+    assert desk.names == ["large"]
+    assert desk.panel.run.isEnabled()
+
+
+def test_cancel_at_the_end_of_a_fit_on_a_large_image(desk: Any) -> None:
+    """Whole images are measured then, which can take longer than a step."""
+    large = np.tile(pair(seed=1).first, (8, 8, 1))
+    desk.viewer.add_image(large, rgb=True, name="large")
+    desk.panel.model.setCurrentText("contrimix")
+    _as_published(desk)
+    _fit(desk, 1)
+    desk.wait(lambda: "measuring large" in desk.panel.progress.format())
+    desk.click(desk.panel.cancel)
+    assert desk.wait(lambda: not desk.widget.running, 20) < 1
+    assert "thrown away" in desk.panel.fitting.verdict.text()
+    assert desk.panel.model.currentText() == "contrimix"
+
+
+def test_fluorescence_is_refused_as_published_and_learned_from_by_default(
+    desk: Any,
+) -> None:
+    desk.viewer.open_sample("napari-disentangle", "fluorescence")
+    first = [layer for layer in desk.viewer.layers if "well A" in layer.name]
+    desk.panel.images.check(first)
+    desk.panel.model.setCurrentText("contrimix")
+    _as_published(desk)
+    _fit(desk, 1)
+    desk.wait(lambda: not desk.widget.running)
+    assert any("works on brightfield images" in text for text in desk.said)
+    _as_published(desk, preset="default")
+    _fit(desk, 1)
+    desk.wait(lambda: not desk.widget.running)
+    assert nd.load(desk.panel.model.chosen).modality == "fluorescence"
