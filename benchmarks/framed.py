@@ -327,8 +327,8 @@ def section(source: str, looks_each: int, steps: int, seeds: Sequence[int]) -> s
     table = []
     for kind in KINDS:
         own = [(numbers, took) for name, numbers, took in done if name == kind]
-        told = told(np.array([numbers for numbers, _ in own]), (2, 2, 2, 2, 3))
-        table.append([kind, *told, f"{np.mean([took for _, took in own]):.2f}"])
+        numbers = told(np.array([numbers for numbers, _ in own]), (2, 2, 2, 2, 3))
+        table.append([kind, *numbers, f"{np.mean([took for _, took in own]):.2f}"])
     table += [rival(name, swaps, dealt) for name in closed_forms("brightfield")]
     fitted, scored = contrimix.parts(source_of(source))
     known = {"maps": MAPS, "steps": steps, "batch": BATCH, "seeds": len(seeds)}
