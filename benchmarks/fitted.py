@@ -57,7 +57,7 @@ KINDS = {
 }
 # Our own closed forms are no rivals.
 OURS = ("balanced", "levels")
-SWAPS, LEAKS = 48, 60
+SWAPS, LEAKS = 43, 36
 FITS, FIT_STEPS = 2, 300
 QUICK = "synthetic tissue"
 
