@@ -488,6 +488,39 @@ def test_what_is_not_fitted_yet_is_said_by_the_command_line(
     assert one_sentence(said)
 
 
+def test_the_command_line_fits_it_and_gives_the_same_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    paths = [str(tmp_path / f"{seed}.png") for seed in (0, 1)]
+    for path, image in zip(paths, pair(), strict=True):
+        Image.fromarray(image.data).save(path)
+    out = str(tmp_path / "m.safetensors")
+    settings = ["--set", "preset=published", "--set", "down=2", "--steps", "1"]
+    swapped = ["apply", paths[0], "--donor", paths[1], "--output", "swap"]
+    for args in (
+        ["fit", *paths, "--out", out, "--model", "contrimix", *settings],
+        [*swapped, "--model", out, "-o", str(tmp_path / "a"), "--device", "cpu"],
+        [
+            "apply",
+            "--recipe",
+            str(tmp_path / "a/0_swap.png"),
+            "-o",
+            str(tmp_path / "b"),
+        ],
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(args)
+        assert not left.value.code
+    assert capsys.readouterr().out.splitlines()[0] == out
+    first, again = ((tmp_path / f / "0_swap.png").read_bytes() for f in "ab")
+    assert first == again
+    shown = np.asarray(nd.read(tmp_path / "a/0_swap.png").data)
+    fields = [nd.read(path) for path in paths]
+    np.testing.assert_array_equal(shown, nd.load(out).swap(*fields))
+
+
 @pytest.mark.parametrize(
     ("wrong", "kind", "words"),
     [
