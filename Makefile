@@ -21,10 +21,11 @@ demo: $(READY)
 test: $(READY)
 	$(SCREEN) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-# The core must work where there is neither Qt nor napari.
+# The core must work where there is neither Qt nor napari; models and benchmarks, which
+# need neither, are left to the whole suite.
 core-test: $(CORE_READY)
 	@! $(CORE)/bin/python -c "import napari" 2>/dev/null
-	$(CORE)/bin/python -m pytest tests/core tests/models --ignore-glob="*/test_benchmark.py" --ignore-glob="*/test_downstream.py" --ignore-glob="*/test_mitosis.py" $(PYTEST_ARGS)
+	$(CORE)/bin/python -m pytest tests/core $(PYTEST_ARGS)
 
 lint: $(LINT_READY)
 	$(VENV)/bin/ruff check

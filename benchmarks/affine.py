@@ -13,7 +13,7 @@ import sys
 import time
 import zlib
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import affine_report
@@ -28,7 +28,8 @@ from sources import SOURCES, Pair, Source, pairs, reported
 from trained import SCANNERS, UNSEEN, Task
 
 import napari_disentangle as nd
-from napari_disentangle.fitting import no_look, unfitted
+from napari_disentangle.fitting import beginning, no_look
+from napari_disentangle.methods import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,17 +55,20 @@ class Contender:
     name: str
     model: str
     weights: tuple[Weights | None, ...] = (None,)
+    config: Mapping[str, object] = field(default_factory=dict)
 
     def models(self, picture: Array) -> Iterator[nd.Model]:
         """One model per seed, whose reference is the look of a picture."""
         for weights in self.weights:
-            yield with_weights(picture, self.model, weights)
+            yield with_weights(picture, self.model, weights, **self.config)
 
 
-def with_weights(picture: Array, name: str, weights: Weights | None) -> nd.Model:
+def with_weights(
+    picture: Array, name: str, weights: Weights | None, **config: object
+) -> nd.Model:
     """A model whose reference is the look of a picture."""
     field = swap.field_of(picture)
-    known = unfitted(field, name)
+    known = beginning(field, name, **config)
     model = no_look(replace(known, weights=weights)) if weights else known
     return replace(model, reference=model.attribute(field))
 
@@ -72,7 +76,9 @@ def with_weights(picture: Array, name: str, weights: Weights | None) -> nd.Model
 def closed_forms(source: Source) -> list[Contender]:
     """All models that learn nothing and can work on a source."""
     fitting = [n for n, e in nd.models().items() if source.modality in e.modalities]
-    return [Contender(n, n) for n in fitting if n not in (LEARNED, "identity")]
+    return [
+        Contender(n, n) for n in fitting if n != "identity" and not MODELS[n].learns
+    ]
 
 
 def learned(name: str, task: str, *, own: bool) -> Contender:
@@ -81,9 +87,11 @@ def learned(name: str, task: str, *, own: bool) -> Contender:
     return Contender(name, LEARNED, tuple(trained.weights(t) for t in tasks))
 
 
-def bundled() -> Contender:
-    """The learned model as it comes with the package."""
-    return Contender("affine (bundled)", LEARNED)
+def bundled(source: Source) -> list[Contender]:
+    """The learned models for a source as they come with the package."""
+    known = [f"{name}-{source.modality}" for name in (LEARNED, "contrimix")]
+    names = [name.partition("-")[0] for name in known if name in nd.zoo()]
+    return [Contender(f"{name} (bundled)", name) for name in names]
 
 
 # --- swaps ------------------------------------------------------------------------
@@ -223,13 +231,15 @@ class Fitted:
     verdict: str
 
 
-def fits(source: Source, count: int, steps: int) -> Iterator[Fitted]:
+def fits(
+    source: Source, count: int, steps: int, model: str = LEARNED
+) -> Iterator[Fitted]:
     """Fit on two whole images at a time, as the widget does."""
     groups = reported(source)[: 2 * count]
     for one, other in zip(groups[::2], groups[1::2], strict=False):
         fields = [swap.field_of(g.images[0](), g.name) for g in (one, other)]
         began = time.perf_counter()
-        for step in nd.fit_steps(fields, LEARNED, seed=FIT_SEED, steps=steps):
+        for step in nd.fit_steps(fields, model, seed=FIT_SEED, steps=steps):
             last = step
         last.model()
         took = time.perf_counter() - began
@@ -278,7 +288,7 @@ def held_out_whole(name: str) -> tuple[list[Score], list[Score]]:
     unknown = learned("affine (never saw it)", name, own=False)
     models = [*closed_forms(source), unknown]
     if name in affine_report.SPLIT:
-        models.append(bundled())
+        models.append(bundled(source)[0])
     scores = list(swaps(source, models, PAIRS))
     return scores, list(consistency(source, models, CONSISTENT))
 
@@ -343,7 +353,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if quick:
         source = _source("blood smears (bundled)")
-        found = list(swaps(source, [*closed_forms(source), bundled()], 2))
+        found = list(swaps(source, [*closed_forms(source), *bundled(source)], 2))
         sys.stdout.write(affine_report.paired(found, "affine (bundled)"))
         return
     page.put(full())

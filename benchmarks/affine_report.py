@@ -94,7 +94,7 @@ def section(
         _alike(alike_fitted),
         "### Fitting on two opened images",
         "As the widget does it; held-out tiles of these images, one thread, no GPU.",
-        _fits(fits),
+        fit_table(fits),
         "### Learning curves",
         "Decibels on held-out tiles of the training sources, seed 0.",
         _curves(curves),
@@ -188,7 +188,8 @@ def _alike(scores: Sequence[Score]) -> str:
     return report.table([*head, "content: best", "against it"], rows)
 
 
-def _fits(fits: Sequence[Any]) -> str:
+def fit_table(fits: Sequence[Any]) -> str:
+    """What fits on opened images took, and what came of them."""
     rows = [
         [f.source, f.images, f"{f.seconds:.0f}", str(f.steps), f.verdict] for f in fits
     ]

@@ -230,7 +230,7 @@ def prepare(tuning: Sequence[Case]) -> Setup:
     pictures = [_picture(case, unit) for case in tuning]
     truths = [case.truth for case in tuning]
     fields = [field_of(picture) for picture in pictures]
-    contenders = (bundled(), *closed_forms(source))
+    contenders = (*bundled(source), *closed_forms(source))
     return Setup(
         unit,
         {name: tune(pictures, truths, s) for name, s in SEGMENTERS.items()},

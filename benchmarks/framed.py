@@ -32,10 +32,10 @@ from napari_disentangle.audit import (
     probe,
 )
 from napari_disentangle.methods.base import Sample
-from napari_disentangle.moments import middle_frame, moments, share, statistics, weight
+from napari_disentangle.moments import middle_frame, share, weight
 from napari_disentangle.nets.affine import AffineNet, frame
 from napari_disentangle.nets.looks import see, show
-from napari_disentangle.nets.swaps import View, make, rows
+from napari_disentangle.nets.swaps import View, make, rows, view
 from napari_disentangle.train import closed_forms, exam_of
 
 if TYPE_CHECKING:
@@ -258,21 +258,12 @@ def scores(net: Framed, swaps: Swaps, dealt: Dealt) -> list[float]:
     """Swap, same content, leaks and edges of a network."""
     maps = net.encode(swaps.source.signal, net.look(swaps.source))
     decibels = [
-        float(_decibels(net.render(maps, net.look(view)), swaps.truth).mean())
-        for view in (swaps.donor, swaps.alike)
+        float(_decibels(net.render(maps, net.look(seen)), swaps.truth).mean())
+        for seen in (swaps.donor, swaps.alike)
     ]
-    look = net.look(_view(dealt.signal))
+    look = net.look(view(dealt.signal, "brightfield"))
     made = net.render(net.encode(dealt.signal, look), look.mean())
     return [*decibels, *leaks(dealt, made)]
-
-
-def _view(signal: torch.Tensor) -> View:
-    pixels = [rows(tile.numpy(), "brightfield") for tile in signal]
-    found = (
-        np.stack([measure(*own, "brightfield") for own in pixels])
-        for measure in (moments, statistics)
-    )
-    return View(signal, *(torch.from_numpy(part).float() for part in found))
 
 
 def rival(name: str, swaps: Swaps, dealt: Dealt) -> list[str]:
@@ -288,7 +279,7 @@ def rival(name: str, swaps: Swaps, dealt: Dealt) -> list[str]:
     made = [form.transfer(t, v, look) for t, v in zip(dealt.signal, own, strict=True)]
     decibels = f"{exam_of(form, swaps).mean():.2f}"
     numbers = leaks(dealt, torch.stack(made))
-    return [f"`{name}`", decibels, "", *_told(np.array([numbers]), (2, 2, 3)), ""]
+    return [f"`{name}`", decibels, "", *told(np.array([numbers]), (2, 2, 3)), ""]
 
 
 def _one(job: tuple[str, int, int, str, int]) -> tuple[str, list[float], float]:
@@ -298,13 +289,14 @@ def _one(job: tuple[str, int, int, str, int]) -> tuple[str, list[float], float]:
     began = time.process_time()
     net = fit(tiles, seed, steps, content=KINDS[kind])
     took = (time.process_time() - began) / steps
-    _, swaps, dealt = _shared(source, looks_each)
+    _, swaps, dealt = shared(source, looks_each)
     return kind, scores(net, swaps, dealt), took
 
 
-def _shared(source: str, looks_each: int) -> tuple[Given, Swaps, Dealt]:
+def shared(source: str, looks_each: int) -> tuple[Given, Swaps, Dealt]:
+    """Tiles of tuning slides, swaps of those that are scored, and these under looks."""
     tiles = contrimix.given(source, looks_each)
-    _, scored = contrimix.parts(_source(source))
+    _, scored = contrimix.parts(source_of(source))
     if len(tiles.scored) != looks_each:
         raise ValueError("a slide gave too few tiles to tell whose tile is whose")
     groups = contrimix.learning.n_kept(len(scored))
@@ -312,32 +304,33 @@ def _shared(source: str, looks_each: int) -> tuple[Given, Swaps, Dealt]:
     return tiles, swaps, deal(tiles, groups)
 
 
-def _source(name: str) -> contrimix.Source:
+def source_of(name: str) -> contrimix.Source:
+    """A source by its name."""
     return next(s for s in contrimix.SOURCES if s.name == name)
 
 
-def _told(values: Array, digits: Sequence[int]) -> list[str]:
+def told(values: Array, digits: Sequence[int]) -> list[str]:
     """Mean over rows of each column, and their standard deviation if there are any."""
     spread = values.std(axis=0, ddof=1) if len(values) > 1 else None
-    told = [f"{m:.{d}f}" for m, d in zip(values.mean(axis=0), digits, strict=True)]
+    means = [f"{m:.{d}f}" for m, d in zip(values.mean(axis=0), digits, strict=True)]
     if spread is None:
-        return told
-    return [f"{t} ± {s:.{d}f}" for t, s, d in zip(told, spread, digits, strict=True)]
+        return means
+    return [f"{t} ± {s:.{d}f}" for t, s, d in zip(means, spread, digits, strict=True)]
 
 
 def section(source: str, looks_each: int, steps: int, seeds: Sequence[int]) -> str:
     """The section as Markdown."""
-    _, swaps, dealt = _shared(source, looks_each)
+    _, swaps, dealt = shared(source, looks_each)
     jobs = [(kind, seed, steps, source, looks_each) for seed in seeds for kind in KINDS]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         done = list(pool.map(_one, jobs))
     table = []
     for kind in KINDS:
         own = [(numbers, took) for name, numbers, took in done if name == kind]
-        told = _told(np.array([numbers for numbers, _ in own]), (2, 2, 2, 2, 3))
+        told = told(np.array([numbers for numbers, _ in own]), (2, 2, 2, 2, 3))
         table.append([kind, *told, f"{np.mean([took for _, took in own]):.2f}"])
     table += [rival(name, swaps, dealt) for name in closed_forms("brightfield")]
-    fitted, scored = contrimix.parts(_source(source))
+    fitted, scored = contrimix.parts(source_of(source))
     known = {"maps": MAPS, "steps": steps, "batch": BATCH, "seeds": len(seeds)}
     kept = contrimix.learning.n_kept
     known |= {"fitted": kept(len(fitted)), "scored": kept(len(scored)), "exam": EXAM}

@@ -26,6 +26,7 @@ from sources import SOURCES, Pair, Source, pairs
 
 import napari_disentangle as nd
 from napari_disentangle import audit
+from napari_disentangle.methods import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +79,7 @@ def _all_models(
     for model, entry in nd.models().items():
         if source.modality not in entry.modalities:
             continue
-        if source.seen and model == "affine":
+        if source.seen and MODELS[model].learns:
             continue
         fitted = nd.fit(field_of(case.picture), model)
         result, refused = swapped(fitted, case.picture, case.donor)

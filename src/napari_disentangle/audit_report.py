@@ -252,7 +252,7 @@ def _rendered(
         render = Rendering(model.method, index, image, source, target)
         for block in places:
             with one_thread():
-                signal = render.read(block.lead, block.y, block.x)
+                _, signal = render.read(block.lead, block.y, block.x)
                 shown = from_signal(signal, space, float(image.full_scale or 1.0))
             made.append(shown.double().numpy())
     return made

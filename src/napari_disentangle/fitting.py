@@ -310,11 +310,17 @@ def beginning(field: Field, model: str | Path, **config: Any) -> Model:
         )
     channels = tuple(c for c in field.channel_names if c != "alpha")
     if known is None:
-        weights = bundled(name, modality)
         nothing = Attribute(np.empty(0), (), np.empty(0), 0, channels, name, "")
         settings = configure(name, config)
+        alone = method(name).learned(settings, None).needs_fit
+        weights = None if alone else bundled(name, modality)
         return no_look(Model(name, settings, modality, channels, nothing, weights))
     settings = configure(known.name, asdict(known.config) | config)
+    if known.weights and settings != known.config:
+        raise ValueError(
+            f"{Path(name).name!r} was fitted with other settings, which it has to "
+            "keep: leave them out, or fit a new model"
+        )
     own = channels if name in zoo() else known.channels
     return no_look(replace(known, config=settings, channels=own))
 

@@ -191,7 +191,7 @@ class Repetition(Correction):
         if self.start is None:
             with one_thread():
                 first = make(bank.learn, self.modality, 4 * BATCH, (seed, 3))
-            _repeated(net).settle(first.source.signal, self.modality)
+            _repeated(net).settle(first.source)
         return net
 
     def loss(

@@ -151,9 +151,8 @@ def cut_off(rendering: Rendering) -> float:
     space = rendering.method.space(field.modality or "fluorescence")
     lost = total = 0
     for block in blocks(field, limit=_PREVIEWS):
-        signal = rendering.read(block.lead, block.y, block.x)
+        plane, signal = rendering.read(block.lead, block.y, block.x)
         x = from_signal(signal, space, float(field.full_scale or 1.0)).cpu().numpy()
-        plane = field.plane(block.lead, block.y.slice, block.x.slice)
         old = plane[list(rendering.index)]
         above = (x > limits.max + 0.5) & (old < limits.max)
         below = (x < limits.min - 0.5) & (old > limits.min)

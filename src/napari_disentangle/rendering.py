@@ -116,12 +116,13 @@ class Rendering:
         content = self.contents.of(_key(plane, lead, self.device), make)
         return self.method.paint(content, x, target)
 
-    def read(self, lead: Lead, y: Span, x: Span) -> torch.Tensor:
-        """The rendered signal (C, h, w) of a part of one plane of the image."""
+    def read(self, lead: Lead, y: Span, x: Span) -> tuple[NDArray[Any], torch.Tensor]:
+        """A part (C, h, w) of one plane of the image, and its rendered signal."""
         sizes = self.field.plane_shape
         outer = y.grow(self.halo, sizes[0]), x.grow(self.halo, sizes[1])
         plane = self.field.plane(lead, outer[0].slice, outer[1].slice)
-        return self.signal(plane, lead)[:, *Tile((y, x), outer).local]
+        local = Tile((y, x), outer).local
+        return plane[:, *local], self.signal(plane, lead)[:, *local]
 
     def content(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
         """Content maps (K, h, w); a blank image is seen with the target's attribute."""

@@ -241,13 +241,26 @@ def test_content_maps_of_a_pyramid_are_computed_where_they_are_seen():
     np.testing.assert_array_equal(one.data[0][30:50, 60:90], expected[30:50, 60:90])
 
 
+class Far:
+    """A method that says that it looks at neighbours."""
+
+    halo = 2
+
+    def __init__(self, known):
+        self._known = known
+
+    def __getattr__(self, name):
+        return getattr(self._known, name)
+
+
 def test_a_map_of_neighbours_has_means_as_smaller_levels():
     """What lies around a pixel differs from level to level."""
     levels = [scene("YXC", (96, 80, 3)), scene("YXC", (24, 20, 3))]
     layer = Image(levels, rgb=True, multiscale=True, name="slide")
     picked = Picked.of([layer])
     made = make(nd.fit(picked.field, "meanstd"), picked.field, "maps")
-    looking = replace(made.lazy.operation.rendering, halo=2)
+    rendering = made.lazy.operation.rendering
+    looking = replace(rendering, method=Far(rendering.method))
     operation = replace(made.lazy.operation, rendering=looking)
     made = replace(made, lazy=replace(made.lazy, operation=operation))
     maps = [x for x in layer_data(made, picked.styles) if isinstance(x, tuple)]

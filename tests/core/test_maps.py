@@ -52,7 +52,7 @@ class Neighbours:
 def neighbourly(model, field):
     """The five maps of an image under a model that looks at neighbours."""
     lazy = model.lazy(field, model.reference)
-    looking = replace(lazy.operation, method=Neighbours(), halo=Neighbours.halo)
+    looking = replace(lazy.operation, method=Neighbours())
     return encoded(replace(lazy, operation=looking))
 
 

@@ -65,6 +65,8 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("forms.py", "| fluorescence | 2 | "),
         ("memory.py", "3 fits"),
         ("contrimix.py", "| known truth |"),
+        ("fitted.py", "| contrimix |"),
+        ("passes.py", "| 3 |"),
         ("framed.py", "| frame and content |"),
         ("mitosis.py", "| pale | mixing by affine | "),
         ("leak.py", "| flat grey | 20 | 10 | 0.00 "),

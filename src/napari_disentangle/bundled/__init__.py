@@ -16,7 +16,8 @@ _BUNDLED: dict[str, dict[Modality, str]] = {
     "affine": {
         "brightfield": "affine-brightfield",
         "fluorescence": "affine-fluorescence",
-    }
+    },
+    "contrimix": {"brightfield": "contrimix-brightfield"},
 }
 
 

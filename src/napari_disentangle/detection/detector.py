@@ -280,8 +280,8 @@ def _features(
     """Feature vectors (F, n) of some normal pixels of a block."""
     halo, (h, w) = by_name.halo(settings), image.plane_shape
     y, x = block.y.grow(halo, h), block.x.grow(halo, w)
-    plane = image.plane(block.lead, y.slice, x.slice)
-    signal = rendering.read(block.lead, y, x).cpu().numpy()
+    plane, rendered = rendering.read(block.lead, y, x)
+    signal = rendered.cpu().numpy()
     inner = Tile((block.y, block.x), (y, x)).local
     use = image.mask(block.lead, y.slice, x.slice)[inner]
     use = use & _known(rendering, plane, signal)[inner]

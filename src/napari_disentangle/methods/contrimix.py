@@ -70,7 +70,7 @@ class ContriMix(Repeated):
 
     config: type[Any] = Config
     description: str = (
-        "ContriMix: content and a matrix per image, without batch labels; to be fitted."
+        "ContriMix: reads the look until little is left; as published, to be fitted."
     )
 
     def learned(self, settings: Any, weights: Weights | None) -> Method:

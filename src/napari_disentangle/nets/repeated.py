@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_disentangle.moments import balanced, whitening
+from napari_disentangle.moments import whitening
 from napari_disentangle.nets.affine import AffineNet
-from napari_disentangle.nets.swaps import ALIKE, DECIBEL, SIZE, View, rows, view
+from napari_disentangle.nets.swaps import ALIKE, DECIBEL, SIZE, View, view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from napari_disentangle.field import Modality
@@ -45,10 +43,9 @@ class RepeatedNet(AffineNet):
         self.register_buffer("matrix", torch.eye(channels))
         self.register_buffer("offset", torch.zeros(channels))
 
-    def settle(self, signals: torch.Tensor, modality: Modality) -> None:
-        """Fix the mean look from training tiles (n, C, h, w)."""
-        pairs = [balanced(*rows(tile.numpy(), modality)) for tile in signals]
-        mean, covariance = (np.mean(p, axis=0) for p in zip(*pairs, strict=True))
+    def settle(self, seen: View) -> None:
+        """Fix the mean look from training tiles."""
+        mean, covariance = (t.numpy().mean(0) for t in (seen.mean, seen.covariance))
         values, vectors = np.linalg.eigh(covariance)
         root = (vectors * np.sqrt(np.maximum(values, 1e-3 * values[-1]))) @ vectors.T
         self.matrix.copy_(torch.from_numpy(root))
@@ -84,20 +81,20 @@ class Look:
 
 def looks(net: RepeatedNet, seen: View, modality: Modality, passes: int) -> list[Look]:
     """The look after every pass; gradients stay within a pass."""
-    found = [_first(net, seen, modality)]
+    found = [_first(net, seen)]
     for _ in range(passes - 1):
         known = found[-1]
         matrix = (net.matrix @ known.matrix).detach()
         offset = (net.matrix @ known.offset[..., None])[..., 0].detach() + net.offset
         again = matrix @ seen.signal.flatten(2) + offset[..., None]
-        one = _first(net, view(again.reshape(seen.signal.shape), modality), modality)
+        one = _first(net, view(again.reshape(seen.signal.shape), modality))
         shift = (one.matrix @ offset[..., None])[..., 0]
         found.append(Look(one.matrix @ matrix, one.offset + shift, one.correction))
     return found
 
 
-def _first(net: RepeatedNet, seen: View, modality: Modality) -> Look:
-    matrix, mean = _frames(net, seen, modality)
+def _first(net: RepeatedNet, seen: View) -> Look:
+    matrix, mean = _frames(net, seen), seen.mean.to(seen.signal)
     centred = seen.signal - mean[..., None, None]
     standard = torch.einsum("bij,bjyx->biyx", matrix, centred)
     correction = net(net.see(standard), seen.statistics)
@@ -107,17 +104,11 @@ def _first(net: RepeatedNet, seen: View, modality: Modality) -> Look:
     return Look(change, offset, correction)
 
 
-def _frames(
-    net: RepeatedNet, seen: View, modality: Modality
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of the closed form, for every tile: matrix (B, C, C) and mean (B, C)."""
+def _frames(net: RepeatedNet, seen: View) -> torch.Tensor:
+    """Matrix (B, C, C) of the closed form, for every tile."""
     home = net.matrix.double().cpu().numpy()
-    pairs = [balanced(*rows(t.cpu().numpy(), modality)) for t in seen.signal]
-    matrices = np.stack([whitening(covariance, home) for _, covariance in pairs])
-    means = np.stack([mean for mean, _ in pairs])
-    return torch.from_numpy(matrices).to(seen.signal), torch.from_numpy(means).to(
-        seen.signal
-    )
+    each = [whitening(own, home) for own in seen.covariance.cpu().numpy()]
+    return torch.from_numpy(np.stack(each)).to(seen.signal)
 
 
 def loss(
@@ -125,7 +116,9 @@ def loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What fitting makes smaller, and the decibels of the swaps (B,) in the end."""
     views = (swaps.source, swaps.donor, swaps.alike)
-    every = View(*(torch.cat(p) for p in zip(*map(_parts, views), strict=True)))
+    every = View(
+        *(torch.cat(p) for p in zip(*(vars(v).values() for v in views), strict=True))
+    )
     n = len(swaps.source.signal)
     value = every.signal.new_zeros(())
     for look in looks(net, every, swaps.modality, passes):
@@ -146,7 +139,3 @@ def exam(net: RepeatedNet, swaps: Swaps, passes: int) -> NDArray[np.float64]:
         )
         found: NDArray[np.float64] = swaps.decibels(*source.to(donor)).cpu().numpy()
     return found
-
-
-def _parts(seen: View) -> Sequence[torch.Tensor]:
-    return (seen.signal, seen.moments, seen.statistics)

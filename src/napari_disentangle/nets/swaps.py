@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_disentangle.moments import middle_frame, moments, statistics
+from napari_disentangle.moments import balanced, middle_frame, moments, statistics
 from napari_disentangle.nets.affine import AffineNet, between
 from napari_disentangle.nets.looks import draw, see, show
 from napari_disentangle.signal import find_foreground
@@ -47,11 +47,15 @@ class View:
         (B, C, h, w).
     moments, statistics
         Of the closed form (B, 4C), and of the content (B, S).
+    mean, covariance
+        Of balanced pixels, float64: (B, C), (B, C, C).
     """
 
     signal: torch.Tensor
     moments: torch.Tensor
     statistics: torch.Tensor
+    mean: torch.Tensor
+    covariance: torch.Tensor
 
     def to(self, device: str) -> View:
         """The same on another device."""
@@ -192,13 +196,15 @@ def _pair(
 def view(signal: torch.Tensor, modality: Modality) -> View:
     """What a model sees of signals (B, C, h, w)."""
     found = [_measure(tile.cpu().numpy(), modality) for tile in signal]
-    parts = (torch.from_numpy(np.stack(p)).to(signal) for p in zip(*found, strict=True))
-    return View(signal, *parts)
+    parts = [torch.from_numpy(np.stack(p)) for p in zip(*found, strict=True)]
+    single = [part.to(signal) for part in parts[:2]]
+    double = [part.double().to(signal.device) for part in parts[2:]]
+    return View(signal, *single, *double)
 
 
-def _measure(tile: NDArray[Any], modality: Modality) -> tuple[Any, Any]:
+def _measure(tile: NDArray[Any], modality: Modality) -> tuple[Any, ...]:
     own = rows(tile, modality)
-    return moments(*own, modality), statistics(*own, modality)
+    return moments(*own, modality), statistics(*own, modality), *balanced(*own)
 
 
 def rows(
