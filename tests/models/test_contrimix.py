@@ -340,7 +340,8 @@ def test_the_network_of_the_default_does_not_keep_one_waiting(large: Any) -> Non
         waits.append(perf_counter() - before)
         before = perf_counter()
     assert len(waits) > 20
-    assert max(waits) < 1
+    # all tiles together, read three times, take one second of one core
+    assert max(waits) < 3
 
 
 # --- another strength -----------------------------------------------------------------
