@@ -175,6 +175,7 @@ def fit(
     images: opt.Learn,
     out: opt.Out,
     model: opt.Begin = DEFAULT,
+    setting: opt.Setting = None,
     steps: opt.Steps = STEPS,
     seed: opt.FitSeed = 0,
     device: opt.FitDevice = "auto",
@@ -188,7 +189,8 @@ def fit(
         nd.read(path, axes=axes, modality=modality, full_scale=full_scale)
         for path in images
     ]
-    for step in nd.fit_steps(fields, model, seed, steps, device):
+    config = opt.settings_of(model, setting)
+    for step in nd.fit_steps(fields, model, seed, steps, device, **config):
         _show(f"step {step.progress.index} of {steps}: {step.progress.verdict}")
     _show("")
     step.model().save(out)

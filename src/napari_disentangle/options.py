@@ -153,16 +153,20 @@ def method(name: str | None, settings: list[str] | None, start: nd.Recipe) -> Ch
     if name is None and settings is None:
         return {}
     known = place(name or start.model)
-    config = (
-        method_of(known).config if known in nd.models() else type(saved(known).config)
-    )
     return {
         "model": known,
-        "config": parse(config, settings or (), f"model {known!r}"),
+        "config": settings_of(known, settings),
         "source": None,
         "donor": None,
         "reference": None,
     }
+
+
+def settings_of(model: str, settings: Sequence[str] | None) -> Changes:
+    """Settings of a model that are given as ``name=value`` texts."""
+    known = model in nd.models()
+    config = method_of(model).config if known else type(saved(model).config)
+    return parse(config, settings or (), f"model {model!r}")
 
 
 def scorer(name: str | None, settings: list[str] | None, start: nd.Recipe) -> Changes:

@@ -115,8 +115,10 @@ def one_sentence(text: str) -> bool:
     ("settings", "expected"),
     [
         ({}, PUBLISHED),
-        ({"attributes": 16, "down": 2}, Architecture(attributes=16, down=2)),
-        ({"statistics": "frozen"}, Architecture(norm="frozen")),
+        (
+            {"attributes": 16, "down": 2, "statistics": "frozen"},
+            Architecture(attributes=16, down=2, norm="frozen"),
+        ),
     ],
 )
 def test_the_networks_are_the_published_ones(settings: Any, expected: Any) -> None:
@@ -230,14 +232,13 @@ def in_tiles(render: Rendering, size: int) -> torch.Tensor:
 def test_any_tiling_gives_the_signal_of_the_whole(down: int, statistics: str) -> None:
     model, image = fitted(down, statistics), odd("float32")
     own, look = model.attribute(image), model.attribute(donor())
-    for target in (look, own):
-        render: Any = model.lazy(image, target, own).operation
-        whole = render.signal(image.plane(()), ())
-        assert whole.isfinite().all()
-        for size in (37, 64, 200):
-            found = in_tiles(render, size)
-            assert off(found, whole) <= EXACT[statistics]
-            assert float((found - whole).square().mean().sqrt() / whole.std()) < 2e-6
+    render: Any = model.lazy(image, look, own).operation
+    whole = render.signal(image.plane(()), ())
+    assert whole.isfinite().all()
+    for size in (37, 64, 200):
+        found = in_tiles(render, size)
+        assert off(found, whole) <= EXACT[statistics]
+        assert float((found - whole).square().mean().sqrt() / whole.std()) < 2e-6
 
 
 @pytest.mark.parametrize(("down", "statistics"), [*VARIANTS, (0, "default")])
@@ -248,8 +249,7 @@ def test_any_tiling_and_any_view_of_eight_bits(down: int, statistics: str) -> No
         own = own or model.attribute(image)
         lazy = replace(nd.apply(model, image, kind, donor(), source=own), tile=WHOLE)
         whole = np.asarray(lazy)
-        for tile in (45, 128):
-            same(np.asarray(replace(lazy, tile=tile)), whole)
+        same(np.asarray(replace(lazy, tile=45)), whole)
         y, x = np.s_[33:250:3], np.s_[11:]
         view = (y, x) if kind == "swap" else (slice(None), y, x)
         same(np.asarray(replace(lazy, tile=64)[view]), whole[view])
@@ -340,7 +340,8 @@ def test_the_network_of_the_default_does_not_keep_one_waiting(large: Any) -> Non
         waits.append(perf_counter() - before)
         before = perf_counter()
     assert len(waits) > 20
-    assert max(waits) < 1
+    # all tiles together, read three times, take one second of one core
+    assert max(waits) < 3
 
 
 # --- another strength -----------------------------------------------------------------
@@ -488,6 +489,39 @@ def test_what_is_not_fitted_yet_is_said_by_the_command_line(
     assert one_sentence(said)
 
 
+def test_the_command_line_fits_it_and_gives_the_same_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    paths = [str(tmp_path / f"{seed}.png") for seed in (0, 1)]
+    for path, image in zip(paths, pair(), strict=True):
+        Image.fromarray(image.data).save(path)
+    out = str(tmp_path / "m.safetensors")
+    settings = ["--set", "preset=published", "--set", "down=2", "--steps", "1"]
+    swapped = ["apply", paths[0], "--donor", paths[1], "--output", "swap"]
+    for args in (
+        ["fit", *paths, "--out", out, "--model", "contrimix", *settings],
+        [*swapped, "--model", out, "-o", str(tmp_path / "a"), "--device", "cpu"],
+        [
+            "apply",
+            "--recipe",
+            str(tmp_path / "a/0_swap.png"),
+            "-o",
+            str(tmp_path / "b"),
+        ],
+    ):
+        with pytest.raises(SystemExit) as left:
+            main(args)
+        assert not left.value.code
+    assert capsys.readouterr().out.splitlines()[0] == out
+    first, again = ((tmp_path / f / "0_swap.png").read_bytes() for f in "ab")
+    assert first == again
+    shown = np.asarray(nd.read(tmp_path / "a/0_swap.png").data)
+    fields = [nd.read(path) for path in paths]
+    np.testing.assert_array_equal(shown, nd.load(out).swap(*fields))
+
+
 @pytest.mark.parametrize(
     ("wrong", "kind", "words"),
     [
@@ -531,7 +565,7 @@ def test_grey_slides_cannot_be_learned_from_by_default_either() -> None:
 def test_weights_for_other_settings_are_refused(
     files: Any, preset: str, settings: Any, steps: Any
 ) -> None:
-    with pytest.raises(ValueError, match="weights") as error:
+    with pytest.raises(ValueError, match="with other settings") as error:
         nd.fit(pair(), files[preset], steps=steps, **settings)
     assert one_sentence(str(error.value))
 
@@ -793,10 +827,13 @@ def test_by_default_strength_0_is_the_image() -> None:
 
 
 def in_another_light(seed: int) -> tuple[Any, Any]:
-    """An image, and the same after an affine change of its absorbance."""
+    """An image, and the same after an affine change of its absorbance.
+
+    Channels are mixed, which cannot be undone channel by channel.
+    """
     rng = np.random.default_rng(seed)
     light = picture(20 + seed).astype("float32") / 255 * 0.97 + 0.02
-    matrix = np.diag(rng.uniform(0.7, 1.2, 3)) + rng.uniform(-0.06, 0.06, (3, 3))
+    matrix = np.diag(rng.uniform(0.7, 1.2, 3)) + rng.uniform(-0.12, 0.12, (3, 3))
     absorbance = -np.log10(light) @ matrix.T + rng.uniform(0, 0.05, 3)
     changed = (10**-absorbance).astype("float32")
     return tuple(

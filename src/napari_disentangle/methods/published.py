@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from napari_disentangle.nets.contrimix_architecture import Architecture
     from napari_disentangle.signal import Space
 
-# The published attribute encoder halves an image six times: edges of its tiles.
+# The attribute encoder halves a tile six times: edges become a multiple of this, and no
+# less than two of it.
 _EDGE = 32
 
 
