@@ -46,9 +46,11 @@ if TYPE_CHECKING:
 
 STEPS = 10
 WHOLE = 10**6
-# Largest difference in standard deviations: of float32, and where normalisation by the
-# statistics of an image makes its rounding larger, as it does before much is learned.
-EXACT = {"frozen": 2e-5, "image": 5e-5}
+# Normalisation by the statistics of an image makes the rounding of float32 larger before
+# much is learned.
+LEARNED_STEPS = 40
+# Largest difference in standard deviations.
+EXACT = 2e-5
 # Down-factor and statistics.
 VARIANTS = [(k, s) for k in (1, 2, 4) for s in ("image", "frozen")]
 
@@ -85,7 +87,8 @@ def pair() -> list[Any]:
 @cache
 def fitted(down: int = 1, statistics: str = "image") -> Model:
     settings = {"preset": "published", "down": down, "statistics": statistics}
-    return nd.fit(pair(), "contrimix", steps=STEPS, **settings)
+    steps = LEARNED_STEPS if statistics == "image" else STEPS
+    return nd.fit(pair(), "contrimix", steps=steps, **settings)
 
 
 @cache
@@ -205,7 +208,7 @@ def test_statistics_of_an_image_are_those_of_instance_normalisation(down: int) -
     matrix = torch.from_numpy(look.values[:size]).float()
     matrix = matrix.reshape(1, net.architecture.n_values, -1)
     published = net(full[None], matrix)[0, :, : found.shape[1], : found.shape[2]]
-    assert off(found, published) <= EXACT["image"]
+    assert off(found, published) <= EXACT
 
 
 # --- tiled equals whole ---------------------------------------------------------------
@@ -237,7 +240,7 @@ def test_any_tiling_gives_the_signal_of_the_whole(down: int, statistics: str) ->
     assert whole.isfinite().all()
     for size in (37, 64, 200):
         found = in_tiles(render, size)
-        assert off(found, whole) <= EXACT[statistics]
+        assert off(found, whole) <= EXACT
         assert float((found - whole).square().mean().sqrt() / whole.std()) < 2e-6
 
 
@@ -259,10 +262,10 @@ def same(found: Any, expected: Any) -> None:
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     difference = np.abs(found.astype(float) - expected.astype(float))
     if expected.dtype.kind == "f":
-        assert difference.max() <= EXACT["image"] * expected.std()
+        assert difference.max() <= EXACT * expected.std()
     else:
         assert difference.max() <= 1
-        assert (difference > 0).mean() < 3e-4
+        assert (difference > 0).mean() < 1e-4
 
 
 def test_an_anomaly_map_of_it_does_not_depend_on_tiles() -> None:
