@@ -13,7 +13,7 @@ from napari_disentangle.bundled import bundled, path_of, zoo
 from napari_disentangle.device import pick
 from napari_disentangle.errors import DataError, ModelFileError
 from napari_disentangle.field import Field, Modality
-from napari_disentangle.lessons import Correction, Mixing, Repetition
+from napari_disentangle.lessons import SMALLEST, Correction, Mixing, Repetition
 from napari_disentangle.measure import sample
 from napari_disentangle.methods import DEFAULT, MODELS, method
 from napari_disentangle.methods.affine import AffineCorrection, group_statistics
@@ -123,7 +123,8 @@ def fit_steps(
     start = _learner(images, model, steps, **config)
     weights, device = start.weights, pick(device)
     looking = FitStep(preparing(steps, {}), start, images)
-    for found in gather(groups, start.modality == "fluorescence", seed):
+    smallest = SMALLEST if isinstance(start.method, Published) else 0
+    for found in gather(groups, start.modality == "fluorescence", seed, smallest):
         bank = found
         yield looking
     assert bank is not None

@@ -39,7 +39,7 @@ _FIRST = 8
 REACH = 0.95
 # Of ContriMix: images in a micro-batch, and their edge in pixels, the least that its
 # attribute encoder can see.
-_IMAGES, _EDGE = 4, 64
+_IMAGES, SMALLEST = 4, 64
 
 
 class Lesson(Protocol):
@@ -238,11 +238,6 @@ class Mixing:
         from napari_disentangle.nets.contrimix import ContriMix
 
         yield from ()
-        if bank.learn[0][0].shape[-1] < _EDGE:
-            raise DataError(
-                f"`contrimix` as published needs tiles of {_EDGE} x {_EDGE} pixels "
-                "with foreground: choose larger images or more of them"
-            )
         if self.start is not None:
             return built(self.settings, self.start).train()
         with torch.random.fork_rng(devices=[]):
@@ -284,8 +279,8 @@ def _crop(bank: Bank, rng: np.random.Generator) -> Values:
     """A part of a tile of any look, turned."""
     look = bank.learn[int(rng.integers(len(bank.learn)))]
     tile = look[int(rng.integers(len(look)))]
-    y, x = (int(rng.integers(size - _EDGE + 1)) for size in tile.shape[1:])
-    part = tile[:, y : y + _EDGE, x : x + _EDGE]
+    y, x = (int(rng.integers(size - SMALLEST + 1)) for size in tile.shape[1:])
+    part = tile[:, y : y + SMALLEST, x : x + SMALLEST]
     turned: Values = np.rot90(part, int(rng.integers(4)), (1, 2)).copy()
     return turned
 

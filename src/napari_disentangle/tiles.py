@@ -57,7 +57,7 @@ class Bank:
 
 
 def gather(
-    groups: Sequence[Sequence[Field]], alone: bool, seed: int
+    groups: Sequence[Sequence[Field]], alone: bool, seed: int, smallest: int = 0
 ) -> Iterator[Bank | None]:
     """Cut tiles from images; those of a group share a look.
 
@@ -69,6 +69,8 @@ def gather(
         Whether every channel is a tile of its own.
     seed
         Decides where tiles lie and which are held out.
+    smallest
+        Edge in pixels below which a model cannot learn from a tile.
 
     Yields
     ------
@@ -81,7 +83,8 @@ def gather(
         If no group has enough foreground for two tiles to learn from and two to be
         held out.
     """
-    for edge in _EDGES:
+    edges = [edge for edge in _EDGES if edge >= smallest]
+    for edge in edges:
         looks: list[list[NDArray[np.float32]]] = []
         for group in groups:
             cut = []
@@ -90,11 +93,11 @@ def gather(
                 yield None
             looks += _by_look(cut, alone)
         enough = [look for look in looks if len(look) >= _FEWEST]
-        if (enough and sum(map(len, enough)) >= _PLENTY) or edge == _EDGES[-1]:
+        if (enough and sum(map(len, enough)) >= _PLENTY) or edge == edges[-1]:
             break
     if not enough:
         raise DataError(
-            f"there are not {_FEWEST} tiles of {_EDGES[-1]} x {_EDGES[-1]} pixels with "
+            f"there are not {_FEWEST} tiles of {edges[-1]} x {edges[-1]} pixels with "
             "foreground in any image: choose larger images or more of them"
         )
     rng = np.random.default_rng(seed)

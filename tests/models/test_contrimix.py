@@ -524,6 +524,12 @@ def test_the_command_line_fits_it_and_gives_the_same_bytes(
     np.testing.assert_array_equal(shown, nd.load(out).swap(*fields))
 
 
+def test_tiles_are_as_small_as_they_have_to_be_and_no_smaller() -> None:
+    """Of 200 pixels there are nine tiles of 64, which are fewer than plenty."""
+    model = nd.fit(slide(0), "contrimix", preset="published", steps=1)
+    assert model.attribute(slide(0)).found
+
+
 @pytest.mark.parametrize(
     ("wrong", "kind", "words"),
     [
@@ -532,7 +538,7 @@ def test_the_command_line_fits_it_and_gives_the_same_bytes(
         (
             lambda **k: nd.fit(slide(0, size=100), "contrimix", **k),
             DataError,
-            "needs tiles of 64 x 64",
+            "not 4 tiles of 64 x 64",
         ),
         (
             lambda **k: nd.fit([slide(0), grey()], "contrimix", **k),
