@@ -109,7 +109,7 @@ def fit_steps(
     Yields
     ------
     FitStep
-        One per micro-batch.
+        One per micro-batch, and more of the same while the model is examined.
 
     Raises
     ------

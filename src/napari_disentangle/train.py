@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -36,8 +36,11 @@ _MOMENTUM = 0.98
 _CHECK, _PATIENCE = 20, 15
 # Length of the shortest schedule of learning rates; one of 10 would divide by zero.
 _SHORTEST = 11
-# Held-out swaps.
-_EXAM = 48
+# Held-out swaps, and how many of them are tried between two signs of life.
+_EXAM, _PART = 48, 16
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +135,7 @@ def train(
     Yields
     ------
     Progress
-        One per micro-batch.
+        One per micro-batch, and more of the same while the network is examined.
     """
     from napari_disentangle.nets.swaps import make
 
@@ -145,15 +148,13 @@ def train(
     course = _Course(net.to(device), lesson, steps)
     yield preparing(steps, marks)  # torch may have taken a second to get ready
     held_out = held_out.to(device)
-    best = _Best.first(course.mean, lesson, held_out)
+    first = _examined(course.mean, lesson, held_out)
+    best = yield from _telling(first, preparing(steps, marks))
     yield preparing(steps, marks)
-    for index in range(1, steps + 1):
-        with one_thread():
-            swap = course.step(bank, (seed, 2, index), index)
-            if index % _CHECK == 0 or index == steps:
-                best = best.or_else(course.mean, lesson, held_out)
+
+    def told(index: int, swap: float, best: _Best) -> Progress:
         won = best.own - rival
-        yield Progress(
+        return Progress(
             index,
             steps,
             {"swap": swap, "held out": best.now, **known},
@@ -164,20 +165,28 @@ def train(
             lesson.used,
             lesson.falls_back,
         )
+
+    for index in range(1, steps + 1):
+        with one_thread():
+            swap = course.step(bank, (seed, 2, index), index)
+        if index % _CHECK == 0 or index == steps:
+            exam = _examined(course.mean, lesson, held_out)
+            best = best.or_else((yield from _telling(exam, told(index, swap, best))))
+        yield told(index, swap, best)
         if best.since >= _PATIENCE:
             return
 
 
 def _telling(
-    steps: Generator[None, None, nn.Module], told: Progress
-) -> Generator[Progress, None, nn.Module]:
+    steps: Generator[None, None, Result], told: Progress
+) -> Generator[Progress, None, Result]:
     """Say the same after every step."""
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            net: nn.Module = end.value
-            return net
+            result: Result = end.value
+            return result
         yield told
 
 
@@ -214,19 +223,24 @@ class _Best:
     now: float
     since: int
 
-    @classmethod
-    def first(cls, net: nn.Module, lesson: Lesson, held_out: Swaps) -> _Best:
-        """Where fitting begins."""
-        with one_thread():
-            own = lesson.exam(net, held_out)
-        return cls(copy.deepcopy(net), own, float(own.mean()), 0)
-
-    def or_else(self, net: nn.Module, lesson: Lesson, held_out: Swaps) -> _Best:
+    def or_else(self, other: _Best) -> _Best:
         """This network, or another that is better."""
-        other = _Best.first(net, lesson, held_out)
         if other.now > self.own.mean():
             return other
         return replace(self, now=other.now, since=self.since + 1)
+
+
+def _examined(
+    net: nn.Module, lesson: Lesson, held_out: Swaps
+) -> Generator[None, None, _Best]:
+    """A network and its marks on held-out swaps; yields after some of them."""
+    marks = []
+    for part in held_out.parts(_PART):
+        with one_thread():
+            marks.append(lesson.exam(net, part))
+        yield
+    own = np.concatenate(marks)
+    return _Best(copy.deepcopy(net), own, float(own.mean()), 0)
 
 
 class _Course:

@@ -14,7 +14,7 @@ from napari_disentangle.nets.looks import draw, see, show
 from napari_disentangle.signal import find_foreground
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,6 +61,10 @@ class View:
         """The same on another device."""
         return View(*(t.to(device) for t in vars(self).values()))
 
+    def part(self, rows: slice) -> View:
+        """Some of the tiles."""
+        return View(*(t[rows] for t in vars(self).values()))
+
 
 @dataclass(frozen=True, eq=False)
 class Swaps:
@@ -93,6 +97,19 @@ class Swaps:
             self.truth.to(device),
             self.reach.to(device),
         )
+
+    def parts(self, size: int) -> Iterator[Swaps]:
+        """The same, some at a time."""
+        for start in range(0, len(self.truth), size):
+            rows = slice(start, start + size)
+            yield Swaps(
+                self.modality,
+                self.source.part(rows),
+                self.donor.part(rows),
+                self.alike.part(rows),
+                self.truth[rows],
+                self.reach[rows],
+            )
 
     def decibels(self, matrix: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
         """Peak signal to noise ratio (B,) of swaps by these affine maps."""
