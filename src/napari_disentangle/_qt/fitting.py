@@ -71,8 +71,11 @@ class LossCurve(QWidget):  # type: ignore[misc]
         self.held_out.setData([], [])
 
     def add(self, progress: Progress) -> None:
-        """Draw one more step."""
+        """Draw one more step, or what is new of the last one."""
         losses, rival = progress.losses, progress.rival
+        if self._steps[-1:] == [progress.index]:
+            for points in (self._steps, self._swaps, self._held_out):
+                points.pop()
         before = self._swaps[-1] if self._swaps else losses["swap"]
         self._steps.append(progress.index)
         self._swaps.append(_PAST * before + (1 - _PAST) * losses["swap"])
