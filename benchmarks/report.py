@@ -55,10 +55,10 @@ below.
 NONE = """\
 *none* is the PSNR without a swap; the best mean of a row is bold. Synthetic tissue has
 exactly two stains and an even slide, as `macenko` assumes: it is left out of the mean.
-`affine` and `contrimix` are the bundled models (in fluorescence `contrimix` comes with
-none and is a closed form of its own); *seen*: they learned from these images, so they
-are not scored on them (below `affine` is, with models that never saw them). `balanced`
-and `levels` are closed forms of our own.
+`affine` and `contrimix` are the bundled models; *seen*: they learned from these images,
+so they are not scored on them (below `affine` is, with models that never saw them). In
+fluorescence `contrimix` comes untrained and is a closed form of its own; where `affine`
+is not scored, it is not either. `balanced` and `levels` are closed forms of our own.
 """
 
 SAME_CONTENT = """\
