@@ -106,7 +106,7 @@ def test_p_falls_as_z_rises(normal, model, name):
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=20, max_size=60), st.integers(-1, 51))
 def test_p_counts_the_held_out_scores_that_are_as_large(held_out, score):
-    p = calibration(np.array(held_out, np.float32)).p(np.array([score], np.float32))
+    p = calibration([np.array(held_out, np.float32)]).p(np.array([score], np.float32))
     expected = (1 + sum(one >= score for one in held_out)) / (1 + len(held_out))
     assert p[0] == pytest.approx(expected)
 
@@ -165,7 +165,7 @@ def test_the_hash_tells_what_it_stands_on(normal, model):
     one = nd.fit_detector(normal, on=model)
     assert one.hash != nd.fit_detector(normal, on=model, scale=2.0).hash
     assert one.hash != replace(one, on=nd.fit(normal[0], "mk")).hash
-    recalibrated = calibration(one.calibration.scores[:100])
+    recalibrated = calibration([one.calibration.scores[:100]])
     assert one.hash != replace(one, calibration=recalibrated).hash
 
 
@@ -201,26 +201,18 @@ def test_regions_and_their_table_agree():
         assert table["area"][row] == pytest.approx(inside.sum() * 0.125)
         assert table["max_z"][row] == pytest.approx(score.z[inside].max())
         assert table["mean_z"][row] == pytest.approx(score.z[inside].mean(), rel=1e-4)
-        assert table["min_p"][row] == pytest.approx(score.p[inside].min())
         assert score.p[inside].max() <= 0.05
         centre = [table[f"centroid-{i}"][row] for i in range(2)]
         np.testing.assert_allclose(centre, np.argwhere(inside).mean(0))
 
 
-def test_nothing_odd_gives_an_empty_table():
-    score = nd.Score(
-        np.zeros((9, 9), np.float32), np.ones((9, 9), np.float32), SELF, (1, 1)
-    )
-    labels, table = score.regions()
-    assert labels.max() == 0
-    assert all(len(column) == 0 for column in table.values())
-
-
-def test_regions_of_a_stack_are_volumes():
-    p = np.ones((3, 20, 20), np.float32)
-    p[:2, 4:9, 4:9] = 0.001
-    score = nd.Score(-np.log(p), p, SELF, (2, 1, 1))
-    labels, table = score.regions()
-    assert table["size"].tolist() == [50]
-    assert table["area"].tolist() == [100]
-    assert labels[0, 5, 5] == labels[1, 5, 5] == 1
+@pytest.mark.parametrize(("axes", "n"), [("ZYX", 1), ("TYX", 2)])
+def test_regions_of_a_stack_are_volumes_and_those_of_frames_are_not(axes, n):
+    values = scene("ZYX", (3, 60, 60))
+    detector = nd.fit_detector(nd.Field(values, axes, scale=(3, 1, 1)))
+    odd = values.copy()
+    odd[:2, 20:40, 20:40] = np.random.default_rng(0).integers(0, 255, (20, 20))
+    score = detector.score(nd.Field(odd, axes, scale=(3, 1, 1)))
+    labels, table = score.regions(alpha=0.01, min_size=300)
+    assert labels.max() == len(table["label"]) == n
+    assert ("volume" in table) == (axes == "ZYX")

@@ -180,7 +180,6 @@ def test_smaller_levels_of_an_anomaly_map_are_means_of_the_first(shapes):
     assert anomaly.contrast_limits == plain.contrast_limits
     for level in others:
         assert level.mean() == pytest.approx(first.mean(), abs=0.05)
-        assert abs(np.median(level) - np.median(first)) < 0.3
 
 
 def test_an_anomaly_map_keeps_the_places_of_what_it_shows():

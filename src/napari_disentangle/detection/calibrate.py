@@ -1,8 +1,9 @@
-"""Calibration: from raw scores to signed z, conformal p, and regions with a table."""
+"""Calibration: from raw scores to signed z, and to p of pixels and of regions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,104 +13,197 @@ from napari_disentangle.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+
+# What p and q of regions have to be able to reach.
+LEVEL = 0.05
 
 _MAD_TO_STD = 1.4826
+# With fewer, p of a pixel could not even reach LEVEL; p of a region neither.
+_FEWEST_PIXELS = 20
+_FEWEST_BLOCKS = 19
+_MOST_PIXELS = 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Scores of pixels held out from fitting, sorted (N,), float32."""
+    """Raw scores of normal blocks that were held out; the larger, the more surprising.
+
+    Attributes
+    ----------
+    scores
+        Scores of pixels, sorted (N,).
+    maxima
+        Largest score of every block, sorted (B,).
+    block_size
+        Mean number of usable pixels in a block.
+    """
 
     scores: NDArray[np.float32]
+    maxima: NDArray[np.float32]
+    block_size: float
 
-    @property
+    @cached_property
     def center(self) -> float:
         """Median of the held-out scores."""
         return float(np.median(self.scores))
 
-    @property
+    @cached_property
     def spread(self) -> float:
         """Their robust standard deviation."""
         deviation = float(np.median(np.abs(self.scores - self.center)))
         return max(_MAD_TO_STD * deviation, 1e-6)
 
-    def z(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Signed distance from the typical score, in robust standard deviations."""
-        return ((scores - self.center) / self.spread).astype(np.float32)
+    def z(
+        self, scores: NDArray[np.floating], sign: ArrayLike = 1
+    ) -> NDArray[np.float32]:
+        """How far above the typical score, in robust standard deviations, signed.
 
-    def p(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        Scores below the typical one give 0, NaN gives NaN. ``sign`` is +1 or -1, one
+        for all or one per score.
+        """
+        above = np.maximum(0, (scores - self.center) / self.spread)
+        signed: NDArray[np.float32] = (np.asarray(sign) * above).astype(np.float32)
+        return signed
+
+    def raw(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of a z map: the typical score for all that lie below it."""
+        return (np.abs(z) * self.spread + self.center).astype(np.float32)
+
+    def p(self, scores: NDArray[np.floating]) -> NDArray[np.float32]:
         """Conformal p value: share of held-out scores at least as large.
 
         ``(1 + #{held out >= score}) / (1 + N)`` (Vovk et al. 2005, "Algorithmic
         Learning in a Random World", section 2.2). NaN scores give NaN.
         """
-        n = len(self.scores)
-        at_least = n - np.searchsorted(self.scores, scores, side="left")
-        p = ((1 + at_least) / (1 + n)).astype(np.float32)
+        p = _conformal(self.scores, scores).astype(np.float32)
         return np.where(np.isfinite(scores), p, np.float32(np.nan))
 
-    def p_of_z(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
-        """P values of a z map."""
-        return self.p((z * self.spread + self.center).astype(np.float32))
+    def threshold(self, alpha: float) -> float:
+        """The score above which, and only there, ``p <= alpha``.
+
+        Much faster than the p value of every pixel.
+        """
+        n = len(self.scores)
+        # As rounded as p itself, so that both always agree.
+        reached = (np.arange(1, n + 2) / (1 + n)).astype(np.float32)
+        allowed = int(np.searchsorted(reached, np.float32(alpha), side="right")) - 1
+        if allowed < 0:
+            return np.inf
+        return -np.inf if allowed == n else float(self.scores[n - 1 - allowed])
+
+    def region_p(self, maximum: ArrayLike) -> NDArray[np.float64]:
+        """Conformal p value of regions, from their largest score.
+
+        The share of normal blocks whose largest score is at least as large, counted
+        like :meth:`p`; NaN if too few blocks were held out, see :attr:`limits`.
+        """
+        p = _conformal(self.maxima, maximum)
+        return p if len(self.maxima) >= _FEWEST_BLOCKS else np.full_like(p, np.nan)
+
+    @property
+    def limits(self) -> str:
+        """Why regions have no p value, in one sentence; empty if they have."""
+        n = len(self.maxima)
+        if n >= _FEWEST_BLOCKS:
+            return ""
+        return (
+            f"regions cannot be told from chance: only {_counted(n)} held out and "
+            f"{_FEWEST_BLOCKS} are needed for p = {LEVEL}; mark more as normal"
+        )
+
+    def looks(self, scores: NDArray[np.floating]) -> int:
+        """How many blocks could have shown something in a map of scores."""
+        return int(np.ceil(np.isfinite(scores).sum() / self.block_size))
 
 
-def calibration(scores: NDArray[np.float32]) -> Calibration:
-    """Calibrate on held-out scores; those that are not finite are left out.
+def calibration(blocks: Sequence[NDArray[np.floating]]) -> Calibration:
+    """Calibrate on the raw scores of held-out normal blocks.
+
+    Parameters
+    ----------
+    blocks
+        Scores of each block, of any shape, NaN where a pixel cannot be used. Blocks
+        without any usable pixel are left out.
 
     Raises
     ------
     DataError
-        If fewer than 20 are left: p could not even reach 0.05.
+        If fewer than 20 pixels are left: p could not even reach 0.05.
     """
-    known = np.sort(scores[np.isfinite(scores)])
-    if len(known) < 20:
+    known = [block[np.isfinite(block)] for block in blocks]
+    used = [block for block in known if block.size]
+    n = sum(block.size for block in used)
+    if n < _FEWEST_PIXELS:
         raise DataError(
-            f"only {len(known)} normal pixels are left to calibrate on: mark more"
+            f"only {n} normal pixels are left to calibrate on: mark more as normal"
         )
-    return Calibration(known)
+    scores = np.sort(np.concatenate(used)).astype(np.float32)
+    maxima = np.sort([block.max() for block in used]).astype(np.float32)
+    return Calibration(_thinned(scores), maxima, n / len(used))
 
 
-def regions(
-    p: NDArray[np.float32],
-    z: NDArray[np.float32],
-    alpha: float,
-    min_size: int,
-    spacing: Sequence[float],
-) -> tuple[NDArray[np.int32], dict[str, NDArray[Any]]]:
-    """Connected regions with ``p <= alpha``, and one table row for each.
+def adjusted(
+    p: NDArray[np.floating], n_blocks: int, looks: int = 0, level: float = LEVEL
+) -> NDArray[np.float64]:
+    """Benjamini-Hochberg q values of regions.
+
+    Regions are what is left of many places after those with low scores were dropped.
+    To count the regions alone would call chance findings significant, so every place
+    that was looked at counts as a test, those without a region with p = 1.
+
+    Parameters
+    ----------
+    p
+        P values of the regions (R,).
+    n_blocks
+        Number of held-out normal blocks.
+    looks
+        Number of places that were looked at, see :meth:`Calibration.looks`.
+    level
+        What q has to be able to reach.
 
     Returns
     -------
-    labels
-        Int32 array of the same shape; 0 is background.
-    table
-        ``label``, ``size`` (pixels), ``area`` (world units), ``max_z``, ``mean_z``,
-        ``min_p`` and one ``centroid-i`` (pixels) per axis.
+    ndarray
+        (R,); all NaN where :func:`adjusted_limits` says why.
     """
-    from scipy.ndimage import minimum
-    from skimage.measure import label, regionprops_table
+    from scipy.stats import false_discovery_control
 
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha {alpha} must lie between 0 and 1, e.g. 0.01")
-    found = _large(label(p <= alpha), min_size)
-    table: dict[str, NDArray[Any]] = regionprops_table(
-        found,
-        z,
-        properties=("label", "area", "intensity_max", "intensity_mean", "centroid"),
+    tests = max(len(p), looks)
+    if len(p) == 0 or adjusted_limits(n_blocks, tests, level):
+        return np.full(len(p), np.nan)
+    every: NDArray[np.float64] = np.ones(tests)
+    every[: len(p)] = p
+    q: NDArray[np.float64] = false_discovery_control(every)[: len(p)]
+    return q
+
+
+def adjusted_limits(n_blocks: int, tests: int, level: float = LEVEL) -> str:
+    """Why ``tests`` regions or places have no q value; empty if they have."""
+    needed = max(_FEWEST_BLOCKS, int(np.ceil(round(tests / level, 6))) - 1)
+    if n_blocks >= needed:
+        return ""
+    return (
+        f"false discoveries cannot be controlled: only {_counted(n_blocks)} held out "
+        f"and {needed} are needed to look at {tests} places for q = {level}; mark more "
+        "as normal or look at a smaller part"
     )
-    table["size"] = table.pop("area").astype(int)
-    table["area"] = table["size"] * float(np.prod(spacing))
-    table["max_z"] = table.pop("intensity_max")
-    table["mean_z"] = table.pop("intensity_mean")
-    table["min_p"] = np.asarray(minimum(p, found, table["label"]), p.dtype)
-    return found, table
 
 
-def _large(labels: NDArray[Any], min_size: int) -> NDArray[np.int32]:
-    """Regions of at least ``min_size`` pixels, numbered anew."""
-    kept = np.bincount(labels.ravel()) >= min_size
-    kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    large: NDArray[np.int32] = numbers[labels]
-    return large
+def _conformal(known: NDArray[Any], scores: ArrayLike) -> NDArray[np.float64]:
+    at_least = len(known) - np.searchsorted(known, scores, side="left")
+    return np.asarray((1 + at_least) / (1 + len(known)))
+
+
+def _thinned(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Evenly spaced ones of very many sorted scores."""
+    if len(scores) <= _MOST_PIXELS:
+        return scores
+    even = np.linspace(0, len(scores) - 1, _MOST_PIXELS).round().astype(int)
+    thinned: NDArray[np.float32] = scores[even]
+    return thinned
+
+
+def _counted(n_blocks: int) -> str:
+    return f"{n_blocks} normal block{'s were' if n_blocks != 1 else ' was'}"

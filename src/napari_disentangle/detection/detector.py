@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_disentangle.channels import ChannelStack
 from napari_disentangle.detection import scorer
-from napari_disentangle.detection.calibrate import Calibration, calibration, regions
+from napari_disentangle.detection.calibrate import Calibration, calibration
+from napari_disentangle.detection.regions import regions
 from napari_disentangle.device import memory_errors
 from napari_disentangle.errors import DataError
 from napari_disentangle.field import Field
@@ -49,7 +50,7 @@ class Score:
     Attributes
     ----------
     z
-        Signed map (..., Y, X), float32: 0 is typical, positive surprising, in robust
+        Map (..., Y, X), float32: 0 is typical or less, positive surprising, in robust
         standard deviations of held-out normal pixels.
     p
         Conformal p value of the same shape, in (0, 1].
@@ -57,12 +58,18 @@ class Score:
         What was taken for normal, in words.
     spacing
         World size of a pixel per axis.
+    calibration
+        What normal scores are like.
+    connected
+        How many of the last axes are space; regions never join along the others.
     """
 
     z: NDArray[np.float32]
     p: NDArray[np.float32]
     basis: str
     spacing: tuple[float, ...]
+    calibration: Calibration = field(repr=False)
+    connected: int = 2
 
     def regions(
         self, alpha: float = 0.01, min_size: int = 16
@@ -72,9 +79,18 @@ class Score:
         Returns
         -------
         labels, table
-            Int32 labels on the grid of ``z``, and a table with one row per label.
+            Int32 labels on the grid of ``z``, and a table with one row per label; see
+            :func:`napari_disentangle.detection.regions.regions`.
         """
-        return regions(self.p, self.z, alpha, min_size, self.spacing)
+        return regions(
+            self.calibration.raw(self.z),
+            np.sign(self.z),
+            self.calibration,
+            alpha,
+            min_size,
+            self.spacing,
+            connected=self.connected,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +125,8 @@ class Detector:
     def hash(self) -> str:
         """Identifies the detector with all that it learned."""
         text = json.dumps([self.name, asdict(self.config), self.on.hash])
-        known: list[NDArray[Any]] = [self.on.reference.values, self.calibration.scores]
+        known: list[NDArray[Any]] = [self.on.reference.values]
+        known += [self.calibration.scores, self.calibration.maxima]
         known += [self.normal[key] for key in sorted(self.normal)]
         parts = [text.encode(), *(array.tobytes() for array in known)]
         return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
@@ -137,8 +154,11 @@ class Detector:
     def read(self, z: NDArray[np.float32], image: Field) -> Score:
         """Put a computed z map together with its p values and its basis."""
         sizes = dict(zip(image.grid_axes, image.scale, strict=True))
-        spacing = tuple(sizes[axis] for axis in image.axes if axis != "C")
-        return Score(z, self.calibration.p_of_z(z), self.basis(image), spacing)
+        axes = image.axes.replace("C", "")
+        spacing = tuple(sizes[axis] for axis in axes)
+        p = self.calibration.p(self.calibration.raw(z))
+        connected = len(axes) - len(axes.rstrip("ZYX"))
+        return Score(z, p, self.basis(image), spacing, self.calibration, connected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +224,7 @@ def fit_detector_steps(
 ) -> Iterator[float | Detector]:
     """Learn what normal looks like, block by block.
 
-    Half of the blocks teach normal, the other half calibrates.
+    Every other block teaches normal, those between calibrate.
 
     Parameters
     ----------
@@ -241,17 +261,24 @@ def fit_detector_steps(
     known: list[Attribute | None] = [*sources] or [None] * len(many)
     chosen = [_blocks(image, seed) for image in many]
     total = sum(len(one) for one in chosen) + 1
-    banks: list[NDArray[np.float32]] = []
+    done = 0
+    teach: list[NDArray[np.float32]] = []
+    check: list[NDArray[np.float32]] = []
     for image, source, places in zip(many, known, chosen, strict=True):
         rendering = content_rendering(model, image, source)
         for block in places:
             with memory_errors(f"learning from {image.name!r}"):
-                bank = _features(by_name, settings, image, rendering, block, rng)
-            banks.append(bank)
-            yield len(banks) / total
-    teach, check = _halves(banks)
-    normal = by_name.fit(teach, settings)
-    calibrated = calibration(by_name.score(check, normal))
+                bank = _features(by_name, settings, image, rendering, block)
+            if bank.size and len(teach) == len(check):
+                teach.append(_some(bank, rng))
+            elif bank.size:
+                # The largest score of a block has to be that of all its pixels.
+                check.append(bank)
+            done += 1
+            yield done / total
+    _check_enough(teach, check)
+    normal = by_name.fit(np.concatenate(teach, axis=1), settings)
+    calibrated = calibration([by_name.score(bank, normal) for bank in check])
     yield Detector(detector, settings, model, normal, calibrated, tuple(many), seed)
 
 
@@ -275,9 +302,8 @@ def _features(
     image: Field,
     rendering: Rendering,
     block: Block,
-    rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Feature vectors (F, n) of some normal pixels of a block."""
+    """Feature vectors (F, n) of the normal pixels of a block."""
     halo, (h, w) = by_name.halo(settings), image.plane_shape
     y, x = block.y.grow(halo, h), block.x.grow(halo, w)
     plane, rendered = rendering.read(block.lead, y, x)
@@ -285,9 +311,13 @@ def _features(
     inner = Tile((block.y, block.x), (y, x)).local
     use = image.mask(block.lead, y.slice, x.slice)[inner]
     use = use & _known(rendering, plane, signal)[inner]
-    features = by_name.features(signal, settings)[:, *inner][:, use]
-    some = rng.permutation(features.shape[1])[:_PIXELS_PER_BLOCK]
-    return features[:, np.sort(some)]
+    return by_name.features(signal, settings)[:, *inner][:, use]
+
+
+def _some(bank: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """As many pixels of a block as are learned from."""
+    some = rng.permutation(bank.shape[1])[:_PIXELS_PER_BLOCK]
+    return bank[:, np.sort(some)]
 
 
 def _same(image: Field, other: Field) -> bool:
@@ -308,16 +338,10 @@ def _known(
     return known
 
 
-def _halves(
-    banks: Sequence[NDArray[np.float32]],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Teach with every other block, calibrate with those between."""
-    used = [bank for bank in banks if bank.shape[1]]
-    teach, check = used[::2], used[1::2]
-    few = min(sum(bank.shape[1] for bank in half) for half in (teach, check))
+def _check_enough(*halves: Sequence[NDArray[np.float32]]) -> None:
+    few = min(sum(bank.shape[1] for bank in half) for half in halves)
     if few < _FEWEST:
         raise DataError(
             f"only {few} normal pixels are left to learn from or to calibrate on: "
             "mark more"
         )
-    return np.concatenate(teach, axis=1), np.concatenate(check, axis=1)

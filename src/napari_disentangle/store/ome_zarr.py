@@ -11,8 +11,8 @@ from napari_disentangle.encoding import limits
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.field import RGB
 from napari_disentangle.store.damage import readable
-from napari_disentangle.store.units import PIXEL, unit_name
 from napari_disentangle.tiling import Span, tiles
+from napari_disentangle.units import PIXEL, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ import numpy as np
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.field import RGBA
 from napari_disentangle.store.damage import readable
-from napari_disentangle.store.units import PIXEL, SYMBOLS, unit_name
+from napari_disentangle.units import PIXEL, SYMBOLS, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
