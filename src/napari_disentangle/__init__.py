@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     from napari_disentangle.batch import follow, run
     from napari_disentangle.bundled import zoo
     from napari_disentangle.catalogue import detectors, models
-    from napari_disentangle.detection.detector import (
-        Detector,
-        Score,
-        fit_detector,
-        fit_detector_steps,
-    )
+    from napari_disentangle.detection.detector import Detector, Score
+    from napari_disentangle.detection.learning import fit_detector, fit_detector_steps
     from napari_disentangle.errors import DisentangleError
     from napari_disentangle.field import Field
     from napari_disentangle.fitting import fit, fit_steps, load
@@ -47,8 +43,8 @@ _HOME = {
     "augment": "augmentation",
     "detectors": "catalogue",
     "fit": "fitting",
-    "fit_detector": "detection.detector",
-    "fit_detector_steps": "detection.detector",
+    "fit_detector": "detection.learning",
+    "fit_detector_steps": "detection.learning",
     "fit_steps": "fitting",
     "fit_without": "forgetting",
     "follow": "batch",

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_disentangle.attribute import Attribute, average
-from napari_disentangle.detection.detector import Detector, fit_detector_steps
+from napari_disentangle.detection.detector import Detector
+from napari_disentangle.detection.learning import fit_detector_steps
 from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
 from napari_disentangle.fitting import place, unfitted

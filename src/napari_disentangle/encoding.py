@@ -53,6 +53,11 @@ class Encoding:
         """Reach of the content."""
         return self.rendering.halo
 
+    @property
+    def step(self) -> int:
+        """As the rendering."""
+        return self.rendering.step
+
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Always float32."""
         return np.dtype(np.float32)
@@ -90,7 +95,8 @@ def limits(maps: LazyImage) -> list[Limits]:
 def _values(operation: Operation, field: Field, block: Block) -> NDArray[Any]:
     """Values (K, n) of a block."""
     region = (block.y, block.x)
-    tile = next(tiles(region, field.plane_shape, _BLOCK, operation.halo))
+    reach = (operation.halo, operation.step)
+    tile = next(tiles(region, field.plane_shape, _BLOCK, *reach))
     values = run_tile(operation, field, 0, block.lead, tile)
     return values.reshape(len(values), -1)
 

@@ -43,6 +43,10 @@ class Operation(Protocol):
         """
 
     @property
+    def step(self) -> int:
+        """Regions with a halo begin at multiples of this many pixels."""
+
+    @property
     def device(self) -> str:
         """Where it runs."""
 
@@ -217,7 +221,8 @@ class LazyImage:
         leads = product(*(_range(self._of(axis)) for axis in self.field.lead_axes))
         plane = (sizes["Y"], sizes["X"])
         region = (spans[0], spans[1])
-        grid = list(tiles(region, plane, self.tile, self.operation.halo))
+        reach = (self.operation.halo, self.operation.step)
+        grid = list(tiles(region, plane, self.tile, *reach))
         return ((lead, tile) for lead in leads for tile in grid)
 
     def _store(self, out: Any, lead: Lead, tile: Tile, values: NDArray[Any]) -> None:
@@ -294,7 +299,8 @@ def _halves(
     y, x = tile.inner
     regions = [(part, x) if axis == 0 else (y, part) for part in parts]
     return tuple(
-        next(tiles(region, plane, len(span), operation.halo)) for region in regions
+        next(tiles(region, plane, len(span), operation.halo, operation.step))
+        for region in regions
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_disentangle.methods.base import Painter
 from napari_disentangle.signal import float_type, from_signal, to_dtype, to_signal
-from napari_disentangle.tiling import Tile
+from napari_disentangle.tiling import ALIGNED, Tile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -81,6 +81,11 @@ class Rendering:
         """Pixels around a region that the model needs to see."""
         return self.method.halo
 
+    @property
+    def step(self) -> int:
+        """What regions begin at multiples of."""
+        return ALIGNED
+
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """The image's own type."""
         return source
@@ -99,7 +104,11 @@ class Rendering:
         source, target = self.values(lead)
         if self._unchanged(source, target):
             return plane
-        x = from_signal(self.signal(plane, lead), self._space, self._full_scale)
+        return self.shown(self.signal(plane, lead), plane)
+
+    def shown(self, signal: torch.Tensor, plane: NDArray[Any]) -> NDArray[Any]:
+        """The region with another signal (C, h, w), in its own units and type."""
+        x = from_signal(signal, self._space, self._full_scale)
         out = plane.copy()
         out[list(self.index)] = to_dtype(x.cpu().numpy(), plane.dtype)
         return out

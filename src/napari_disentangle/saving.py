@@ -21,6 +21,7 @@ class Unchanged:
     """The operation that leaves planes as they are."""
 
     halo: int = 0
+    step: int = 1
     device: str = "cpu"
     own_channels: tuple[str, ...] | None = None
 

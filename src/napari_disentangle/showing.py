@@ -43,6 +43,11 @@ class Unit:
         return self.inner.halo
 
     @property
+    def step(self) -> int:
+        """As the inner operation."""
+        return self.inner.step
+
+    @property
     def device(self) -> str:
         """As the inner operation."""
         return self.inner.device

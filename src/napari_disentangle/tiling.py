@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What is read with a halo begins and ends at multiples of this, or at the border, so
-# that a network with strides meets the same grid in every tile.
+# What is read with a halo begins and ends at multiples of this, or of another step, or
+# at the border, so that a network with strides meets the same grid in every tile.
 ALIGNED = 4
 
 
@@ -29,12 +29,12 @@ class Span:
         """The interval as a slice."""
         return slice(self.start, self.stop)
 
-    def grow(self, halo: int, size: int) -> Span:
+    def grow(self, halo: int, size: int, step: int = ALIGNED) -> Span:
         """Widen by at least ``halo`` on both sides, cut off at the image border."""
         if not halo:
             return self
         start, stop = self.start - halo, self.stop + halo
-        return Span(max(0, start - start % ALIGNED), min(size, stop + -stop % ALIGNED))
+        return Span(max(0, start - start % step), min(size, stop + -stop % step))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ class Tile:
 
 
 def tiles(
-    region: tuple[Span, Span], shape: tuple[int, int], size: int, halo: int = 0
+    region: tuple[Span, Span],
+    shape: tuple[int, int],
+    size: int,
+    halo: int = 0,
+    step: int = ALIGNED,
 ) -> Iterator[Tile]:
     """Cover a region of a plane with tiles, row by row.
 
@@ -77,6 +81,8 @@ def tiles(
         Edge of an inner tile; the last one of a row or column may be smaller.
     halo
         How far ``outer`` reaches beyond ``inner`` at least.
+    step
+        What ``outer`` begins and ends at multiples of, if there is a halo.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def tiles(
         raise ValueError(f"tile size {size} must be >= 1 and halo {halo} >= 0")
     for inner in product(*(_cut(span, size) for span in region)):
         y, x = inner
-        outer = (y.grow(halo, shape[0]), x.grow(halo, shape[1]))
+        outer = (y.grow(halo, shape[0], step), x.grow(halo, shape[1], step))
         yield Tile((y, x), outer)
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_disentangle.detection import mahalanobis
+from napari_disentangle.detection import context, mahalanobis
 
 if TYPE_CHECKING:
-    from napari_disentangle.detection.base import Scorer
+    from napari_disentangle.detection.base import Learner, Scorer
 
 DEFAULT = "mahalanobis"
 
-DETECTORS: dict[str, Scorer] = {"mahalanobis": mahalanobis.SCORER}
+DETECTORS: dict[str, Scorer | Learner] = {
+    "mahalanobis": mahalanobis.SCORER,
+    "context": context.SCORER,
+}
 
 
-def scorer(name: str) -> Scorer:
-    """Look a detector up by name; ``"default"`` is the one to begin with.
+def named(name: str) -> str:
+    """The detector that a name means: ``"default"`` is the one to begin with.
 
     Raises
     ------
@@ -27,4 +30,9 @@ def scorer(name: str) -> Scorer:
         raise ValueError(
             f"detector {name!r} is unknown: use one of {', '.join(DETECTORS)}"
         )
-    return DETECTORS[known]
+    return known
+
+
+def scorer(name: str) -> Scorer | Learner:
+    """Look a detector up by name; see :func:`named`."""
+    return DETECTORS[named(name)]

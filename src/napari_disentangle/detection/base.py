@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -30,6 +31,76 @@ class Scorer(Protocol):
 
     def features(self, signal: NDArray[Any], config: Any) -> NDArray[np.float32]:
         """Features (F, h, w) of a signal (C, h, w)."""
+
+    def fit(
+        self, features: NDArray[np.float32], config: Any
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Learn normal from feature vectors (F, N)."""
+
+    def score(
+        self,
+        features: NDArray[np.float32],
+        normal: Mapping[str, NDArray[np.float64]],
+    ) -> NDArray[np.float32]:
+        """How far feature vectors (F, ...) are from normal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a detector sees in a signal.
+
+    Attributes
+    ----------
+    features
+        (F, h, w).
+    expected
+        (C, h, w) the signal that its surroundings let one expect; ``None`` from a
+        detector that expects nothing.
+    """
+
+    features: NDArray[np.float32]
+    expected: NDArray[np.float32] | None
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A :class:`Scorer` whose features are learned: it expects a signal.
+
+    ``features`` is replaced by ``see``.
+    """
+
+    @property
+    def description(self) -> str:
+        """One sentence for a person who chooses a detector."""
+
+    @property
+    def config(self) -> type[Any]:
+        """Frozen dataclass of settings: its fields are the form and the options."""
+
+    def halo(self, config: Any) -> int:
+        """How many pixels around a pixel its features see, at least 1."""
+
+    def step(self, config: Any) -> int:
+        """Regions have to begin at multiples of this."""
+
+    def learn(
+        self, tiles: Sequence[NDArray[np.float32]], config: Any, seed: int
+    ) -> Iterator[float | Mapping[str, NDArray[Any]]]:
+        """Learn to see, from normal tiles (C, h, w), NaN where nothing is known.
+
+        Yields
+        ------
+        float or mapping
+            The share that is done; at last what was learned.
+        """
+
+    def see(
+        self,
+        signal: NDArray[np.float32],
+        config: Any,
+        learned: Mapping[str, NDArray[Any]],
+    ) -> Seen:
+        """Look at a signal (C, h, w) that begins at a multiple of ``step``."""
 
     def fit(
         self, features: NDArray[np.float32], config: Any

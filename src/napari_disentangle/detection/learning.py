@@ -1,0 +1,263 @@
+"""Learning normal: from images, or marked parts of images, to a detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import lcm
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.detection import named, scorer
+from napari_disentangle.detection.base import Learner
+from napari_disentangle.detection.calibrate import calibration
+from napari_disentangle.detection.detector import (
+    Detector,
+    content_rendering,
+    known_pixels,
+)
+from napari_disentangle.detection.sight import CELL, Normal, Sight, shrink_of
+from napari_disentangle.device import in_one_thread, memory_errors
+from napari_disentangle.errors import DataError
+from napari_disentangle.field import Field
+from napari_disentangle.fitting import fit
+from napari_disentangle.model import checked
+from napari_disentangle.sampling import Block, blocks
+from napari_disentangle.tiling import ALIGNED, Tile
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.attribute import Attribute
+    from napari_disentangle.model import Model
+    from napari_disentangle.rendering import Rendering
+
+# Edge of a block at the resolution of the score, and how many are taken of an image,
+# and of all together.
+_BLOCK = 64
+_BLOCKS = 64
+_MOST_BLOCKS = 1024
+# Most blocks that the features of normal are learned from, or checked on.
+_SEEN_BLOCKS = 192
+_PIXELS_PER_BLOCK = 1024
+# Of so many images, every other one calibrates; of fewer, every other block.
+_MANY = 4
+# With fewer pixels nothing is learned, and p could not even reach 0.05.
+_FEWEST = 20
+# Shares of the work after which tiles are read, seeing is learned, and normal is.
+_READ, _SEEING, _FITTED = 0.05, 0.8, 0.9
+
+
+def fit_detector(
+    normals: Field | Sequence[Field],
+    detector: str = "default",
+    on: Model | None = None,
+    seed: int = 0,
+    sources: Sequence[Attribute] = (),
+    cell: float | None = None,
+    **config: Any,
+) -> Detector:
+    """Learn what normal looks like; see :func:`fit_detector_steps`."""
+    steps = fit_detector_steps(normals, detector, on, seed, sources, cell, **config)
+    *_, last = steps
+    assert isinstance(last, Detector)
+    return last
+
+
+def fit_detector_steps(
+    normals: Field | Sequence[Field],
+    detector: str = "default",
+    on: Model | None = None,
+    seed: int = 0,
+    sources: Sequence[Attribute] = (),
+    cell: float | None = None,
+    **config: Any,
+) -> Iterator[float | Detector]:
+    """Learn what normal looks like, step by step.
+
+    Of four images or more every other one teaches normal, of fewer every other block;
+    the others calibrate, and nothing else is done with them.
+
+    Parameters
+    ----------
+    normals
+        Images, or parts of images marked by ``where``, that are normal.
+    detector
+        Name in :func:`napari_disentangle.detectors`, or ``"default"``.
+    on
+        Model whose content-only image is scored; ``None`` scores the raw image.
+    seed
+        Decides which blocks and pixels are used.
+    sources
+        Attributes of the normals, if they are known; else they are measured.
+    cell
+        Diameter of a typical cell or nucleus in pixels. Scores have the resolution at
+        which it is about 14 pixels.
+    **config
+        Settings of the detector.
+
+    Yields
+    ------
+    float or Detector
+        The share that is done; at last the detector.
+
+    Raises
+    ------
+    DataError
+        If there are too few normal pixels.
+    """
+    many = [normals] if isinstance(normals, Field) else list(normals)
+    if not many:
+        raise DataError("there is no normal image: give at least one")
+    settings = checked(detector, scorer(detector).config, config)
+    model = on or fit(many[0], "identity")
+    smallest = min((image.plane_shape for image in many), key=min)
+    sight = Sight(named(detector), settings, shrink_of(cell or CELL, smallest))
+    known: list[Attribute | None] = [*sources] or [None] * len(many)
+    teach, check = _split(many, known, model, sight.shrink, seed)
+    sight = yield from in_one_thread(_seeing(sight, teach, seed))
+    normal = yield from _normal(sight, teach, seed)
+    raw, check = [], _some(check)
+    for i, place in enumerate(check):
+        raw.append(place.raw(normal))
+        yield _FITTED + (1 - _FITTED) * (i + 1) / len(check)
+    yield Detector(model, normal, calibration(raw), tuple(many), seed)
+
+
+# --- where ------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A block of an image, and how its content is rendered."""
+
+    image: Field
+    rendering: Rendering
+    block: Block
+
+    def signal(self, sight: Sight) -> tuple[NDArray[np.float32], Tile]:
+        """Content (C, h, w) of the block and all around it that is seen.
+
+        NaN where nothing is known, or something is not marked as normal.
+        """
+        size, (y, x) = self.image.plane_shape, (self.block.y, self.block.x)
+        step = lcm(sight.step, ALIGNED)
+        outer = tuple(
+            span.grow(sight.halo, n, step) for span, n in zip((y, x), size, strict=True)
+        )
+        tile = Tile((y, x), (outer[0], outer[1]))
+        with memory_errors(f"learning from {self.image.name!r}"):
+            _, rendered = self.rendering.read(self.block.lead, *tile.outer)
+        signal = rendered.cpu().numpy().astype(np.float32)
+        return signal, tile
+
+    def use(self, tile: Tile, signal: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Pixels (h, w) of the block that are known and marked as normal."""
+        y, x = tile.inner
+        marked = self.image.mask(self.block.lead, y.slice, x.slice)
+        plane = self.image.plane(self.block.lead, y.slice, x.slice)
+        known = known_pixels(self.rendering, plane, signal[:, *tile.local])
+        use: NDArray[np.bool_] = marked & known
+        return use
+
+    def tile(self, sight: Sight) -> NDArray[np.float32]:
+        """Small normal signal (C, h, w) of the block alone, NaN where it is not."""
+        y, x = self.block.y, self.block.x
+        _, rendered = self.rendering.read(self.block.lead, y, x)
+        signal = rendered.cpu().numpy().astype(np.float32)
+        use = self.use(Tile((y, x), (y, x)), signal)
+        return sight.small(np.where(use, signal, np.float32(np.nan)))
+
+    def vectors(
+        self, sight: Sight, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features (F, n) and signals (C, n) of some normal pixels."""
+        signal, tile = self.signal(sight)
+        small = sight.small(signal)
+        features = sight.see(small).features
+        use = np.zeros(signal.shape[1:], bool)
+        use[tile.local] = self.use(tile, signal)
+        whole = sight.small(use[None].astype(np.float32))[0] == 1
+        places = np.flatnonzero(whole)
+        some = np.sort(rng.permutation(places)[:_PIXELS_PER_BLOCK])
+        return _at(features, some), _at(small, some)
+
+    def raw(self, normal: Normal) -> NDArray[np.float32]:
+        """Raw scores (h, w) of the block, NaN where nothing is known or normal."""
+        signal, tile = self.signal(normal.sight)
+        scores = normal.surprise(signal)[0][tile.local]
+        return np.where(self.use(tile, signal), scores, np.float32(np.nan))
+
+
+def _at(maps: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
+    return maps.reshape(len(maps), -1)[:, places]
+
+
+def _split(
+    images: Sequence[Field],
+    sources: Sequence[Attribute | None],
+    model: Model,
+    shrink: int,
+    seed: int,
+) -> tuple[list[Place], list[Place]]:
+    """Where normal is learned, and where it is checked."""
+    limit = min(_BLOCKS, max(2, _MOST_BLOCKS // len(images)))
+    halves: tuple[list[Place], list[Place]] = ([], [])
+    for i, (image, source) in enumerate(zip(images, sources, strict=True)):
+        rendering = content_rendering(model, image, source)
+        for j, block in enumerate(_blocks(image, shrink, limit, seed)):
+            number = i if len(images) >= _MANY else j
+            halves[number % 2].append(Place(image, rendering, block))
+    return halves
+
+
+def _some(places: Sequence[Place]) -> list[Place]:
+    """Evenly spaced ones of very many."""
+    n = min(len(places), _SEEN_BLOCKS)
+    return [places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)]
+
+
+def _blocks(image: Field, shrink: int, limit: int, seed: int) -> list[Block]:
+    """Blocks of which some are marked as normal."""
+    quarter = min(image.plane_shape) // (4 * shrink) * shrink
+    edge = max(4, min(_BLOCK * shrink, quarter))
+    chosen = blocks(image, edge, limit, seed)
+    return [b for b in chosen if image.mask(b.lead, b.y.slice, b.x.slice).any()]
+
+
+# --- what -------------------------------------------------------------------------
+def _seeing(
+    sight: Sight, teach: Sequence[Place], seed: int
+) -> Generator[float, None, Sight]:
+    """Learn to see, if the detector does."""
+    own = sight.by_name
+    if not isinstance(own, Learner):
+        return sight
+    tiles = []
+    for i, place in enumerate(teach):
+        tiles.append(place.tile(sight))
+        yield _READ * (i + 1) / len(teach)
+    for part in own.learn(tiles, sight.config, seed):
+        if not isinstance(part, float):
+            return replace(sight, learned=part)
+        yield _READ + (_SEEING - _READ) * part
+    raise AssertionError("learning ends with what was learned")
+
+
+def _normal(
+    sight: Sight, teach: Sequence[Place], seed: int
+) -> Generator[float, None, Normal]:
+    """Learn what is normal of what is seen."""
+    rng, pairs = np.random.default_rng(seed), []
+    teach = _some(teach)
+    for i, place in enumerate(teach):
+        pairs.append(place.vectors(sight, rng))
+        yield _SEEING + (_FITTED - _SEEING) * (i + 1) / len(teach)
+    n = sum(features.shape[1] for features, _ in pairs)
+    if n < _FEWEST:
+        raise DataError(
+            f"only {n} normal pixels are left to learn from: mark more as normal"
+        )
+    features, signals = (np.concatenate(part, 1) for part in zip(*pairs, strict=True))
+    learned = sight.by_name.fit(features, sight.config)
+    return Normal(sight, learned, signals.mean(axis=1))

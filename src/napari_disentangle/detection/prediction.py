@@ -1,0 +1,226 @@
+"""Prediction of hidden pixels: how it is learned from normal tiles, and used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.detection.holes import draw, spread
+from napari_disentangle.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.detection.holes import Masks, Policy
+    from napari_disentangle.nets.masked import Predictor
+
+    Learned = Mapping[str, NDArray[Any]]
+
+WIDTHS = (16, 32, 48)
+# Sizes of what is predicted are multiples of this: two levels below the first.
+STEP = 2 ** (len(WIDTHS) - 1)
+# Around a hidden cell this much more is hidden, so that blur does not tell of it.
+MARGIN = 1
+# How far a prediction sees, see nets.masked: four convolutions at each level but the
+# last, which has two, and the spread of halving and doubling.
+REACH = 4 * (1 + 2) + 2 * 4 + STEP + MARGIN
+
+_BATCH, _EDGE, _RATE = 16, 64, 2e-3
+_LEAST = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was expected, in the units of the signal; one per round.
+
+    Attributes
+    ----------
+    expected
+        (R, C, h, w).
+    residual
+        (R, C, h, w) signal minus expected, in units of the error that was foreseen.
+    """
+
+    expected: NDArray[np.float32]
+    residual: NDArray[np.float32]
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """Mean over rounds of what was expected (C, h, w)."""
+        mean: NDArray[np.float32] = self.expected.mean(axis=0)
+        return mean
+
+
+# --- learning ---------------------------------------------------------------------
+def learn(
+    tiles: Sequence[NDArray[np.float32]], steps: int, seed: int
+) -> Iterator[float | Learned]:
+    """Train a predictor on normal tiles (C, h, w), NaN where nothing is known.
+
+    Yields
+    ------
+    float or mapping
+        The share that is done after every step; at last all tensors by name.
+
+    Raises
+    ------
+    DataError
+        If the tiles are smaller than 16 pixels.
+    """
+    edge = min(_EDGE, *(n for tile in tiles for n in tile.shape[1:])) // STEP * STEP
+    if edge < _LEAST:
+        raise DataError(
+            f"normal parts of {edge} pixels are too small to learn from: mark larger "
+            "ones, or choose a detector that need not be trained"
+        )
+    center, scale = _levels(tiles)
+    standard = [(tile - center) / scale for tile in tiles]
+    net = _untrained(len(center), seed)
+    for step in _training(net, standard, edge, steps, seed):
+        yield step / steps
+    tensors = {name: t.detach().numpy().copy() for name, t in net.state_dict().items()}
+    yield tensors | {"center": center, "scale": scale}
+
+
+def _untrained(channels: int, seed: int) -> Predictor:
+    import torch
+
+    from napari_disentangle.nets.masked import Plan, Predictor
+
+    torch.manual_seed(seed)
+    return Predictor(Plan(channels, 2, WIDTHS)).train()
+
+
+def _training(
+    net: Predictor,
+    tiles: Sequence[NDArray[np.float32]],
+    edge: int,
+    steps: int,
+    seed: int,
+) -> Iterator[int]:
+    """Train in place; yields the number of the step that was taken."""
+    import torch
+
+    from napari_disentangle.nets.masked import surprise
+
+    optimiser = torch.optim.AdamW(net.parameters(), _RATE)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, _RATE, total_steps=steps + 1, pct_start=0.1
+    )
+    rng = np.random.default_rng(seed)
+    for step in range(1, steps + 1):
+        signal, known = _batch(tiles, edge, rng)
+        hidden = torch.from_numpy(draw(len(signal), edge, rng)[:, None])
+        loss = surprise(signal, known, hidden, *net(signal, hidden | ~known))
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        rate.step()
+        yield step
+
+
+def _levels(
+    tiles: Sequence[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation (C, 1, 1) of the known pixels of each channel."""
+    flat = np.concatenate([tile.reshape(len(tile), -1) for tile in tiles], axis=1)
+    center = np.nanmean(flat, axis=1)[:, None, None]
+    scale = np.maximum(np.nanstd(flat, axis=1), 1e-6)[:, None, None]
+    return center.astype(np.float32), scale.astype(np.float32)
+
+
+def _batch(
+    tiles: Sequence[NDArray[np.float32]], edge: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random crops (B, C, edge, edge), turned at random, and where they are known."""
+    import torch
+
+    which = rng.integers(len(tiles), size=_BATCH)
+    crops = np.stack([_crop(tiles[i], edge, rng) for i in which])
+    known = np.isfinite(crops).all(axis=1, keepdims=True)
+    signal = torch.from_numpy(np.where(known, crops, np.float32(0)))
+    return (
+        signal.contiguous(memory_format=torch.channels_last),
+        torch.from_numpy(known),
+    )
+
+
+def _crop(
+    tile: NDArray[np.float32], edge: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    y, x = (int(rng.integers(n - edge + 1)) for n in tile.shape[1:])
+    crop = tile[:, y : y + edge, x : x + edge]
+    turned = np.rot90(crop, int(rng.integers(4)), (1, 2))
+    return np.flip(turned, 1) if rng.random() < 0.5 else turned
+
+
+# --- using ------------------------------------------------------------------------
+def predict(
+    signal: NDArray[np.float32],
+    learned: Learned,
+    policy: Policy,
+    hide: Masks | None = None,
+) -> Prediction:
+    """Predict every pixel once per round, from others.
+
+    Parameters
+    ----------
+    signal
+        (C, h, w), a region that begins at a multiple of the policy's period and of
+        ``STEP``, with sizes that are multiples of ``STEP``. Pixels that are not finite
+        are hidden.
+    learned
+        What :func:`learn` gave at last.
+    policy
+        Which pixels are hidden together.
+    hide
+        (h, w) pixels that are never looked at.
+    """
+    import torch
+
+    net = network(learned)
+    x = (signal - learned["center"]) / learned["scale"]
+    known = np.isfinite(x).all(axis=0) & (True if hide is None else ~hide)
+    given = torch.from_numpy(np.nan_to_num(x, nan=0, posinf=0, neginf=0))[None]
+    unknown = torch.from_numpy(~known)[None, None]
+    rounds = [_round(net, given, unknown, masks) for masks in policy]
+    expected, scale = (np.stack(part) for part in zip(*rounds, strict=True))
+    residual = (given.numpy() - expected) / scale
+    return Prediction(
+        expected * learned["scale"] + learned["center"], residual.astype(np.float32)
+    )
+
+
+def network(learned: Learned) -> Predictor:
+    """The network with these tensors."""
+    import torch
+
+    own = {k: v for k, v in learned.items() if k not in ("center", "scale")}
+    net = _untrained(len(learned["center"]), 0)
+    net.load_state_dict({name: torch.from_numpy(v) for name, v in own.items()})
+    return net.eval()
+
+
+def _round(
+    net: Predictor, given: torch.Tensor, unknown: torch.Tensor, masks: Masks
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Expected signal and its scale (C, h, w), put together from all masks."""
+    import torch
+    from torch.nn.functional import max_pool2d
+
+    shape = (given.shape[-2], given.shape[-1])
+    expected = torch.zeros_like(given)
+    scale = torch.ones_like(given)
+    with torch.inference_mode():
+        for mask in torch.from_numpy(spread(masks, shape)):
+            wide = max_pool2d(mask[None, None].float(), 2 * MARGIN + 1, 1, MARGIN) > 0
+            found = net(given, wide | unknown)
+            expected = torch.where(mask, found[0], expected)
+            scale = torch.where(mask, found[1], scale)
+    return expected[0].numpy(), scale[0].numpy()
