@@ -89,7 +89,8 @@ class Context:
 
     def step(self, config: Config) -> int:
         """Where both the grid and the network begin anew."""
-        return lcm(period(config.policy), prediction.STEP)
+        own: int = lcm(period(config.policy), prediction.STEP)
+        return own
 
     def learn(
         self, tiles: Sequence[NDArray[np.float32]], config: Config, seed: int

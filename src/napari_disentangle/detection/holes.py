@@ -59,7 +59,8 @@ def _dealt(cell: int, n: int, groups: int, rng: np.random.Generator) -> Masks:
 
 def period(policy: Policy) -> int:
     """Where a policy repeats, in pixels."""
-    return lcm(*(masks.shape[-1] for masks in policy))
+    whole: int = lcm(*(masks.shape[-1] for masks in policy))
+    return whole
 
 
 def spread(masks: Masks, shape: tuple[int, int]) -> Masks:
@@ -78,8 +79,8 @@ def draw(n: int, edge: int, rng: np.random.Generator) -> Masks:
 def _cells(edge: int, rng: np.random.Generator) -> Masks:
     masks: Masks = grid(int(rng.choice(_CELLS)))[0]
     move = rng.integers(masks.shape[-1], size=2)
-    moved: Masks = spread(np.roll(masks[:1], move, (1, 2)), (edge, edge))
-    return moved[0]
+    moved: Masks = spread(np.roll(masks[:1], move, (1, 2)), (edge, edge))[0]
+    return moved
 
 
 def _discs(edge: int, rng: np.random.Generator) -> Masks:
