@@ -1,0 +1,202 @@
+"""What detectors are tried on: normal images to fit on, and odd ones to find.
+
+Whoever fits on a study sees its normals only. What is odd in the others is known, by
+planting it or from boxes and masks that come with the images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import imageio.v3 as iio
+import numpy as np
+from planted import KINDS, SIZES, Planted, Scene, plant
+from sources import DATA, manifest
+
+from napari_disentangle import synthetic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from looks import Array
+
+    from napari_disentangle.field import Modality
+
+SEED = 11
+# Planted cases of a study, and its normal images.
+CASES, NORMALS = 40, 30
+# Nuclei that a field needs, so that their typical size is known.
+_NUCLEI = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An image with something odd in it.
+
+    Attributes
+    ----------
+    image
+        (Y, X, 3) uint8 or (C, Y, X).
+    odd
+        (Y, X) where.
+    group
+        Field or slide that it is of.
+    kind, size
+        What it is, and its size in typical diameters, if it was planted.
+    ignore
+        (Y, X) pixels that say nothing.
+    """
+
+    image: Array
+    odd: Array
+    group: str
+    kind: str = ""
+    size: float = 0.0
+    ignore: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Normals to fit on, odd cases, and normal images of other groups.
+
+    Attributes
+    ----------
+    name, modality
+        What it is.
+    normals
+        Images to fit on.
+    cases
+        Images with something odd, of other groups.
+    clean
+        Normal images of these other groups.
+    """
+
+    name: str
+    modality: Modality
+    normals: Sequence[Array]
+    cases: Sequence[Case]
+    clean: Sequence[Array] = field(default=())
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """A field with its nuclei."""
+
+    name: str
+    image: Array
+    labels: Array
+
+
+def planted_nuclei() -> Study:
+    """Nuclei in fluorescence, large fields."""
+    return _planted("planted, nuclei (DSB)", "fluorescence", _nuclei("fluo_520x696"))
+
+
+def planted_small() -> Study:
+    """Nuclei in fluorescence, many kinds of experiment."""
+    name = "planted, small nuclei (DSB)"
+    return _planted(name, "fluorescence", _nuclei("fluo_256x256"))
+
+
+def planted_violet() -> Study:
+    """Nuclei in violet histology."""
+    return _planted(
+        "planted, violet histology (DSB)", "brightfield", _nuclei("histo_violet_bg")
+    )
+
+
+def planted_synthetic(n: int = 6, edge: int = 128) -> Study:
+    """Synthetic tissue; needs no file."""
+    known = [
+        _Known(f"tissue {seed}", *_tissue(seed, edge)) for seed in range(3 * n)
+    ]
+    return _planted("planted, synthetic tissue", "brightfield", known, n)
+
+
+def _tissue(seed: int, edge: int) -> tuple[Array, Array]:
+    content = synthetic.tissue(seed, edge)
+    image = synthetic.render(content, synthetic.VIOLET, 2.0, seed)
+    from scipy.ndimage import label
+
+    nuclei, _ = label(content[0] > 0.5 * content[0].max())
+    return image, nuclei
+
+
+def _nuclei(group: str) -> list[_Known]:
+    folder = DATA / "nuclei_dsb2018"
+    rows = [r for r in manifest(folder) if r["group"] == group]
+    enough = [r for r in rows if int(r["n_nuclei"]) >= _NUCLEI]
+    return [
+        _Known(
+            r["image"],
+            _picture(np.asarray(iio.imread(folder / r["image"]))),
+            np.asarray(iio.imread(folder / r["label"])).astype(int),
+        )
+        for r in enough
+    ]
+
+
+def _picture(image: Array) -> Array:
+    return image[None] if image.ndim == 2 else image[..., :3]
+
+
+def _planted(
+    name: str, modality: Modality, known: Sequence[_Known], cases: int = CASES
+) -> Study:
+    """Half of the fields are normal, in the others something is planted."""
+    fitted = [one for one in known if _is_fitted(one.name)]
+    others = [one for one in known if not _is_fitted(one.name)]
+    rng = np.random.default_rng(SEED)
+    normals = [fitted[i].image for i in rng.permutation(len(fitted))[:NORMALS]]
+    order = [others[i] for i in rng.permutation(len(others))]
+    pool = tuple((_signal(one.image), one.labels) for one in order)
+    kinds = [(kind, size) for size, kind in product(SIZES, KINDS)]
+    made = [
+        _case(order[i % len(order)], pool, *kinds[i % len(kinds)], rng)
+        for i in range(cases)
+    ]
+    clean = [one.image for one in order[:cases]]
+    return Study(name, modality, normals, [c for c in made if c.odd.any()], clean)
+
+
+def _is_fitted(name: str) -> bool:
+    return crc32(f"normal {name}".encode()) % 2 == 0
+
+
+def _case(
+    known: _Known,
+    others: Sequence[tuple[Array, Array]],
+    kind: str,
+    size: float,
+    rng: np.random.Generator,
+) -> Case:
+    chosen = tuple(others[i] for i in rng.permutation(len(others))[:5])
+    scene = Scene(_signal(known.image), known.labels, chosen)
+    found: Planted = plant(scene, kind, size, rng)
+    return Case(_image(found.signal, known.image), found.odd, known.name, kind, size)
+
+
+def _signal(image: Array) -> Array:
+    """What fluoresces, or absorbance; channels first."""
+    if image.shape[-1] != 3:
+        return image.astype(np.float32)
+    return -np.log10((image.transpose(2, 0, 1) + 1.0) / 256).astype(np.float32)
+
+
+def _image(signal: Array, like: Array) -> Array:
+    """The image of a signal, 8 bits as they all are."""
+    if like.shape[-1] == 3:
+        signal = (256 * 10**-signal - 1).transpose(1, 2, 0)
+    return np.clip(np.rint(signal), 0, 255).astype(like.dtype)
+
+
+STUDIES: dict[str, Callable[[], Study]] = {
+    "nuclei": planted_nuclei,
+    "small": planted_small,
+    "violet": planted_violet,
+}
+QUICK = partial(planted_synthetic, 6)
