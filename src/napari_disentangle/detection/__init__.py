@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_disentangle.detection import mahalanobis
+from napari_disentangle.detection import intensity, knn, mahalanobis, pca
 
 if TYPE_CHECKING:
     from napari_disentangle.detection.base import Scorer
 
 DEFAULT = "mahalanobis"
 
-DETECTORS: dict[str, Scorer] = {"mahalanobis": mahalanobis.SCORER}
+DETECTORS: dict[str, Scorer] = {
+    "mahalanobis": mahalanobis.SCORER,
+    "knn": knn.SCORER,
+    "pca": pca.SCORER,
+    "intensity": intensity.SCORER,
+}
 
 
 def scorer(name: str) -> Scorer:
