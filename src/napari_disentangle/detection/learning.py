@@ -202,11 +202,12 @@ def _split(
 ) -> tuple[list[Place], list[Place]]:
     """Where normal is learned, and where it is checked."""
     limit = min(_BLOCKS, max(2, _MOST_BLOCKS // len(images)))
+    many = len(images) >= _MANY
     halves: tuple[list[Place], list[Place]] = ([], [])
     for i, (image, source) in enumerate(zip(images, sources, strict=True)):
         rendering = content_rendering(model, image, source)
-        for j, block in enumerate(_blocks(image, shrink, limit, seed)):
-            number = i if len(images) >= _MANY else j
+        for j, block in enumerate(_blocks(image, many, shrink, limit, seed)):
+            number = i if many else j
             halves[number % 2].append(Place(image, rendering, block))
     return halves
 
@@ -217,11 +218,16 @@ def _some(places: Sequence[Place]) -> list[Place]:
     return [places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)]
 
 
-def _blocks(image: Field, shrink: int, limit: int, seed: int) -> list[Block]:
-    """Blocks of which some are marked as normal."""
-    quarter = min(image.plane_shape) // (4 * shrink) * shrink
-    edge = max(4, min(_BLOCK * shrink, quarter))
-    chosen = blocks(image, edge, limit, seed)
+def _blocks(
+    image: Field, many: bool, shrink: int, limit: int, seed: int
+) -> list[Block]:
+    """Blocks of which some are marked as normal; larger ones if there are many images.
+
+    A block is learned from or checked on, so that one image is cut into several.
+    """
+    edge, parts = (2 * _BLOCK, 1) if many else (_BLOCK, 4)
+    part = min(image.plane_shape) // (parts * shrink) * shrink
+    chosen = blocks(image, max(4, min(edge * shrink, part)), limit, seed)
     return [b for b in chosen if image.mask(b.lead, b.y.slice, b.x.slice).any()]
 
 
