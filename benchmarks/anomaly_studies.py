@@ -6,8 +6,7 @@ planting it or from boxes and masks that come with the images.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -15,6 +14,7 @@ from zlib import crc32
 import imageio.v3 as iio
 import numpy as np
 from planted import KINDS, SIZES, Planted, Scene, plant
+from scipy.ndimage import label
 from sources import DATA, manifest
 
 from napari_disentangle import synthetic
@@ -58,6 +58,12 @@ class Case:
     size: float = 0.0
     ignore: Array | None = None
 
+    @property
+    def use(self) -> Array:
+        """(Y, X) pixels that are scored."""
+        whole = np.ones(self.odd.shape, bool)
+        return whole if self.ignore is None else ~self.ignore
+
 
 @dataclass(frozen=True, eq=False)
 class Study:
@@ -65,8 +71,8 @@ class Study:
 
     Attributes
     ----------
-    name, modality
-        What it is.
+    name, modality, words
+        What it is, and how it was made.
     normals
         Images to fit on.
     cases
@@ -77,9 +83,10 @@ class Study:
 
     name: str
     modality: Modality
+    words: str
     normals: Sequence[Array]
     cases: Sequence[Case]
-    clean: Sequence[Array] = field(default=())
+    clean: Sequence[Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,37 +100,32 @@ class _Known:
 
 def planted_nuclei() -> Study:
     """Nuclei in fluorescence, large fields."""
-    return _planted("planted, nuclei (DSB)", "fluorescence", _nuclei("fluo_520x696"))
+    return _planted("planted, nuclei", "fluorescence", _nuclei("fluo_520x696"))
 
 
 def planted_small() -> Study:
     """Nuclei in fluorescence, many kinds of experiment."""
-    name = "planted, small nuclei (DSB)"
-    return _planted(name, "fluorescence", _nuclei("fluo_256x256"))
+    return _planted("planted, small nuclei", "fluorescence", _nuclei("fluo_256x256"))
 
 
 def planted_violet() -> Study:
     """Nuclei in violet histology."""
     return _planted(
-        "planted, violet histology (DSB)", "brightfield", _nuclei("histo_violet_bg")
+        "planted, violet histology", "brightfield", _nuclei("histo_violet_bg")
     )
 
 
-def planted_synthetic(n: int = 6, edge: int = 128) -> Study:
-    """Synthetic tissue; needs no file."""
-    known = [
-        _Known(f"tissue {seed}", *_tissue(seed, edge)) for seed in range(3 * n)
-    ]
-    return _planted("planted, synthetic tissue", "brightfield", known, n)
+def planted_synthetic() -> Study:
+    """Synthetic tissue, which needs no file."""
+    known = [_tissue(seed) for seed in range(16)]
+    return _planted("planted, synthetic tissue", "brightfield", known, 6)
 
 
-def _tissue(seed: int, edge: int) -> tuple[Array, Array]:
-    content = synthetic.tissue(seed, edge)
+def _tissue(seed: int) -> _Known:
+    content = synthetic.tissue(seed, 128)
     image = synthetic.render(content, synthetic.VIOLET, 2.0, seed)
-    from scipy.ndimage import label
-
     nuclei, _ = label(content[0] > 0.5 * content[0].max())
-    return image, nuclei
+    return _Known(f"tissue {seed}", image, nuclei)
 
 
 def _nuclei(group: str) -> list[_Known]:
@@ -160,7 +162,9 @@ def _planted(
         for i in range(cases)
     ]
     clean = [one.image for one in order[:cases]]
-    return Study(name, modality, normals, [c for c in made if c.odd.any()], clean)
+    found = [case for case in made if case.odd.any()]
+    words = f"{len(normals)} normal fields, {len(found)} with something odd."
+    return Study(name, modality, words, normals, found, clean)
 
 
 def _is_fitted(name: str) -> bool:
@@ -196,7 +200,7 @@ def _image(signal: Array, like: Array) -> Array:
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "nuclei": planted_nuclei,
-    "small": planted_small,
+    "small nuclei": planted_small,
     "violet": planted_violet,
+    "synthetic": planted_synthetic,
 }
-QUICK = partial(planted_synthetic, 6)
