@@ -66,7 +66,7 @@ class Cases:
     tested: Sequence[Case]
 
 
-def _clean(case: Case, edge: int, rng: np.random.Generator) -> Iterator[Case]:
+def clean_crops(case: Case, edge: int, rng: np.random.Generator) -> Iterator[Case]:
     """Square crops that overlap neither each other nor what is odd or ignored."""
     taken = case.odd | case.ignore
     ends = (range(0, length - edge + 1, STRIDE) for length in taken.shape)
@@ -104,7 +104,7 @@ def white_cells(crops: int = 200, fields: int = 80) -> Cases:
     """
     rng = np.random.default_rng(SEED)
     normals = chain.from_iterable(
-        islice(_clean(field, CROP, rng), EACH)
+        islice(clean_crops(field, CROP, rng), EACH)
         for field in _smears(learned(named(BLOOD)))
     )
     tested = islice(_smears(reported(named(BLOOD))), fields)
@@ -215,7 +215,7 @@ def artefacts(each: int = 16) -> Cases:
     """
     rng = np.random.default_rng(SEED)
     halves = [_halves(_slide(slide)) for slide in SLIDES]
-    normals = (islice(_clean(right, PATCH, rng), each) for _, right in halves)
+    normals = (islice(clean_crops(right, PATCH, rng), each) for _, right in halves)
     return Cases(list(chain.from_iterable(normals)), [left for left, _ in halves])
 
 

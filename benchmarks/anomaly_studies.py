@@ -7,10 +7,11 @@ planting it or from boxes and masks that come with the images.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+import anomaly_data
 import imageio.v3 as iio
 import numpy as np
 from planted import KINDS, SIZES, Planted, Scene, plant
@@ -22,6 +23,7 @@ from napari_disentangle import synthetic
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from anomaly_data import Cases
     from looks import Array
 
     from napari_disentangle.field import Modality
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 SEED = 11
 # Planted cases of a study, and its normal images.
 CASES, NORMALS = 40, 30
+# Crops of smears.
+CROPS = 60
 # Nuclei that a field needs, so that their typical size is known.
 _NUCLEI = 8
 
@@ -113,6 +117,38 @@ def planted_violet() -> Study:
     return _planted(
         "planted, violet histology", "brightfield", _nuclei("histo_violet_bg")
     )
+
+
+def white_cells() -> Study:
+    """White cells among red ones."""
+    found = anomaly_data.white_cells(CROPS, CASES)
+    words = (
+        f"{len(found.normals)} crops of smears without a white cell, "
+        f"{len(found.tested)} fields of other smears; odd is the ellipse in the box of "
+        "a white cell, platelets are normal. No field is free of white cells, so that "
+        "p and image AUROC are of crops without one."
+    )
+    rng = np.random.default_rng(SEED)
+    crops = (anomaly_data.clean_crops(c, anomaly_data.CROP, rng) for c in found.tested)
+    clean = [first.image for own in crops for first in islice(own, 1)]
+    return _marked("white cells in smears", words, found, clean)
+
+
+def artefacts() -> Study:
+    """Pen marks and edges of coverslips."""
+    found = anomaly_data.artefacts()
+    words = (
+        f"{len(found.normals)} crops of the right halves of {len(found.tested)} slides, "
+        "whose left halves are scored: an illustration, as slides are fitted on and "
+        "scored, and the bundled models learned looks from them."
+    )
+    return _marked("pen and coverslip edges", words, found, ())
+
+
+def _marked(name: str, words: str, found: Cases, clean: Sequence[Array]) -> Study:
+    cases = [Case(c.image, c.odd, c.group, ignore=c.ignore) for c in found.tested]
+    normals = [case.image for case in found.normals]
+    return Study(name, "brightfield", words, normals, cases, clean)
 
 
 def planted_synthetic() -> Study:
@@ -202,5 +238,7 @@ STUDIES: dict[str, Callable[[], Study]] = {
     "nuclei": planted_nuclei,
     "small nuclei": planted_small,
     "violet": planted_violet,
+    "white cells": white_cells,
+    "artefacts": artefacts,
     "synthetic": planted_synthetic,
 }

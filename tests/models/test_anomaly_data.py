@@ -52,7 +52,7 @@ def colour(case: Any, where: Any) -> Any:
 def test_clean_crops_overlap_nothing(data: ModuleType) -> None:
     whole = drawn(data)
     before = whole.odd.copy()
-    crops = list(data._clean(whole, 32, np.random.default_rng(0)))
+    crops = list(data.clean_crops(whole, 32, np.random.default_rng(0)))
     corners = [crop.image[0, 0, :2].astype(int) for crop in crops]
     assert len(crops) > 5
     assert all(crop.image.shape == (32, 32, 3) for crop in crops)
