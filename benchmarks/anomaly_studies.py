@@ -139,8 +139,8 @@ def artefacts() -> Study:
     found = anomaly_data.artefacts()
     words = (
         f"{len(found.normals)} crops of the right halves of {len(found.tested)} "
-        "slides, whose left halves are scored: an illustration, as slides are fitted on "
-        "and scored, and the bundled models learned looks from them."
+        "slides, whose left halves are scored: an illustration, as slides are fitted "
+        "on and scored, and the bundled models learned looks from them."
     )
     return _marked("pen and coverslip edges", words, found, ())
 
