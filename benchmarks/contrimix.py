@@ -1,8 +1,9 @@
 """A study of ContriMix: which of its choices pay, on patches of three scanners.
 
 ``python benchmarks/contrimix.py`` fits networks of several seeds per named run on
-slides that no benchmark reports, scores them on others of these, and writes its section
-of ``docs/benchmarks.md``. ``--quick`` prints one run of a few steps on synthetic tissue.
+slides that no benchmark reports, scores them on others of these, and writes its
+section of ``docs/benchmarks.md``. ``--quick`` prints one run of a few steps on
+synthetic tissue.
 """
 
 from __future__ import annotations
