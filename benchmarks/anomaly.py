@@ -215,9 +215,10 @@ def moved(image: Array, study: Study, number: int) -> Array:
     if study.modality == "brightfield":
         draw = looks.camera if number % 2 else looks.hed
         return draw(rng).photograph(image, rng)
-    top = float(np.percentile(image, 99.9))
+    top = max(float(np.percentile(image, 99.9)), 1.0)
     found = looks.fluorescence(rng, len(image))
-    return found.photograph((image / max(top, 1)).astype(np.float32), rng)
+    changed = found.photograph((image / top).astype(np.float32), rng)
+    return looks.as_type(changed * top, image.dtype)
 
 
 def section(
