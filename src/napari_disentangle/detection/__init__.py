@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_disentangle.detection import context, mahalanobis
+from napari_disentangle.detection import context, mahalanobis, riad
 
 if TYPE_CHECKING:
     from napari_disentangle.detection.base import Learner, Scorer
@@ -14,6 +14,7 @@ DEFAULT = "mahalanobis"
 DETECTORS: dict[str, Scorer | Learner] = {
     "mahalanobis": mahalanobis.SCORER,
     "context": context.SCORER,
+    "riad": riad.SCORER,
 }
 
 

@@ -57,8 +57,7 @@ class Config:
     trim: Annotated[float, {"min": 0.0, "max": 0.5, "step": 0.01}] = 0.02
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps {self.steps} must be 1 or more, e.g. 1500")
+        prediction.check_steps(self.steps)
         if not 2 <= self.hole <= 32:
             raise ValueError(f"hole {self.hole} must be 2 to 32 pixels, e.g. 6")
         if not 0 <= self.trim <= 0.5:
@@ -106,10 +105,7 @@ class Context:
     ) -> Seen:
         """18 features per channel, of the signal and of the residual, and 3 of all."""
         found = prediction.predict(signal, learned, config.policy)
-        residual = np.clip(found.residual.mean(axis=0), -_MOST, _MOST)
-        bank = mahalanobis.SCORER.features
-        parts = [bank(signal, config.filters), bank(residual, config.filters)]
-        return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
+        return seen(signal, found, config)
 
     def fit(
         self, features: NDArray[np.float32], config: Config
@@ -122,6 +118,16 @@ class Context:
     ) -> NDArray[np.float32]:
         """Mahalanobis distance."""
         return mahalanobis.SCORER.score(features, normal)
+
+
+def seen(
+    signal: NDArray[np.float32], found: prediction.Prediction, config: Config
+) -> Seen:
+    """Filters of the signal and of what is left, and how much is left."""
+    residual = np.clip(found.residual.mean(axis=0), -_MOST, _MOST)
+    bank = mahalanobis.SCORER.features
+    parts = [bank(signal, config.filters), bank(residual, config.filters)]
+    return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
 
 
 def _sizes(residual: NDArray[np.float32]) -> NDArray[np.float32]:
