@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_disentangle.detection import autopaint, context, mahalanobis, riad
+from napari_disentangle.detection import autopaint, context, fader, mahalanobis, riad
 
 if TYPE_CHECKING:
     from napari_disentangle.detection.base import Learner, Scorer
@@ -16,6 +16,7 @@ DETECTORS: dict[str, Scorer | Learner] = {
     "context": context.SCORER,
     "riad": riad.SCORER,
     "autopaint": autopaint.SCORER,
+    "fader": fader.SCORER,
 }
 
 
