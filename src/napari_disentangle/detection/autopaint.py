@@ -6,8 +6,8 @@ several times; the mean of what is left (bias) and its standard deviation (uncer
 are compared with those of normal as Kullback-Leibler divergence, and what diverges is
 hidden too when everything is predicted again. OUR CHOICE: the uncertainty contains the
 error that the predictor foresaw, the references are learned from normal instead of the
-image that is scored, two sizes of cells so that what is larger than a cell is found,
-and that a threshold ends it instead of a level set.
+image that is scored, and a threshold ends it instead of a level set. Cells of twice the
+size beside these made it worse.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from napari_disentangle.detection.holes import Masks, Policy
     from napari_disentangle.detection.prediction import Learned, Prediction
 
-# Sizes of cells in units of ``hole``.
-SIZES = (1, 2)
 # Share of the normal pixels that may be hidden although they are normal.
 _HIDDEN = 0.005
 # A residual beyond this many foreseen errors counts no more.
@@ -51,7 +49,8 @@ class Config:
     steps
         Training steps of 16 tiles.
     hole
-        Edge of the smaller hidden cells in pixels; the others have twice that.
+        Edge of the hidden cells in pixels, about half a nucleus at the resolution of
+        the score.
     offsets
         Places of the grid along each axis: 1 is four times as fast as 2.
     rounds
@@ -79,9 +78,9 @@ class Config:
             raise ValueError(f"rounds {self.rounds} must be 1 to 4, e.g. 2")
 
     @property
-    def policies(self) -> tuple[Policy, ...]:
-        """One per size of cells."""
-        return tuple(grid(size * self.hole, self.offsets) for size in SIZES)
+    def policy(self) -> Policy:
+        """One round of four passes per place of the grid."""
+        return grid(self.hole, self.offsets)
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class AutoPaint:
         return config.rounds * (prediction.REACH + robust.reach(_SMOOTH))
 
     def step(self, config: Config) -> int:
-        """Where all grids and the network begin anew."""
-        return lcm(prediction.STEP, *(period(policy) for policy in config.policies))
+        """Where both the grid and the network begin anew."""
+        return lcm(prediction.STEP, period(config.policy))
 
     def learn(
         self, tiles: Sequence[NDArray[np.float32]], config: Config, seed: int
@@ -112,27 +111,26 @@ class AutoPaint:
     def see(
         self, signal: NDArray[np.float32], config: Config, learned: Learned
     ) -> Seen:
-        """Divergence at each size of cells."""
+        """Divergence, after the last round."""
         hide: Masks = np.zeros(signal.shape[1:], bool)
-        found = _estimates(signal, config, learned, hide)
+        found = estimate(predict(signal, learned, config.policy))
         for _ in range(config.rounds - 1):
-            maps = divergences(found, learned["sure"])
-            hide |= (maps > learned["odd"][:, None, None]).any(axis=0)
-            found = _estimates(signal, config, learned, hide)
-        return Seen(divergences(found, learned["sure"]), found[0].expected)
+            hide |= divergence(found, learned["sure"]) > learned["odd"]
+            found = estimate(predict(signal, learned, config.policy, hide))
+        return Seen(divergence(found, learned["sure"])[None], found.expected)
 
     def fit(
         self, features: NDArray[np.float32], config: Config
     ) -> Mapping[str, NDArray[np.float64]]:
-        """Median and robust standard deviation of the divergences."""
+        """Median and robust standard deviation of the divergence."""
         return robust.spread(features)
 
     def score(
         self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
     ) -> NDArray[np.float32]:
-        """The larger of the divergences, each in its own standard deviations."""
-        largest: NDArray[np.float32] = robust.standard(features, normal).max(axis=0)
-        return largest
+        """Divergence in robust standard deviations above the typical one."""
+        score: NDArray[np.float32] = robust.standard(features, normal)[0]
+        return score
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,59 +160,28 @@ def estimate(found: Prediction) -> Estimate:
     return Estimate(bias, uncertainty, found.mean)
 
 
-def divergence(found: Estimate, sure: float) -> NDArray[np.float32]:
-    """Kullback-Leibler divergence of N(bias, uncertainty) from N(0, sure) (h, w)."""
-    ratio = found.uncertainty / sure
-    bias = found.bias / sure
-    kl: NDArray[np.float32] = (bias**2 + ratio**2 - 1) / 2 - np.log(ratio)
-    return kl
+def divergence(found: Estimate, sure: NDArray[Any]) -> NDArray[np.float32]:
+    """Kullback-Leibler divergence of N(bias, uncertainty) from N(0, sure) (h, w).
 
-
-def divergences(found: Sequence[Estimate], sure: NDArray[Any]) -> NDArray[np.float32]:
-    """Logarithms of the smoothed divergences, one per size of cells (S, h, w)."""
-    pairs = zip(found, sure, strict=True)
-    maps = np.stack([robust.smooth(divergence(f, s), _SMOOTH) for f, s in pairs])
-    return np.log1p(maps).astype(np.float32)
-
-
-def _estimates(
-    signal: NDArray[np.float32],
-    config: Config,
-    learned: Learned,
-    hide: Masks | None = None,
-) -> list[Estimate]:
-    """One per size of cells."""
-    policies = config.policies
-    return [estimate(predict(signal, learned, policy, hide)) for policy in policies]
+    Smoothed, and the logarithm of 1 + that, because it grows with the square.
+    """
+    ratio, bias = found.uncertainty / sure, found.bias / sure
+    kl = (bias**2 + ratio**2 - 1) / 2 - np.log(ratio)
+    return np.log1p(robust.smooth(kl.astype(np.float32), _SMOOTH))
 
 
 def _references(
     tiles: Sequence[NDArray[np.float32]], config: Config, learned: Learned
 ) -> Learned:
-    """How sure predictions of normal are, and the largest divergence that is normal.
-
-    Both per size of cells (S,).
-    """
+    """How sure predictions of normal are, and the largest divergence that is normal."""
     some = [_whole(tile) for tile in tiles[:: -(-len(tiles) // _TILES)]]
-    known = [_known(x) for x in some]
-    found = [_estimates(x, config, learned) for x in some]
-    unsure = [np.stack([e.uncertainty for e in one]) for one in found]
-    sure = np.median(_of(unsure, known), axis=1)
-    maps = [divergences(one, sure) for one in found]
-    odd = np.quantile(_of(maps, known), 1 - _HIDDEN, axis=1)
-    return {"sure": sure.astype(np.float32), "odd": odd.astype(np.float32)}
-
-
-def _known(tile: NDArray[np.float32]) -> Masks:
-    known: Masks = np.isfinite(tile).all(axis=0)
-    return known
-
-
-def _of(
-    maps: Sequence[NDArray[np.float32]], known: Sequence[Masks]
-) -> NDArray[np.float32]:
-    """Values (S, N) of all known pixels."""
-    return np.concatenate([m[:, k] for m, k in zip(maps, known, strict=True)], axis=1)
+    known = [np.isfinite(x).all(axis=0) for x in some]
+    found = [estimate(predict(x, learned, config.policy)) for x in some]
+    pairs = list(zip(found, known, strict=True))
+    sure = np.median(np.concatenate([e.uncertainty[k] for e, k in pairs]))
+    normal = np.concatenate([divergence(e, sure)[k] for e, k in pairs])
+    odd = np.quantile(normal, 1 - _HIDDEN)
+    return {"sure": np.array(sure, np.float32), "odd": np.array(odd, np.float32)}
 
 
 def _whole(tile: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -84,7 +84,7 @@ def learn(
     Raises
     ------
     DataError
-        If the tiles are smaller than 16 pixels.
+        If the tiles are smaller than 16 pixels, or nothing in them is known.
     """
     edge = edge_of(tiles)
     center, scale = _levels(tiles)
@@ -157,8 +157,13 @@ def _levels(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation (C, 1, 1) of the known pixels of each channel."""
     flat = np.concatenate([tile.reshape(len(tile), -1) for tile in tiles], axis=1)
-    center = np.nanmean(flat, axis=1)[:, None, None]
-    scale = np.maximum(np.nanstd(flat, axis=1), 1e-6)[:, None, None]
+    flat = flat[:, np.isfinite(flat).all(axis=0)]
+    if not flat.size:
+        raise DataError(
+            "there is no normal pixel to learn from: mark larger parts as normal"
+        )
+    center = flat.mean(axis=1)[:, None, None]
+    scale = np.maximum(flat.std(axis=1), 1e-6)[:, None, None]
     return center.astype(np.float32), scale.astype(np.float32)
 
 

@@ -130,9 +130,10 @@ def msgms(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.fl
     """
     maps = []
     for scale in range(SCALES):
+        if scale:
+            one, other = _half(one), _half(other)
         similarity = _similarity(_gradient(one), _gradient(other)).mean(axis=0)
         maps.append((1 - similarity).repeat(2**scale, 0).repeat(2**scale, 1))
-        one, other = _half(one), _half(other)
     mean: NDArray[np.float32] = np.mean(maps, axis=0)
     return mean
 
