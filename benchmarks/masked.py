@@ -19,16 +19,16 @@ import page
 import report
 import torch
 from anomaly_metrics import auroc, pixel_ap
-from napari_disentangle.detection.autopaint import divergence, estimate
-from napari_disentangle.detection.riad import msgms
 from results import bootstrap, interval
 from swap import field_of
 
 from napari_disentangle.detection import knn, mahalanobis
+from napari_disentangle.detection.autopaint import divergence, estimate
 from napari_disentangle.detection.detector import content_rendering
 from napari_disentangle.detection.filters import filtered, smooth
 from napari_disentangle.detection.holes import grid
 from napari_disentangle.detection.prediction import predict
+from napari_disentangle.detection.riad import msgms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -16,6 +16,21 @@ MODELS = [
     for modality in entry.modalities
 ]
 DETECTORS = list(nd.detectors())
+# Settings to fit with where only the contract is tested, not how well something is
+# learned: few steps, and few passes.
+QUICK: dict[str, dict[str, int]] = {
+    "context": {"steps": 5},
+    "riad": {"steps": 5},
+    "autopaint": {"steps": 5, "offsets": 1},
+    "fader": {"steps": 5},
+}
+LEARNERS = list(QUICK)
+SCORERS = [name for name in DETECTORS if name not in QUICK]
+
+
+def fitted(normals: Any, name: str, on: Any = None, **config: Any) -> nd.Detector:
+    """A detector with quick settings, unless others are given."""
+    return nd.fit_detector(normals, name, on=on, **QUICK.get(name, {}) | config)
 
 
 def scene(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pickle
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from strategies import DETECTORS, MODELS, image, scene
+from strategies import DETECTORS, MODELS, fitted, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
@@ -321,13 +322,19 @@ def test_what_is_missing_is_asked_for(wrong):
 
 
 # --- detectors ------------------------------------------------------------------------
+@cache
+def known_normal(name, modality):
+    """A detector, fitted on an image that is large enough to learn from."""
+    normal = image(modality, 1, 64)
+    return fitted(normal, name, nd.fit(normal, "mk"))
+
+
 @pytest.mark.parametrize("odd", [*BLANK, *ODD])
 @pytest.mark.parametrize("modality", ["brightfield", "fluorescence"])
 @pytest.mark.parametrize("name", DETECTORS)
 def test_odd_images_are_scored(name, modality, odd):
-    field, normal = (BLANK | ODD)[odd](modality), image(modality, 1)
-    model = nd.fit(normal, "mk")
-    score = nd.fit_detector(normal, name, on=model).score(field)
+    field = (BLANK | ODD)[odd](modality)
+    score = known_normal(name, modality).score(field)
     assert score.z.shape == field.grid_shape
     known = np.isfinite(np.moveaxis(field.data, field.axes.index("C"), 0)).all(0)
     assert np.isfinite(score.z[known]).all()
@@ -343,7 +350,7 @@ def test_odd_normals_are_learned_or_refused(name, modality, odd):
     field = (BLANK | ODD)[odd](modality)
     known = np.isfinite(np.moveaxis(field.data, field.axes.index("C"), 0)).all(0)
     with suppress(DataError):
-        z = nd.fit_detector(field, name).score(field).z
+        z = fitted(field, name).score(field).z
         assert np.isfinite(z[known]).all()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import DETECTORS, Recording, image, scene
+from strategies import DETECTORS, Recording, fitted, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.tiling import Span
@@ -164,7 +164,7 @@ def test_a_map_is_scored_at_full_resolution_only(name):
     levels = [scene("YX", (96, 96)), scene("YX", (48, 48), seed=1)]
     field = nd.Field(levels, "YX")
     model = nd.fit(field, "meanstd")
-    detector = nd.fit_detector(field, name, on=model)
+    detector = fitted(field, name, model)
     lazy = nd.apply(model, field, "anomaly", detector=detector)
     (only,) = lazy.levels
     alone = detector.score(nd.Field(levels[0], "YX"), model.attribute(field))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from strategies import DETECTORS, Endless, image, scene
+from strategies import LEARNERS, SCORERS, Endless, fitted, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.errors import DeviceMemoryError
@@ -53,7 +53,7 @@ def test_no_read_is_larger_than_a_tile():
     assert rendered(4096) <= 128**2
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", SCORERS)
 def test_a_detector_needs_no_more_memory_for_a_larger_image(name):
     def scored(size):
         field = nd.Field(Endless((size, size)), "YX")
@@ -62,6 +62,19 @@ def test_a_detector_needs_no_more_memory_for_a_larger_image(name):
 
     scored(512)
     assert peak(lambda: scored(2**14)) < 1.1 * peak(lambda: scored(1024))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_learner_needs_no_more_memory_for_a_larger_image(name):
+    """Learning takes a fixed number of blocks, like that of the others above."""
+    detector = fitted(nd.Field(Endless((64, 64)), "YX"), name)
+
+    def scored(size):
+        lazy = detector.lazy(nd.Field(Endless((size, size)), "YX"))
+        deque(replace(lazy, tile=64)[:128, :128].fill(Sink()), maxlen=0)
+
+    scored(512)
+    assert peak(lambda: scored(2**14)) < 1.1 * peak(lambda: scored(512))
 
 
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".ome.tif"])

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_disentangle.detection import context, intensity, knn, mahalanobis, pca
+from napari_disentangle.detection import (
+    autopaint,
+    context,
+    fader,
+    intensity,
+    knn,
+    mahalanobis,
+    pca,
+    riad,
+)
 
 if TYPE_CHECKING:
     from napari_disentangle.detection.base import Learner, Scorer
@@ -17,6 +26,9 @@ DETECTORS: dict[str, Scorer | Learner] = {
     "pca": pca.SCORER,
     "intensity": intensity.SCORER,
     "context": context.SCORER,
+    "riad": riad.SCORER,
+    "autopaint": autopaint.SCORER,
+    "fader": fader.SCORER,
 }
 
 

@@ -18,7 +18,13 @@ from napari_disentangle.detection import knn
 from napari_disentangle.detection.base import Seen
 from napari_disentangle.detection.filters import filtered, reach, sigmas, smooth
 from napari_disentangle.detection.holes import grid, period
-from napari_disentangle.detection.prediction import REACH, STEP, learn, predict
+from napari_disentangle.detection.prediction import (
+    REACH,
+    STEP,
+    check_steps,
+    learn,
+    predict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.detection.holes import Policy
+    from napari_disentangle.detection.prediction import Prediction
 
 # A residual beyond this many foreseen errors counts no more.
 _MOST = 30.0
@@ -62,8 +69,7 @@ class Config:
     bank: Annotated[int, {"min": 50, "max": 20_000, "step": 50}] = 1000
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise ValueError(f"steps {self.steps} must be 1 or more, e.g. 1500")
+        check_steps(self.steps)
         if not 2 <= self.hole <= 32:
             raise ValueError(f"hole {self.hole} must be 2 to 32 pixels, e.g. 6")
         if not 0 <= self.trim <= 0.5:
@@ -109,9 +115,7 @@ class Context:
     ) -> Seen:
         """18 features per channel, of the signal and of the residual, and 3 of all."""
         found = predict(signal, learned, config.policy)
-        residual = np.clip(found.residual.mean(axis=0), -_MOST, _MOST)
-        parts = [filtered(signal, _SCALE), filtered(residual, _SCALE)]
-        return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
+        return seen(signal, found)
 
     def fit(
         self, features: NDArray[np.float32], config: Config
@@ -124,6 +128,13 @@ class Context:
     ) -> NDArray[np.float32]:
         """Distance to the nearest of them."""
         return knn.SCORER.score(features, normal)
+
+
+def seen(signal: NDArray[np.float32], found: Prediction) -> Seen:
+    """Filters of the signal and of what is left, and how much is left."""
+    residual = np.clip(found.residual.mean(axis=0), -_MOST, _MOST)
+    parts = [filtered(signal, _SCALE), filtered(residual, _SCALE)]
+    return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
 
 
 def _sizes(residual: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from napari_disentangle.detection.holes import draw, spread
 from napari_disentangle.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_disentangle.nets.masked import Predictor
 
     Learned = Mapping[str, NDArray[Any]]
+    # Signal and holes in, expected signal and its scale out.
+    Net = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 WIDTHS = (16, 32, 48)
 # Sizes of what is predicted are multiples of this: two levels below the first.
@@ -56,6 +58,18 @@ class Prediction:
         return mean
 
 
+def check_steps(steps: int) -> None:
+    """Refuse a number of training steps that is none.
+
+    Raises
+    ------
+    ValueError
+        If it is below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps {steps} must be 1 or more, e.g. 1500")
+
+
 # --- learning ---------------------------------------------------------------------
 def learn(
     tiles: Sequence[NDArray[np.float32]], steps: int, seed: int
@@ -70,21 +84,34 @@ def learn(
     Raises
     ------
     DataError
+        If the tiles are smaller than 16 pixels, or nothing in them is known.
+    """
+    edge = edge_of(tiles)
+    center, scale = _levels(tiles)
+    levels = {"center": center, "scale": scale}
+    net = _untrained(len(center), seed)
+    for step in _training(net, standardised(tiles, levels), edge, steps, seed):
+        yield step / steps
+    tensors = {name: t.detach().numpy().copy() for name, t in net.state_dict().items()}
+    yield tensors | levels
+
+
+def edge_of(tiles: Sequence[NDArray[np.float32]]) -> int:
+    """Edge of the crops to train with.
+
+    Raises
+    ------
+    DataError
         If the tiles are smaller than 16 pixels.
     """
-    edge = min(_EDGE, *(n for tile in tiles for n in tile.shape[1:])) // STEP * STEP
+    smallest: int = min(_EDGE, *(n for tile in tiles for n in tile.shape[1:]))
+    edge = smallest // STEP * STEP
     if edge < _LEAST:
         raise DataError(
             f"normal parts of {edge} pixels are too small to learn from: mark larger "
             "ones, or choose a detector that need not be trained"
         )
-    center, scale = _levels(tiles)
-    standard = [(tile - center) / scale for tile in tiles]
-    net = _untrained(len(center), seed)
-    for step in _training(net, standard, edge, steps, seed):
-        yield step / steps
-    tensors = {name: t.detach().numpy().copy() for name, t in net.state_dict().items()}
-    yield tensors | {"center": center, "scale": scale}
+    return edge
 
 
 def _untrained(channels: int, seed: int) -> Predictor:
@@ -114,7 +141,7 @@ def _training(
     )
     rng = np.random.default_rng(seed)
     for step in range(1, steps + 1):
-        signal, known = _batch(tiles, edge, rng)
+        signal, known = batch(tiles, _BATCH, edge, rng)
         hidden = torch.from_numpy(draw(len(signal), edge, rng)[:, None])
         loss = surprise(signal, known, hidden, *net(signal, hidden | ~known))
         optimiser.zero_grad()
@@ -130,18 +157,31 @@ def _levels(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation (C, 1, 1) of the known pixels of each channel."""
     flat = np.concatenate([tile.reshape(len(tile), -1) for tile in tiles], axis=1)
-    center = np.nanmean(flat, axis=1)[:, None, None]
-    scale = np.maximum(np.nanstd(flat, axis=1), 1e-6)[:, None, None]
+    flat = flat[:, np.isfinite(flat).all(axis=0)]
+    if not flat.size:
+        raise DataError(
+            "there is no normal pixel to learn from: mark larger parts as normal"
+        )
+    center = flat.mean(axis=1)[:, None, None]
+    scale = np.maximum(flat.std(axis=1), 1e-6)[:, None, None]
     return center.astype(np.float32), scale.astype(np.float32)
 
 
-def _batch(
-    tiles: Sequence[NDArray[np.float32]], edge: int, rng: np.random.Generator
+def standardised(
+    tiles: Sequence[NDArray[np.float32]], learned: Learned
+) -> list[NDArray[np.float32]]:
+    """Tiles in standard deviations from the mean that was learned."""
+    center, scale = learned["center"], learned["scale"]
+    return [((tile - center) / scale).astype(np.float32, copy=False) for tile in tiles]
+
+
+def batch(
+    tiles: Sequence[NDArray[np.float32]], n: int, edge: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random crops (B, C, edge, edge), turned at random, and where they are known."""
+    """Random crops (n, C, edge, edge), turned at random, and where they are known."""
     import torch
 
-    which = rng.integers(len(tiles), size=_BATCH)
+    which = rng.integers(len(tiles), size=n)
     crops = np.stack([_crop(tiles[i], edge, rng) for i in which])
     known = np.isfinite(crops).all(axis=1, keepdims=True)
     signal = torch.from_numpy(np.where(known, crops, np.float32(0)))
@@ -166,6 +206,7 @@ def predict(
     learned: Learned,
     policy: Policy,
     hide: Masks | None = None,
+    build: Callable[[Learned], Net] | None = None,
 ) -> Prediction:
     """Predict every pixel once per round, from others.
 
@@ -181,16 +222,22 @@ def predict(
         Which pixels are hidden together.
     hide
         (h, w) pixels that are never looked at.
+    build
+        Makes the network from what was learned, :func:`network` unless given.
     """
     import torch
 
-    net = network(learned)
+    net = (build or network)(learned)
     x = (signal - learned["center"]) / learned["scale"]
     known = np.isfinite(x).all(axis=0) & (True if hide is None else ~hide)
     given = torch.from_numpy(np.nan_to_num(x, nan=0, posinf=0, neginf=0))[None]
     unknown = torch.from_numpy(~known)[None, None]
-    rounds = [_round(net, given, unknown, masks) for masks in policy]
-    expected, scale = (np.stack(part) for part in zip(*rounds, strict=True))
+    with torch.inference_mode():
+        rounds = [in_turn(net, given, unknown, masks) for masks in policy]
+    expected, scale = (
+        np.concatenate([part.numpy() for part in parts])
+        for parts in zip(*rounds, strict=True)
+    )
     residual = (given.numpy() - expected) / scale
     return Prediction(
         expected * learned["scale"] + learned["center"], residual.astype(np.float32)
@@ -201,26 +248,27 @@ def network(learned: Learned) -> Predictor:
     """The network with these tensors."""
     import torch
 
-    own = {k: v for k, v in learned.items() if k not in ("center", "scale")}
     net = _untrained(len(learned["center"]), 0)
-    net.load_state_dict({name: torch.from_numpy(v) for name, v in own.items()})
+    own = {name: torch.from_numpy(learned[name]) for name in net.state_dict()}
+    net.load_state_dict(own)
     return net.eval()
 
 
-def _round(
-    net: Predictor, given: torch.Tensor, unknown: torch.Tensor, masks: Masks
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Expected signal and its scale (C, h, w), put together from all masks."""
+def in_turn(
+    net: Net, given: torch.Tensor, unknown: torch.Tensor, masks: Masks
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Expected signal and its scale (B, C, h, w), each pixel from when it was hidden.
+
+    ``unknown`` (B, 1, h, w) is always hidden, and a margin around every mask.
+    """
     import torch
     from torch.nn.functional import max_pool2d
 
+    expected, scale = torch.zeros_like(given), torch.ones_like(given)
     shape = (given.shape[-2], given.shape[-1])
-    expected = torch.zeros_like(given)
-    scale = torch.ones_like(given)
-    with torch.inference_mode():
-        for mask in torch.from_numpy(spread(masks, shape)):
-            wide = max_pool2d(mask[None, None].float(), 2 * MARGIN + 1, 1, MARGIN) > 0
-            found = net(given, wide | unknown)
-            expected = torch.where(mask, found[0], expected)
-            scale = torch.where(mask, found[1], scale)
-    return expected[0].numpy(), scale[0].numpy()
+    for mask in torch.from_numpy(spread(masks, shape)):
+        wide = max_pool2d(mask[None, None].float(), 2 * MARGIN + 1, 1, MARGIN) > 0
+        found = net(given, wide | unknown)
+        expected = torch.where(mask, found[0], expected)
+        scale = torch.where(mask, found[1], scale)
+    return expected, scale

@@ -19,9 +19,11 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-_CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+    Damp = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 # Natural logarithm of the smallest and the largest scale, in units of the signal.
 _SCALES = (-5.0, 2.0)
 # Weight of the pixels that are not hidden.
@@ -52,7 +54,7 @@ class Gated(nn.Module):
 
     def __init__(self, inner: int, outer: int, ndim: int) -> None:
         super().__init__()
-        self.both = _CONVOLUTION[ndim](inner, 2 * outer, 3, padding=1)
+        self.both = CONVOLUTION[ndim](inner, 2 * outer, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Gated features of the same size."""
@@ -77,7 +79,7 @@ class Predictor(nn.Module):
             nn.Sequential(Gated(one + two, one, ndim), Gated(one, one, ndim))
             for one, two in reversed(pairs)
         )
-        self.out = _CONVOLUTION[ndim](widths[0], 2 * plan.channels, 1)
+        self.out = CONVOLUTION[ndim](widths[0], 2 * plan.channels, 1)
 
     def forward(
         self, signal: torch.Tensor, hidden: torch.Tensor
@@ -109,12 +111,17 @@ class Predictor(nn.Module):
         return skips
 
     def decode(
-        self, skips: Sequence[torch.Tensor]
+        self, skips: Sequence[torch.Tensor], damp: Damp | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Expected signal and scale from the features."""
+        """Expected signal and scale from the features.
+
+        ``damp`` may change a skip, given the features that it joins; the coarsest
+        skip comes first.
+        """
         x = skips[-1]
         for block, skip in zip(self.up, skips[-2::-1], strict=True):
-            x = block(torch.cat([_doubled(x), skip], 1))
+            x = _doubled(x)
+            x = block(torch.cat([x, damp(skip, x) if damp else skip], 1))
         expected, scale = self.out(x).chunk(2, 1)
         return expected, scale.clamp(*_SCALES).exp()
 

@@ -1,0 +1,90 @@
+"""Corrupted normal crops, to learn without labels what an anomaly does to a prediction.
+
+Pieces of other crops (CutPaste, Li et al. 2021), other crops shown through smooth noise
+(after Zavrtanik et al. 2021, DRAEM, with Gaussian instead of Perlin noise), what is out
+of focus, and spots of another brightness. The mix and the sizes are OUR CHOICE.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Crop = NDArray[np.float32]
+    Corruption = tuple[Crop, NDArray[np.float32]]
+
+# Sizes in pixels; a cell has about 14.
+_RADII = (4.0, 12.0)
+# Less change than this, in standard deviations of the signal, is none.
+_VISIBLE = 0.25
+
+
+def corrupt(
+    crop: Crop, other: Crop, rng: np.random.Generator
+) -> tuple[Crop, NDArray[np.bool_]]:
+    """A corrupted crop (C, h, w), and where it was changed (h, w).
+
+    Crops are in standard deviations of normal signals; ``other`` is another normal one.
+    """
+    values, share = _KINDS[rng.integers(len(_KINDS))](crop, other, rng)
+    changed = (crop + share * (values - crop)).astype(np.float32)
+    return changed, (np.abs(changed - crop) > _VISIBLE).any(axis=0)
+
+
+def _piece(crop: Crop, other: Crop, rng: np.random.Generator) -> Corruption:
+    """A rectangle of another crop."""
+    size = crop.shape[1:]
+    edges = [min(int(rng.uniform(*_RADII) * 2), n // 2) for n in size]
+    y, x = (int(rng.integers(n - e + 1)) for n, e in zip(size, edges, strict=True))
+    share = np.zeros(size, np.float32)
+    share[y : y + edges[0], x : x + edges[1]] = 1
+    moves = tuple(int(rng.integers(n)) for n in size)
+    return np.roll(other, moves, (1, 2)), share
+
+
+def _clouds(crop: Crop, other: Crop, rng: np.random.Generator) -> Corruption:
+    """Another crop in clouds."""
+    from scipy.ndimage import gaussian_filter
+
+    noise = gaussian_filter(rng.normal(size=crop.shape[1:]), rng.uniform(3, 8))
+    share = (noise > np.quantile(noise, rng.uniform(0.8, 0.95))) * rng.uniform(0.3, 1)
+    return other, share.astype(np.float32)
+
+
+def _blur(crop: Crop, other: Crop, rng: np.random.Generator) -> Corruption:
+    """A disc that is out of focus."""
+    from scipy.ndimage import gaussian_filter
+
+    sigma = rng.uniform(2, 5)
+    return gaussian_filter(crop, (0, sigma, sigma)), _disc(crop, rng)
+
+
+def _spot(crop: Crop, other: Crop, rng: np.random.Generator) -> Corruption:
+    """A disc with more or less signal."""
+    more = rng.choice([-1, 1]) * rng.uniform(1, 3, (len(crop), 1, 1))
+    return (crop + more).astype(np.float32), _disc(crop, rng)
+
+
+def _disc(crop: Crop, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A disc with a soft edge somewhere (h, w)."""
+    h, w = crop.shape[1:]
+    y, x = np.mgrid[:h, :w]
+    row, column = rng.uniform(0, (h, w))
+    distance = np.hypot(y - row, x - column)
+    inside = (rng.uniform(*_RADII) - distance) / 2 + 0.5
+    share: NDArray[np.float32] = np.clip(inside, 0, 1).astype(np.float32)
+    return share
+
+
+_KINDS: tuple[Callable[[Crop, Crop, np.random.Generator], Corruption], ...] = (
+    _piece,
+    _clouds,
+    _blur,
+    _spot,
+)

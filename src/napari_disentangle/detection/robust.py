@@ -1,0 +1,45 @@
+"""Maps of which only large values are odd: how large normal ones are, and how odd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_MAD_TO_STD = 1.4826
+
+
+def spread(maps: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """Median and robust standard deviation (F,) of normal maps (F, N)."""
+    x = maps.astype(np.float64)
+    center = np.median(x, axis=1)
+    deviation = _MAD_TO_STD * np.median(np.abs(x - center[:, None]), axis=1)
+    # Of maps that hardly ever differ from their median, the plain one says more.
+    width = np.maximum(deviation, 0.1 * x.std(axis=1))
+    return {"center": center, "width": np.maximum(width, 1e-6)}
+
+
+def standard(
+    maps: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float32]:
+    """Maps (F, ...) in robust standard deviations above what is typical."""
+    flat = maps.reshape(len(maps), -1) - normal["center"][:, None]
+    z: NDArray[np.float32] = (flat / normal["width"][:, None]).astype(np.float32)
+    return z.reshape(maps.shape)
+
+
+def smooth(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """A map (h, w) smoothed by a Gaussian of finite reach."""
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(values, sigma, radius=reach(sigma)))
+
+
+def reach(sigma: float) -> int:
+    """How far :func:`smooth` sees."""
+    return int(3 * sigma)
