@@ -131,7 +131,7 @@ def fit_detector_steps(
     raw, check = [], _some(check)
     for i, place in enumerate(check):
         raw.append(place.raw(normal))
-        yield _FITTED + (1 - _FITTED) * (i + 1) / len(check)
+        yield _FITTED + (1 - _FITTED) * (i + 1) / (len(check) + 1)
     yield Detector(model, normal, calibration(raw), tuple(many), seed)
 
 
