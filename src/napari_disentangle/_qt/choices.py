@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_disentangle._qt.panel import Panel
     from napari_disentangle._qt.picking import LayerList
     from napari_disentangle.attribute import Attribute
-    from napari_disentangle.layers import Picked
+    from napari_disentangle.placing import Picked
 
 
 @contextmanager
@@ -64,8 +64,11 @@ def run_of(panel: Panel, saved: Attribute | None) -> tuple[Job, Names]:
         If something is missing or does not fit.
     """
     _check_images(panel)
-    lists = (panel.images, panel.donors, panel.normals)
-    images, donors, normals = (picked(panel, choice) for choice in lists)
+    images = picked(panel, panel.images)
+    donors, normals = (
+        [one.field for one in picked(panel, choice)]
+        for choice in (panel.donors, panel.normals)
+    )
     look = None if donors else saved
     recipe = Recipe(
         model=panel.model.chosen,
@@ -76,8 +79,9 @@ def run_of(panel: Panel, saved: Attribute | None) -> tuple[Job, Names]:
         strength=panel.strength.value() / 100,
         device=panel.device.currentData() or "auto",
     )
-    others = ([one.field for one in many] for many in (donors, normals))
-    return Job(recipe, images, *others), Names(*(_names(panel, one) for one in lists))
+    lists = (panel.images, panel.donors, panel.normals)
+    names = [names_in(panel, choice) for choice in lists]
+    return Job(recipe, images, donors, normals), Names(names[0], names[1], names[2])
 
 
 def fit_of(panel: Panel, viewer: Any) -> FitJob:
@@ -126,7 +130,7 @@ def readable(panel: Panel) -> list[Picked]:
         return []
 
 
-def _names(panel: Panel, choice: LayerList) -> list[list[str]]:
+def names_in(panel: Panel, choice: LayerList) -> list[list[str]]:
     grouped = groups(choice.checked(), panel.as_channels.isChecked())
     return [[layer.name for layer in group] for group in grouped]
 

@@ -9,7 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_disentangle.field import axes_of_labels
-from napari_disentangle.layers import KEY, Picked
+from napari_disentangle.layers import KEY
+from napari_disentangle.placing import Picked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

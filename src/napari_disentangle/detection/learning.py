@@ -123,7 +123,7 @@ def fit_detector_steps(
     for i, place in enumerate(check):
         raw.append(place.raw(normal))
         yield _FITTED + (1 - _FITTED) * (i + 1) / len(check)
-    yield Detector(model, normal, calibration(raw), tuple(many), seed)
+    yield Detector(model, normal, calibration(raw), tuple(many), seed, cell)
 
 
 # --- where ------------------------------------------------------------------------
@@ -204,7 +204,8 @@ def _split(
     limit = min(_BLOCKS, max(2, _MOST_BLOCKS // len(images)))
     halves: tuple[list[Place], list[Place]] = ([], [])
     for i, (image, source) in enumerate(zip(images, sources, strict=True)):
-        rendering = content_rendering(model, image, source)
+        # a part that is marked has the look of the whole
+        rendering = content_rendering(model, replace(image, where=None), source)
         for j, block in enumerate(_blocks(image, shrink, limit, seed)):
             number = i if len(images) >= _MANY else j
             halves[number % 2].append(Place(image, rendering, block))
