@@ -102,7 +102,7 @@ DetectorSetting = Annotated[
 ]
 Cell = Annotated[
     float | None,
-    Option(help="Diameter of a typical cell in pixels, for the detector."),
+    Option(help="Diameter of a typical cell in pixels. Default: measured."),
 ]
 Alpha = Annotated[
     float, Option(help="Largest p value of a pixel in a region, above 0 and below 1.")

@@ -115,7 +115,7 @@ class Recipe(_Frozen):
     detector, detector_config
         Detector and its settings; outputs name the one that ``"default"`` was.
     cell
-        Diameter of a typical cell in pixels, for the detector.
+        Diameter of a typical cell in pixels, for the detector; measured if ``None``.
     seed
         Seed of everything that samples.
     device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_disentangle.detection import context, mahalanobis
+from napari_disentangle.detection import context, intensity, knn, mahalanobis, pca
 from napari_disentangle.detection.base import Learner
 from napari_disentangle.errors import DataError
 
@@ -15,6 +15,9 @@ DEFAULT = "mahalanobis"
 
 DETECTORS: dict[str, Scorer | Learner] = {
     "mahalanobis": mahalanobis.SCORER,
+    "knn": knn.SCORER,
+    "pca": pca.SCORER,
+    "intensity": intensity.SCORER,
     "context": context.SCORER,
 }
 

@@ -2,8 +2,8 @@
 
 A predictor hides cells of a grid and says what should be there, and how sure it is (see
 nets.masked). What is left, in units of the error that it foresaw, goes through the same
-filters as the signal itself, and one Gaussian describes both: together they find more
-planted anomalies than either (docs/benchmarks.md). OUR CHOICE.
+filters as the signal itself, and what is far from all normal pixels in both is odd:
+together they find more planted anomalies than either (docs/benchmarks.md). OUR CHOICE.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from napari_disentangle.detection import mahalanobis, prediction
+from napari_disentangle.detection import knn
 from napari_disentangle.detection.base import Seen
+from napari_disentangle.detection.filters import filtered, reach, sigmas, smooth
 from napari_disentangle.detection.holes import grid, period
+from napari_disentangle.detection.prediction import REACH, STEP, learn, predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 # A residual beyond this many foreseen errors counts no more.
 _MOST = 30.0
-# Scales in pixels at which the size of the residual is taken.
-_SIZES = (1.0, 2.0, 4.0)
+# Finest scale of the filters in pixels.
+_SCALE = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Config:
     trim
         Share of the training pixels farthest from normal that is left out when normal
         is learned a second time.
+    bank
+        Largest number of normal feature vectors that are kept.
 
     Raises
     ------
@@ -55,6 +59,7 @@ class Config:
     steps: Annotated[int, {"min": 1, "max": 20_000, "step": 100}] = 1500
     hole: Annotated[int, {"min": 2, "max": 32}] = 6
     trim: Annotated[float, {"min": 0.0, "max": 0.5, "step": 0.01}] = 0.02
+    bank: Annotated[int, {"min": 50, "max": 20_000, "step": 50}] = 1000
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -70,9 +75,9 @@ class Config:
         return grid(self.hole)
 
     @property
-    def filters(self) -> mahalanobis.Config:
-        """Settings of the Gaussian and the filters below it."""
-        return mahalanobis.Config(trim=self.trim)
+    def nearest(self) -> knn.Config:
+        """Settings of the comparison with normal."""
+        return knn.Config(_SCALE, self.trim, bank=self.bank)
 
 
 @dataclass(frozen=True)
@@ -84,19 +89,17 @@ class Context:
 
     def halo(self, config: Config) -> int:
         """Reach of the filters behind that of the predictor."""
-        own: int = mahalanobis.SCORER.halo(config.filters)
-        return own + prediction.REACH
+        return reach(sigmas(_SCALE)[-1]) + REACH
 
     def step(self, config: Config) -> int:
         """Where both the grid and the network begin anew."""
-        own: int = lcm(period(config.policy), prediction.STEP)
-        return own
+        return lcm(period(config.policy), STEP)
 
     def learn(
         self, tiles: Sequence[NDArray[np.float32]], config: Config, seed: int
     ) -> Iterator[float | Mapping[str, NDArray[Any]]]:
         """Train the predictor."""
-        return prediction.learn(tiles, config.steps, seed)
+        return learn(tiles, config.steps, seed)
 
     def see(
         self,
@@ -105,31 +108,28 @@ class Context:
         learned: Mapping[str, NDArray[Any]],
     ) -> Seen:
         """18 features per channel, of the signal and of the residual, and 3 of all."""
-        found = prediction.predict(signal, learned, config.policy)
+        found = predict(signal, learned, config.policy)
         residual = np.clip(found.residual.mean(axis=0), -_MOST, _MOST)
-        bank = mahalanobis.SCORER.features
-        parts = [bank(signal, config.filters), bank(residual, config.filters)]
+        parts = [filtered(signal, _SCALE), filtered(residual, _SCALE)]
         return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
 
     def fit(
         self, features: NDArray[np.float32], config: Config
     ) -> Mapping[str, NDArray[np.float64]]:
-        """One Gaussian."""
-        return mahalanobis.SCORER.fit(features, config.filters)
+        """Keep some normal vectors."""
+        return knn.SCORER.fit(features, config.nearest)
 
     def score(
         self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
     ) -> NDArray[np.float32]:
-        """Mahalanobis distance."""
-        return mahalanobis.SCORER.score(features, normal)
+        """Distance to the nearest of them."""
+        return knn.SCORER.score(features, normal)
 
 
 def _sizes(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     """Size of the residual around each pixel, at three scales (3, h, w)."""
-    from scipy.ndimage import gaussian_filter
-
     size = np.abs(residual).mean(axis=0)
-    return np.stack([gaussian_filter(size, s, radius=int(3 * s)) for s in _SIZES])
+    return np.stack([smooth(size, sigma) for sigma in sigmas(_SCALE)])
 
 
 SCORER = Context()

@@ -131,7 +131,7 @@ class Detector:
     seed
         Seed it was fitted with.
     cell
-        Diameter of a cell in pixels that it was told, if any.
+        Diameter of a cell in pixels that it was told; ``None`` if it was measured.
     """
 
     on: Model

@@ -11,19 +11,20 @@ import numpy as np
 from napari_disentangle.detection import named, scorer
 from napari_disentangle.detection.base import Learner
 from napari_disentangle.detection.calibrate import calibration
+from napari_disentangle.detection.cells import cell_diameter
 from napari_disentangle.detection.detector import (
     Detector,
     content_rendering,
     known_pixels,
 )
-from napari_disentangle.detection.sight import CELL, Normal, Sight, shrink_of
+from napari_disentangle.detection.sight import Normal, Sight, shrink_of
 from napari_disentangle.device import in_one_thread, memory_errors
 from napari_disentangle.errors import DataError
 from napari_disentangle.field import Field
 from napari_disentangle.fitting import fit
 from napari_disentangle.model import checked
 from napari_disentangle.sampling import Block, blocks
-from napari_disentangle.tiling import ALIGNED, Tile
+from napari_disentangle.tiling import ALIGNED, Span, Tile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -42,12 +43,15 @@ _MOST_BLOCKS = 1024
 # Most blocks that the features of normal are learned from, or checked on.
 _SEEN_BLOCKS = 192
 _PIXELS_PER_BLOCK = 1024
+# Images whose cells are measured, and half the edge of what is looked at in each.
+_MEASURED, _MIDDLE = 8, 256
 # Of so many images, every other one calibrates; of fewer, every other block.
 _MANY = 4
 # With fewer pixels nothing is learned, and p could not even reach 0.05.
 _FEWEST = 20
-# Shares of the work after which tiles are read, seeing is learned, and normal is.
-_READ, _SEEING, _FITTED = 0.05, 0.8, 0.9
+# Shares of the work after which images are measured, tiles are cut, seeing is learned,
+# and normal is.
+_READ, _CUT, _SEEING, _FITTED = 0.05, 0.1, 0.8, 0.9
 
 
 def fit_detector(
@@ -93,8 +97,8 @@ def fit_detector_steps(
     sources
         Attributes of the normals, if they are known; else they are measured.
     cell
-        Diameter of a typical cell or nucleus in pixels. Scores have the resolution at
-        which it is about 14 pixels.
+        Diameter of a typical cell or nucleus in pixels; measured if ``None``. Scores
+        have the resolution at which it is about 14 pixels.
     **config
         Settings of the detector.
 
@@ -113,10 +117,17 @@ def fit_detector_steps(
         raise DataError("there is no normal image: give at least one")
     settings = checked(detector, scorer(detector).config, config)
     model = on or fit(many[0], "identity")
-    smallest = min((image.plane_shape for image in many), key=min)
-    sight = Sight(named(detector), settings, shrink_of(cell or CELL, smallest))
     known: list[Attribute | None] = [*sources] or [None] * len(many)
-    teach, check = _split(many, known, model, sight.shrink, seed)
+    renderings = []
+    for image, source in zip(many, known, strict=True):
+        # the look of a marked part is that of the whole
+        look = source or model.attribute(replace(image, where=None))
+        renderings.append(content_rendering(model, image, look))
+        yield _READ * len(renderings) / len(many)
+    smallest = min((image.plane_shape for image in many), key=min)
+    shrink = shrink_of(cell or _diameter(renderings), smallest)
+    sight = Sight(named(detector), settings, shrink)
+    teach, check = _split(renderings, shrink, seed)
     sight = yield from in_one_thread(_seeing(sight, teach, seed))
     normal = yield from _normal(sight, teach, seed)
     raw, check = [], _some(check)
@@ -131,9 +142,13 @@ def fit_detector_steps(
 class Place:
     """A block of an image, and how its content is rendered."""
 
-    image: Field
     rendering: Rendering
     block: Block
+
+    @property
+    def image(self) -> Field:
+        """Where it is."""
+        return self.rendering.field
 
     def signal(self, sight: Sight) -> tuple[NDArray[np.float32], Tile]:
         """Content (C, h, w) of the block and all around it that is seen.
@@ -193,22 +208,35 @@ def _at(maps: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.floa
     return maps.reshape(len(maps), -1)[:, places]
 
 
+def _diameter(renderings: Sequence[Rendering]) -> float:
+    """Typical diameter of cells in pixels: the median of a few images."""
+    few = renderings[:: -(-len(renderings) // _MEASURED)]
+    return float(np.median([cell_diameter(_middle(one)) for one in few]))
+
+
+def _middle(rendering: Rendering) -> NDArray[np.float32]:
+    """Content (C, h, w) of the middle of the middle plane."""
+    image = rendering.field
+    leads = list(image.leads())
+    spans = (
+        Span(max(0, n // 2 - _MIDDLE), min(n, n // 2 + _MIDDLE))
+        for n in image.plane_shape
+    )
+    with memory_errors(f"measuring cells of {image.name!r}"):
+        _, content = rendering.read(leads[len(leads) // 2], *spans)
+    return content.cpu().numpy().astype(np.float32)
+
+
 def _split(
-    images: Sequence[Field],
-    sources: Sequence[Attribute | None],
-    model: Model,
-    shrink: int,
-    seed: int,
+    renderings: Sequence[Rendering], shrink: int, seed: int
 ) -> tuple[list[Place], list[Place]]:
     """Where normal is learned, and where it is checked."""
-    limit = min(_BLOCKS, max(2, _MOST_BLOCKS // len(images)))
+    limit = min(_BLOCKS, max(2, _MOST_BLOCKS // len(renderings)))
+    many = len(renderings) >= _MANY
     halves: tuple[list[Place], list[Place]] = ([], [])
-    for i, (image, source) in enumerate(zip(images, sources, strict=True)):
-        # a part that is marked has the look of the whole
-        rendering = content_rendering(model, replace(image, where=None), source)
-        for j, block in enumerate(_blocks(image, shrink, limit, seed)):
-            number = i if len(images) >= _MANY else j
-            halves[number % 2].append(Place(image, rendering, block))
+    for i, rendering in enumerate(renderings):
+        for j, block in enumerate(_blocks(rendering.field, many, shrink, limit, seed)):
+            halves[(i if many else j) % 2].append(Place(rendering, block))
     return halves
 
 
@@ -218,11 +246,16 @@ def _some(places: Sequence[Place]) -> list[Place]:
     return [places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)]
 
 
-def _blocks(image: Field, shrink: int, limit: int, seed: int) -> list[Block]:
-    """Blocks of which some are marked as normal."""
-    quarter = min(image.plane_shape) // (4 * shrink) * shrink
-    edge = max(4, min(_BLOCK * shrink, quarter))
-    chosen = blocks(image, edge, limit, seed)
+def _blocks(
+    image: Field, many: bool, shrink: int, limit: int, seed: int
+) -> list[Block]:
+    """Blocks of which some are marked as normal; larger ones if there are many images.
+
+    A block is learned from or checked on, so that one image is cut into several.
+    """
+    edge, parts = (2 * _BLOCK, 1) if many else (_BLOCK, 4)
+    part = min(image.plane_shape) // (parts * shrink) * shrink
+    chosen = blocks(image, max(4, min(edge * shrink, part)), limit, seed)
     return [b for b in chosen if image.mask(b.lead, b.y.slice, b.x.slice).any()]
 
 
@@ -237,11 +270,11 @@ def _seeing(
     tiles = []
     for i, place in enumerate(teach):
         tiles.append(place.tile(sight))
-        yield _READ * (i + 1) / len(teach)
+        yield _READ + (_CUT - _READ) * (i + 1) / len(teach)
     for part in own.learn(tiles, sight.config, seed):
         if not isinstance(part, float):
             return replace(sight, learned=part)
-        yield _READ + (_SEEING - _READ) * part
+        yield _CUT + (_SEEING - _CUT) * part
     raise AssertionError("learning ends with what was learned")
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WIDTHS = (16, 32, 48)
 # Sizes of what is predicted are multiples of this: two levels below the first.
-STEP = 2 ** (len(WIDTHS) - 1)
+STEP = 1 << (len(WIDTHS) - 1)
 # Around a hidden cell this much more is hidden, so that blur does not tell of it.
 MARGIN = 1
 # How far a prediction sees, see nets.masked: four convolutions at each level but the

@@ -121,7 +121,7 @@ class Predictor(nn.Module):
     @property
     def step(self) -> int:
         """Edges of what is predicted are multiples of this."""
-        return int(2 ** (len(self.plan.widths) - 1))
+        return 1 << (len(self.plan.widths) - 1)
 
 
 def _halved(x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,257 @@
+"""Anomaly detectors: which finds what, under which look, and does p keep its word.
+
+``python benchmarks/anomaly.py`` fits every detector on the normal images of every study
+(anomaly_studies.py) and scores the odd ones; it writes its section of
+``docs/benchmarks.md``. ``--quick`` prints a small study on synthetic tissue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import TYPE_CHECKING
+
+import anomaly_report
+import looks
+import numpy as np
+import page
+import torch
+from anomaly_metrics import au_pro, auroc, pixel_ap, recall_at_false_regions
+from anomaly_studies import STUDIES, Study
+from scipy.ndimage import gaussian_filter
+from swap import field_of
+
+import napari_disentangle as nd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from looks import Array
+
+    from napari_disentangle.detection.detector import Detector
+
+COMMAND = "python benchmarks/anomaly.py"
+SEEDS = (0, 1, 2)
+STEPS, QUICK_STEPS = 1000, 5
+ALPHA = 0.05
+# Of the map whose maximum is the score of an image, in pixels.
+SMOOTH = 2.0
+# What content is rendered by, by kind of image.
+ON = {"brightfield": "affine-brightfield", "fluorescence": "affine-fluorescence"}
+QUICK = "synthetic"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One detector to be fitted on one study."""
+
+    study: str
+    title: str
+    words: str
+    detector: str
+    seed: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """How one case was scored.
+
+    Attributes
+    ----------
+    group, kind, size
+        Of the case.
+    ap, auroc
+        Of its pixels.
+    moved, raw_moved
+        Change of the AUROC when the image has a new look, on content and on raw images.
+    recalled
+        Share of the odd pixels with p below ``ALPHA``.
+    """
+
+    group: str
+    kind: str
+    size: float
+    ap: float
+    auroc: float
+    moved: float
+    raw_moved: float
+    recalled: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A detector on a study.
+
+    Attributes
+    ----------
+    found
+        One for every case.
+    false, false_moved
+        Share of the normal pixels with p below ``ALPHA``, by clean image, and the same
+        under new looks.
+    image_auroc, pro, recall
+        Of images; AU-PRO up to a false-positive rate of 0.3; recall at one false
+        region per field.
+    minutes, seconds
+        To fit, and to score a megapixel.
+    """
+
+    job: Job
+    found: tuple[Found, ...]
+    false: tuple[float, ...]
+    false_moved: tuple[float, ...]
+    image_auroc: float
+    pro: float
+    recall: float
+    minutes: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """Score and p of an image."""
+
+    z: Array
+    p: Array
+
+    @property
+    def top(self) -> float:
+        """Score of the image."""
+        return float(np.max(gaussian_filter(self.z, SMOOTH)))
+
+
+def look(detector: Detector, image: Array) -> Maps:
+    """Score an image."""
+    score = detector.score(field_of(image))
+    return Maps(np.abs(score.z), score.p)
+
+
+@cache
+def study_of(name: str) -> Study:
+    """A study by name, made once per process."""
+    return STUDIES[name]()
+
+
+def fitted(study: Study, job: Job, on: str) -> Detector:
+    """The detector of a job, on content or on raw images."""
+    normals = [field_of(image) for image in study.normals]
+    config = nd.detectors()[job.detector].config
+    steps = {"steps": job.steps} if hasattr(config, "steps") else {}
+    model = nd.load(ON[study.modality]) if on == "content" else None
+    return nd.fit_detector(normals, job.detector, on=model, seed=job.seed, **steps)
+
+
+def run(job: Job) -> Row:
+    """Fit a detector and score everything of its study."""
+    torch.set_num_threads(1)
+    study = study_of(job.study)
+    began = time.process_time()
+    detector = fitted(study, job, "content")
+    minutes = (time.process_time() - began) / 60
+    began = time.process_time()
+    cases = [look(detector, case.image) for case in study.cases]
+    seconds = (time.process_time() - began) / sum(m.z.size for m in cases) * 1e6
+    clean = [look(detector, image) for image in study.clean]
+    under = [look(detector, moved(image, study, i)) for i, image in _numbered(study)]
+    return Row(
+        job,
+        tuple(_found(study, job, detector, cases)),
+        tuple(float((maps.p < ALPHA).mean()) for maps in clean),
+        tuple(float((maps.p < ALPHA).mean()) for maps in under),
+        _image_auroc(cases, clean),
+        *_of_regions(study, cases),
+        minutes,
+        seconds,
+    )
+
+
+def _numbered(study: Study) -> list[tuple[int, Array]]:
+    return list(enumerate(study.clean))
+
+
+def _found(
+    study: Study, job: Job, detector: Detector, cases: Sequence[Maps]
+) -> list[Found]:
+    """Scores of the pixels of every case, and what a new look does to them."""
+    raw = fitted(study, job, "raw")
+    found = []
+    for i, (case, maps) in enumerate(zip(study.cases, cases, strict=True)):
+        use = case.use
+        odd, other = case.odd[use], moved(case.image, study, i)
+        now = auroc(maps.z[use], odd)
+        change = auroc(look(detector, other).z[use], odd) - now
+        before, after = (
+            auroc(look(raw, image).z[use], odd) for image in (case.image, other)
+        )
+        caught = float((maps.p[use][odd] < ALPHA).mean())
+        what = (case.group, case.kind, case.size)
+        values = (pixel_ap(maps.z[use], odd), now, change, after - before, caught)
+        found.append(Found(*what, *values))
+    return found
+
+
+def _image_auroc(odd: Sequence[Maps], clean: Sequence[Maps]) -> float:
+    tops = np.array([maps.top for maps in (*odd, *clean)])
+    return auroc(tops, np.arange(len(tops)) < len(odd)) if clean else float("nan")
+
+
+def _of_regions(study: Study, cases: Sequence[Maps]) -> tuple[float, float]:
+    uses = [case.use for case in study.cases]
+    maps = [np.where(use, m.z, np.nan) for use, m in zip(uses, cases, strict=True)]
+    odds = [case.odd & use for case, use in zip(study.cases, uses, strict=True)]
+    return au_pro(maps, odds), recall_at_false_regions(maps, odds)
+
+
+def moved(image: Array, study: Study, number: int) -> Array:
+    """The image under a new look."""
+    rng = np.random.default_rng((7, number))
+    if study.modality == "brightfield":
+        draw = looks.camera if number % 2 else looks.hed
+        return draw(rng).photograph(image, rng)
+    top = max(float(np.percentile(image, 99.9)), 1.0)
+    found = looks.fluorescence(rng, len(image))
+    changed = found.photograph((image / top).astype(np.float32), rng)
+    return looks.as_type(changed * top, image.dtype)
+
+
+def section(
+    names: Sequence[str], seeds: Sequence[int], steps: int, processes: int | None = None
+) -> str:
+    """The section as Markdown."""
+    every = product(names, nd.detectors(), seeds)
+    jobs = [
+        Job(name, study_of(name).name, study_of(name).words, detector, seed, steps)
+        for name, detector, seed in every
+        if seed == seeds[0] or hasattr(nd.detectors()[detector].config, "steps")
+    ]
+    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
+        rows = list(pool.map(run, jobs))
+    return page.section(
+        COMMAND,
+        anomaly_report.introduction(steps, len(seeds)),
+        *anomaly_report.tables(rows),
+    )
+
+
+def main() -> None:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few steps, printed")
+    parser.add_argument("--processes", type=int, help="all cores if not given")
+    given = parser.parse_args()
+    if given.quick:
+        sys.stdout.write(section([QUICK], (0,), QUICK_STEPS, 1))
+        return
+    names = [name for name in STUDIES if name != QUICK]
+    page.put(section(names, SEEDS, STEPS, given.processes))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Whitening: features in units in which normal has the same spread in every direction.
+
+Its length is the Mahalanobis distance. One Gaussian describes normal wherever it lies,
+because cells are not aligned (OUR CHOICE; PaDiM, Defard et al. 2020, has one Gaussian
+per position).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_RIDGE = 1e-3
+
+
+def whitening(
+    features: NDArray[np.float32], trim: float
+) -> dict[str, NDArray[np.float64]]:
+    """Mean (F,) and whitening matrix (F, F) of feature vectors (F, N).
+
+    The share ``trim`` of them that is farthest from normal is left out when normal is
+    learned a second time, so that anomalies among them do not widen it.
+    """
+    first = _gaussian(features)
+    return _gaussian(nearest(features, first, trim)) if trim else first
+
+
+def nearest(
+    features: NDArray[np.float32],
+    normal: Mapping[str, NDArray[np.float64]],
+    trim: float,
+) -> NDArray[np.float32]:
+    """All feature vectors (F, N) but the share ``trim`` that is farthest."""
+    distance = length(whitened(features, normal))
+    return features[:, distance <= np.quantile(distance, 1 - trim)]
+
+
+def whitened(
+    features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Feature vectors (F, N) with mean 0 and unit covariance where they are normal."""
+    white: NDArray[np.float64] = normal["whiten"] @ (features - normal["mean"][:, None])
+    return white
+
+
+def length(white: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Length of vectors (F, N), divided by the root of the feature count."""
+    root: NDArray[np.float32] = np.sqrt((white**2).mean(axis=0)).astype(np.float32)
+    return root
+
+
+def _gaussian(features: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    x = features.astype(np.float64)
+    covariance = np.cov(x)
+    floor = _RIDGE * np.maximum(np.diag(covariance), 1e-12)
+    whiten = np.linalg.inv(np.linalg.cholesky(covariance + np.diag(floor)))
+    return {"mean": x.mean(axis=1), "whiten": whiten}
