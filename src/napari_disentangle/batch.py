@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.attribute import Attribute, average
-from napari_disentangle.detection import check_expects, named
+from napari_disentangle.detection import check_expects, named, scorer
 from napari_disentangle.detection.detector import Detector, same_image
 from napari_disentangle.detection.learning import fit_detector_steps
 from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
 from napari_disentangle.fitting import place, unfitted
 from napari_disentangle.measure import NOTABLE, cut_off
+from napari_disentangle.model import checked
 from napari_disentangle.output import Kind, Output, make
 from napari_disentangle.recipe import Recipe, Source
 from napari_disentangle.rendering import Rendering
@@ -347,11 +348,18 @@ def _resolved(
             "config": asdict(model.config),
             "device": pick(recipe.device),
             "detector": named(recipe.detector),
+            "detector_config": _detector_config(recipe),
             "source": source.to_json() if shared else recipe.source,
             "donor": donor.to_json() if donor else None,
             "reference": model.reference.to_json(),
         }
     )
+
+
+def _detector_config(recipe: Recipe) -> dict[str, Any]:
+    """All settings of the detector."""
+    config = scorer(recipe.detector).config
+    return asdict(checked(recipe.detector, config, recipe.detector_config))
 
 
 def _learn(

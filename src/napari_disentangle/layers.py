@@ -97,7 +97,8 @@ def layer_data(
         known = marking.expected.get(id(output.image))
         score = yield from scored(output, first, known)
         yield score
-        yield region_data(output, styles[0], score, marking)
+        found = score.regions(marking.alpha, marking.min_size)
+        yield region_data(output, styles[0], found, score.units, marking)
 
 
 def add_layers(
@@ -257,16 +258,20 @@ def _anomaly(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[Lay
 
 
 def region_data(
-    output: Output, style: Style, score: Score, marking: Marking
+    output: Output,
+    style: Style,
+    found: tuple[Any, dict[str, Any]],
+    units: Sequence[str],
+    marking: Marking,
 ) -> LayerData:
     """The regions of an anomaly map, with their table as features."""
-    labels, table = score.regions(marking.alpha, marking.min_size)
+    labels, table = found
     kept = dict(output.lazy.provenance) | {"output": "regions", "layer": style.name}
     kept |= {"alpha": marking.alpha, "min_size": marking.min_size}
     own = {
         "name": f"{style.name} [anomalous regions]",
         "metadata": {KEY: kept},
-        "features": {"index": table["label"], **named(table, score.units)},
+        "features": {"index": table["label"], **named(table, units)},
     }
     return labels, own | _geometry(output, style), "labels"
 

@@ -126,17 +126,25 @@ def painted(marks: Any, layer: Any, axes: str | None = None) -> NDArray[np.bool_
         If nothing on the image is marked, or a shape has no area or lies across its
         planes.
     """
-    first = layer[0] if isinstance(layer, (list, tuple)) else layer
-    field = Field.from_layer(first, axes=axes)
-    paint = _labels if marks._type_string == "labels" else _shapes
-    mask = paint(marks, _between(first, marks), field)
-    if "C" in field.grid_axes:
-        mask = np.any(mask, axis=field.axes.index("C"))
+    group = layer if isinstance(layer, (list, tuple)) else [layer]
+    mask = marked(marks, group, axes)
     if not mask.any():
         raise DataError(
-            f"{marks.name!r} marks nothing on {first.name!r}: paint there what is "
+            f"{marks.name!r} marks nothing on {group[0].name!r}: paint there what is "
             "normal"
         )
+    return mask
+
+
+def marked(
+    marks: Any, group: Sequence[Any], axes: str | None = None
+) -> NDArray[np.bool_]:
+    """What :func:`painted` returns, even if that is nothing."""
+    field = Field.from_layer(group[0], axes=axes)
+    paint = _labels if marks._type_string == "labels" else _shapes
+    mask = paint(marks, _between(group[0], marks), field)
+    if "C" in field.grid_axes:
+        mask = np.any(mask, axis=field.axes.index("C"))
     return mask
 
 

@@ -74,6 +74,15 @@ def sources(layers: Iterable[Any]) -> list[Any]:
     ]
 
 
+def marking_layers(layers: Iterable[Any]) -> list[Any]:
+    """Layers that something can be painted in, but for results of ours."""
+    return [
+        layer
+        for layer in layers
+        if layer._type_string in ("shapes", "labels") and KEY not in layer.metadata
+    ]
+
+
 # --- layers to images -----------------------------------------------------------------
 def groups(layers: Sequence[Any], as_channels: bool) -> list[list[Any]]:
     """Layers that make one image each: channels share shape, type and place."""
