@@ -141,7 +141,7 @@ def marked(
 ) -> NDArray[np.bool_]:
     """What :func:`painted` returns, even if that is nothing."""
     field = Field.from_layer(group[0], axes=axes)
-    paint = _labels if marks._type_string == "labels" else _shapes
+    paint = _shapes if hasattr(marks, "shape_type") else _labels
     mask = paint(marks, _between(group[0], marks), field)
     if "C" in field.grid_axes:
         mask = np.any(mask, axis=field.axes.index("C"))

@@ -130,7 +130,7 @@ def test_a_click_in_the_picture_selects_the_row(tissue: Desk) -> None:
         view_direction=None,
         dims_displayed=[0, 1],
     )
-    (click,) = (one(layer, event) for one in layer.mouse_drag_callbacks)
+    click = layer.mouse_drag_callbacks[-1](layer, event)
     next(click)
     event.type = "mouse_release"
     assert next(click, None) is None
@@ -186,7 +186,8 @@ def test_nothing_painted_is_one_sentence(tissue: Desk) -> None:
     tissue.panel.choose_normal("painted")
     assert tissue.panel.normal_note.isVisible()
     _sentence(tissue, "nothing is painted")
-    tissue.viewer.add_shapes([np.array([[500, 500], [500, 600], [600, 600]])])
+    far = np.array([[500, 500], [500, 600], [600, 600], [600, 500]])
+    tissue.viewer.add_shapes([far], units=("um", "um"))
     _sentence(tissue, "marks nothing on the images")
 
 
@@ -242,9 +243,9 @@ def test_pseudo_normal_image_is_for_detectors_that_expect(tissue: Desk) -> None:
     assert not panel.expected.isEnabled()
     panel.detector.setCurrentText("context")
     panel.detector_form["steps"].value = 2
-    panel.detector_form.native.isVisible()
     panel.expected.setChecked(True)
     tissue.run()
+    assert tissue.said == []
     names = ["tissue [pseudo-normal SYNTHETIC]", f"tissue {MAP}", f"tissue {REGIONS}"]
     assert tissue.names == ["tissue", *names]
     layer = tissue.layer("SYNTHETIC")

@@ -276,6 +276,7 @@ class Scoring:
         return np.where(known, z, np.float32(np.nan))[None]
 
 
+@dataclass(frozen=True, eq=False)
 class Expecting(Scoring):
     """The operation that turns planes of one image into what was expected there."""
 
