@@ -14,6 +14,8 @@ from napari.layers import Image, Labels, Shapes
 import napari_disentangle as nd
 
 SQUARE = np.array([[10, 20], [10, 30], [25, 30], [25, 20]], float)
+# The same pixels, without any centre on the border.
+GROWN = SQUARE + np.array([[-0.2, -0.2], [-0.2, 0.2], [0.2, 0.2], [0.2, -0.2]])
 PLACES = [
     {},
     {"scale": (2, 0.5), "translate": (7, -3)},
@@ -37,8 +39,7 @@ def seen_from(layer, corners):
 @pytest.mark.parametrize("place", PLACES)
 def test_shapes_that_lie_in_the_world(place):
     layer = Image(np.zeros((64, 48)), **place)
-    grown = SQUARE + [[-0.2, -0.2], [-0.2, 0.2], [0.2, 0.2], [0.2, -0.2]]
-    marks = Shapes([seen_from(layer, grown)], shape_type="polygon")
+    marks = Shapes([seen_from(layer, GROWN)], shape_type="polygon")
     np.testing.assert_array_equal(nd.painted(marks, layer), inside())
 
 
@@ -46,8 +47,7 @@ def test_shapes_that_lie_in_the_world(place):
 def test_shapes_and_labels_with_places_of_their_own(place):
     layer = Image(np.zeros((64, 48)))
     marks = Shapes(np.zeros((0, 4, 2)), **place)
-    grown = SQUARE + [[-0.2, -0.2], [-0.2, 0.2], [0.2, 0.2], [0.2, -0.2]]
-    marks.add_polygons([np.array([marks.world_to_data(c) for c in grown])])
+    marks.add_polygons([np.array([marks.world_to_data(c) for c in GROWN])])
     np.testing.assert_array_equal(nd.painted(marks, layer), inside())
 
 
