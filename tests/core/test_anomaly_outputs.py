@@ -87,7 +87,7 @@ def test_files_and_memory_give_the_same_and_outputs_replay(slide, tmp_path):
 
 def test_a_detector_that_expects_nothing_is_refused_before_anything_is_done(slide):
     recipe = Recipe(outputs=("expected",), detector="mahalanobis")
-    with pytest.raises(DataError, match="expects nothing.*'context'"):
+    with pytest.raises(DataError, match=r"expects nothing.*'context'"):
         next(iter(nd.follow(recipe, Inputs([slide]))))
 
 
