@@ -298,3 +298,18 @@ def test_copied_recipe_of_painted_normal_makes_the_same_file(
     kept = dict(bench.layer(MAP).metadata[KEY])
     assert kept.pop("layer") == "tissue"
     assert nd.read_provenance(made) == kept
+
+
+def test_of_very_many_regions_the_first_are_listed(bench: Desk, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(100, 10, (256, 256)).astype(np.float32)
+    bench.viewer.add_image(noise, name="noise")
+    bench.panel.model.setCurrentText("identity")
+    bench.panel.cell.setValue(14)
+    bench.panel.regions.min_size.setValue(1)
+    bench.panel.regions.set_alpha(0.2)
+    bench.run()
+    n = len(_labels(bench))
+    assert n > len(_rows(bench)) == 500
+    assert f"{n} regions (the first 500 are listed)" in bench.panel.regions.basis.text()
+    bench.widget.save_table(str(tmp_path / "all.csv"))
+    assert len((tmp_path / "all.csv").read_text().splitlines()) == n + 1

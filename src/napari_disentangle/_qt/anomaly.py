@@ -22,6 +22,7 @@ from napari_disentangle._qt.choices import (
 from napari_disentangle._qt.files import ask_to_save
 from napari_disentangle._qt.job import Result, described, python_code, run_job
 from napari_disentangle._qt.picking import marking_layers, sources
+from napari_disentangle._qt.regions_box import LISTED
 from napari_disentangle.batch import Step
 from napari_disentangle.detection.export import write_csv, write_geojson
 from napari_disentangle.layers import identity, put_layer, region_data
@@ -181,6 +182,7 @@ class AnomalyWidget(BaseWidget):
         regions.show_table(table, score.units)
         n = len(table["label"])
         counted = f"{n} region{'s' * (n != 1)}"
+        counted += f" (the first {LISTED} are listed)" * (n > LISTED)
         regions.basis.setText(f"{counted} by {detector.name}; normal: {score.basis}.")
         limits = score.limits(table)
         regions.limits.setText(limits[:1].upper() + limits[1:] + "." * bool(limits))

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _LEAST, _PER_DECADE, _STEPS = 1e-4, 50, 165
 _START, _MIN_SIZE, _MOST_SIZE = 0.01, 16, 10**6
 _ROWS = 8
+# Rows that are listed; files have all.
+LISTED = 500
 _UNKNOWN = "–"
 
 
@@ -110,7 +112,7 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
     def show_table(self, table: Table, units: Sequence[str]) -> None:
         """Fill the table: by p, then by the most surprising pixel."""
         columns = dict(_columns(table, units)) if table else {}
-        order = _order(table) if table else []
+        order = _order(table)[:LISTED] if table else []
         with QSignalBlocker(self.table):
             self.table.clearSelection()
             self.table.setColumnCount(len(columns))
