@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_disentangle.layers import add_layers
     from napari_disentangle.model import Model
     from napari_disentangle.output import apply
+    from napari_disentangle.placing import painted
     from napari_disentangle.recipe import Recipe
     from napari_disentangle.store import read, read_provenance, write
 
@@ -50,6 +51,7 @@ _HOME = {
     "follow": "batch",
     "load": "fitting",
     "models": "catalogue",
+    "painted": "placing",
     "read": "store",
     "read_provenance": "store",
     "report": "audit_report",
@@ -79,6 +81,7 @@ __all__ = [
     "follow",
     "load",
     "models",
+    "painted",
     "read",
     "read_provenance",
     "report",

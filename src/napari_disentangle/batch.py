@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.attribute import Attribute, average
-from napari_disentangle.detection.detector import Detector
+from napari_disentangle.detection import check_expects, named, scorer
+from napari_disentangle.detection.detector import Detector, same_image
 from napari_disentangle.detection.learning import fit_detector_steps
 from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
 from napari_disentangle.fitting import place, unfitted
 from napari_disentangle.measure import NOTABLE, cut_off
+from napari_disentangle.model import checked
 from napari_disentangle.output import Kind, Output, make
 from napari_disentangle.recipe import Recipe, Source
 from napari_disentangle.rendering import Rendering
@@ -85,6 +87,8 @@ def follow(
         raise DataError("no image is chosen: choose at least one")
     if detector is not None:
         recipe, inputs = _naming(detector, recipe, inputs)
+    if "expected" in recipe.outputs:
+        check_expects(recipe.detector)
     if model is None:
         model = unfitted(inputs.images[0], recipe.model, **recipe.config)
     cautions = tuple(_cautions(recipe, inputs))
@@ -98,14 +102,16 @@ def follow(
     donor = _donor(recipe, looks)
     reference = yield from _reference(model, recipe, inputs, sources, looks)
     model = replace(model, reference=reference)
-    shared = detector is not None or bool(inputs.normals)
+    shared = detector
     for image, source in zip(inputs.images, sources, strict=True):
+        detector = shared
         resolved = _resolved(recipe, inputs, model, image, source, donor)
         for kind in recipe.outputs:
             look = {"content": model.reference, "swap": donor}.get(kind)
             told = _told(source, _losses(model, image, source, look))
-            if kind == "anomaly" and not (detector and shared):
+            if kind in ("anomaly", "expected") and detector is None:
                 detector = yield from _learn(model, recipe, inputs, image, source)
+                shared = detector if inputs.normals else None
             yield make(
                 model,
                 image,
@@ -175,13 +181,14 @@ def open_inputs(recipe: Recipe) -> Inputs:
 def _open(source: Source) -> Field:
     if source.path is None:
         raise DataError(f"the recipe gives no file for {source.name!r}: add its path")
-    return read(
+    field = read(
         source.path,
         axes=source.axes,
         modality=source.modality,
         full_scale=source.full_scale,
         channel_names=source.channels,
     )
+    return replace(field, where=source.marks(field.grid_shape))
 
 
 def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
@@ -305,9 +312,16 @@ def _naming(
         "detector": detector.name,
         "detector_config": asdict(detector.config),
         "seed": detector.seed,
+        "cell": detector.cell,
     }
-    normals = replace(inputs, normals=detector.fitted_on)
-    return recipe.model_copy(update=known), normals
+    normals = () if _of_itself(detector, inputs) else detector.fitted_on
+    return recipe.model_copy(update=known), replace(inputs, normals=normals)
+
+
+def _of_itself(detector: Detector, inputs: Inputs) -> bool:
+    """Whether a detector was fitted on nothing but the whole image that it scores."""
+    both = [*inputs.images, *detector.fitted_on]
+    return len(both) == 2 and same_image(*both) and both[1].where is both[0].where
 
 
 def _resolved(
@@ -333,11 +347,19 @@ def _resolved(
             "model": place(recipe.model),
             "config": asdict(model.config),
             "device": pick(recipe.device),
+            "detector": named(recipe.detector),
+            "detector_config": _detector_config(recipe),
             "source": source.to_json() if shared else recipe.source,
             "donor": donor.to_json() if donor else None,
             "reference": model.reference.to_json(),
         }
     )
+
+
+def _detector_config(recipe: Recipe) -> dict[str, Any]:
+    """All settings of the detector."""
+    config = scorer(recipe.detector).config
+    return asdict(checked(recipe.detector, config, recipe.detector_config))
 
 
 def _learn(
@@ -350,6 +372,7 @@ def _learn(
         model,
         recipe.seed,
         [] if inputs.normals else [source],
+        recipe.cell,
         **recipe.detector_config,
     )
     for part in steps:

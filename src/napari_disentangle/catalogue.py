@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from napari_disentangle.detection import DETECTORS
+from napari_disentangle.detection import DETECTORS, expects
 from napari_disentangle.methods import MODELS
 
 
@@ -21,11 +21,14 @@ class Entry:
         Frozen dataclass of its settings.
     modalities
         Kinds of image it works on; all of them for a detector.
+    expects
+        Whether a detector says what an image should look like.
     """
 
     description: str
     config: type[Any]
     modalities: tuple[str, ...] = ("brightfield", "fluorescence")
+    expects: bool = False
 
 
 def models() -> dict[str, Entry]:
@@ -37,4 +40,7 @@ def models() -> dict[str, Entry]:
 
 def detectors() -> dict[str, Entry]:
     """All anomaly detectors by name. Does not import torch."""
-    return {name: Entry(d.description, d.config) for name, d in DETECTORS.items()}
+    return {
+        name: Entry(d.description, d.config, expects=expects(name))
+        for name, d in DETECTORS.items()
+    }

@@ -22,6 +22,7 @@ import typer
 import napari_disentangle as nd
 from napari_disentangle import options as opt
 from napari_disentangle.checkpoint import check_new
+from napari_disentangle.detection.export import check_place, write_csv, write_geojson
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.fitting import STEPS
 from napari_disentangle.methods import DEFAULT
@@ -231,6 +232,7 @@ def apply(
     full_scale: opt.FullScale = None,
     detector: opt.Detector = None,
     detector_setting: opt.DetectorSetting = None,
+    cell: opt.Cell = None,
     seed: opt.Seed = None,
     device: opt.Device = None,
     suffix: opt.Suffix = None,
@@ -249,7 +251,7 @@ def apply(
         opt.images(read, inputs, normal),
         opt.donors(read, donor, donor_attribute),
         opt.given(outputs=output, strength=strength, pool=pool),
-        opt.given(seed=seed, device=device),
+        opt.given(cell=cell, seed=seed, device=device),
     )
     if not plan.images:
         raise DataError("no image is given: name at least one, or use --recipe")
@@ -279,6 +281,79 @@ def _write(plan: nd.Recipe, folder: Path, suffix: str | None) -> None:
                 said.add((origin["image"], status))
     for image, status in sorted(said):
         print(f"{image}: {status}", file=sys.stderr)
+
+
+@app.command()
+def regions(
+    inputs: opt.Inputs = None,
+    csv: opt.Csv = None,
+    geojson: opt.Geojson = None,
+    alpha: opt.Alpha = 0.01,
+    min_size: opt.MinSize = 16,
+    normal: opt.Normal = None,
+    model: opt.Model = None,
+    setting: opt.Setting = None,
+    detector: opt.Detector = None,
+    detector_setting: opt.DetectorSetting = None,
+    cell: opt.Cell = None,
+    seed: opt.Seed = None,
+    axes: opt.Axes = None,
+    modality: opt.ImageKind = None,
+    full_scale: opt.FullScale = None,
+    device: opt.Device = None,
+    recipe: opt.RecipeFile = None,
+) -> None:
+    """Find anomalous regions of an image: a table (CSV), or outlines for QuPath."""
+    targets = [path for path in (csv, geojson) if path]
+    if not targets:
+        raise DataError("say where the regions go: --csv FILE, --geojson FILE, or both")
+    for path in targets:
+        check_place(path)
+    read = partial(nd.read, axes=axes, modality=modality, full_scale=full_scale)
+    start = opt.load_recipe(recipe) if recipe else nd.Recipe()
+    plan = opt.amend(
+        start,
+        opt.method(model, setting, start),
+        opt.scorer(detector, detector_setting, start),
+        opt.images(read, inputs, normal),
+        opt.given(cell=cell, seed=seed, device=device),
+        {"outputs": ["anomaly"]},
+    )
+    if len(plan.images) != 1:
+        raise DataError(f"regions are those of 1 image, not {len(plan.images)}: name 1")
+    score = _scored(plan)
+    labels, table = score.regions(alpha, min_size)
+    if csv:
+        write_csv(csv, table, score.units)
+    if geojson:
+        write_geojson(geojson, labels, table, score.axes, score.units)
+    print("\n".join(map(str, targets)))
+    print(f"{len(table['label'])} regions, normal: {score.basis}", file=sys.stderr)
+    if score.limits(table):
+        print(score.limits(table), file=sys.stderr)
+
+
+def _scored(plan: nd.Recipe) -> nd.Score:
+    """Follow the recipe of one anomaly map up to its score."""
+    from napari_disentangle.batch import Step, follow, open_inputs
+    from napari_disentangle.showing import scored, whole
+
+    for output in follow(plan, open_inputs(plan)):
+        if isinstance(output, Step):
+            _show(_words(output))
+    assert not isinstance(output, Step)
+    score: nd.Score = _ended(scored(output, _ended(whole(output.lazy, "computing"))))
+    return score
+
+
+def _ended(steps: Generator[Step, None, Any]) -> Any:
+    """What a generator returns, its steps shown."""
+    while True:
+        try:
+            _show(_words(next(steps)))
+        except StopIteration as stop:
+            _show("")
+            return stop.value
 
 
 def _words(part: Step | Done) -> str:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from napari_disentangle.attribute import Attribute
 from napari_disentangle.batch import Inputs, Step, follow
+from napari_disentangle.detection.export import named
 from napari_disentangle.encoding import limits
 from napari_disentangle.field import Field, Modality
 from napari_disentangle.output import USUAL, Kind, Output
+from napari_disentangle.placing import Picked, Style
 from napari_disentangle.recipe import Recipe
-from napari_disentangle.showing import values
+from napari_disentangle.showing import scored, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detection.detector import Detector, Score
     from napari_disentangle.model import Model, Pool
 
 KEY = "napari-disentangle"
@@ -28,98 +26,79 @@ _TITLES: dict[Kind, str] = {
     "content": "content-only",
     "swap": "swapped",
     "anomaly": "anomaly",
+    "expected": "pseudo-normal SYNTHETIC",
     "maps": "content map",
 }
 
-# Ordinary is blue, typical black, surprising orange.
+# Less than expected is blue, typical black, more than expected orange.
 SURPRISE = {
     "name": "surprise",
-    "colors": [[0.2, 0.6, 1.0, 1], [0, 0, 0, 1], [1, 0.4, 0, 1], [1, 1, 0.7, 1]],
-    "controls": [0, 0.5, 0.8, 1],
+    "colors": [
+        [0.75, 0.95, 1, 1],
+        [0, 0.5, 1, 1],
+        [0, 0, 0, 1],
+        [1, 0.4, 0, 1],
+        [1, 1, 0.7, 1],
+    ],
+    "controls": [0, 0.2, 0.5, 0.8, 1],
 }
+# A colour means the same z in every image.
+REACH = 10.0
+# Outlines of regions, in pixels of the screen, so that what is inside can be seen.
+_OUTLINE = 2
 
 LayerData = tuple[Any, dict[str, Any], str]
 # Layer, output, and number of the content map or 0.
 Identity = tuple[str, str, int]
 
 
-@dataclass(frozen=True)
-class Style:
-    """What a result layer takes over from its source layer.
+@dataclass(frozen=True, eq=False)
+class Marking:
+    """How anomalous regions are found.
 
     Attributes
     ----------
-    name
-        Name of the source layer.
-    geometry
-        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
-        ``axis_labels`` as napari keeps them.
-    look
-        ``colormap``, ``contrast_limits``, ``gamma``, ``blending``, ``opacity``.
-    world
-        Matrix from data to world coordinates, homogeneous.
+    alpha
+        Largest p value of a pixel in a region.
+    min_size
+        Smallest number of pixels of a region.
+    expected
+        What was expected of images, as far as it has been computed.
     """
 
-    name: str
-    geometry: dict[str, Any]
-    look: dict[str, Any]
-    world: NDArray[np.float64]
+    alpha: float = 0.01
+    min_size: int = 16
+    expected: dict[int, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, layer: Any) -> Style:
-        """Snapshot of a layer; call it on the thread that owns the layer."""
-        plain = ("scale", "translate", "rotate", "shear")
-        geometry = {key: np.array(getattr(layer, key)) for key in plain}
-        geometry["affine"] = np.array(layer.affine)
-        geometry |= {"units": layer.units, "axis_labels": layer.axis_labels}
-        look = {"blending": layer.blending, "opacity": layer.opacity}
-        if not layer.rgb:
-            look |= {
-                "colormap": layer.colormap,
-                "contrast_limits": tuple(layer.contrast_limits),
-                "gamma": layer.gamma,
-            }
-        return cls(layer.name, geometry, look, _world(layer))
-
-    def without(self, place: int) -> dict[str, Any]:
-        """Geometry with one axis dropped, as a single affine."""
-        kept = {
-            key: tuple(v for i, v in enumerate(self.geometry[key]) if i != place)
-            for key in ("units", "axis_labels")
-        }
-        matrix = np.delete(np.delete(self.world, place, 0), place, 1)
-        return {"affine": matrix, **kept}
+    def keep(self, output: Output, values: Any) -> None:
+        """Remember what was expected, if it is in the image's own units."""
+        if values.dtype == output.image.dtype:
+            self.expected[id(output.image)] = values
 
 
-@dataclass(frozen=True, eq=False)
-class Picked:
-    """An image as a person picked it: the Field, and the styles of its layers."""
-
-    field: Field
-    styles: tuple[Style, ...]
-
-    @classmethod
-    def of(cls, layers: Sequence[Any], **reading: Any) -> Picked:
-        """One layer as one image, several as the channels of one."""
-        many = len(layers) > 1
-        field = (
-            Field.from_layers(layers, **reading)
-            if many
-            else Field.from_layer(layers[0], **reading)
-        )
-        return cls(field, tuple(Style.of(layer) for layer in layers))
-
-
-def layer_data(output: Output, styles: Sequence[Style]) -> Iterator[Step | LayerData]:
+def layer_data(
+    output: Output, styles: Sequence[Style], marking: Marking | None = None
+) -> Iterator[Step | LayerData | Score]:
     """Compute an output as far as napari needs it, and put it into layer tuples.
 
     Yields
     ------
-    Step or tuple
-        Signs of life, then ``(data, attributes, "image")`` once per layer.
+    Step, tuple or Score
+        Signs of life, then ``(data, attributes, "image")`` once per layer; with
+        ``marking`` also the score behind an anomaly map, and its regions as
+        ``(data, attributes, "labels")``.
     """
     data = yield from values(output, _TITLES[output.kind])
     yield from _SHOWN[output.kind](output, data, styles)
+    first = data[0] if isinstance(data, list) else data
+    if marking and output.kind == "expected":
+        marking.keep(output, first)
+    if marking and output.kind == "anomaly":
+        known = marking.expected.get(id(output.image))
+        score = yield from scored(output, first, known)
+        yield score
+        found = score.regions(marking.alpha, marking.min_size)
+        yield region_data(output, styles[0], found, score.units, marking)
 
 
 def add_layers(
@@ -135,6 +114,8 @@ def add_layers(
     axes: str | None = None,
     modality: Modality | None = None,
     device: str = "auto",
+    alpha: float | None = 0.01,
+    min_size: int = 16,
 ) -> list[Any]:
     """Add result layers to a viewer, exactly as the widget does.
 
@@ -147,8 +128,8 @@ def add_layers(
     layer
         An Image layer, or a list of layers that are the channels of one image.
     outputs
-        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"maps"``; ``None`` is the
-        first three, or two of them without a donor.
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``;
+        ``None`` is the first three, or two of them without a donor.
     donor
         For a swap: a layer, several layers, a Field, several, or an attribute. If
         ``layer`` is a list of channels, so is a list of layers here.
@@ -164,6 +145,9 @@ def add_layers(
         How the layer is to be read; see :meth:`Field.from_layer`.
     device
         ``"cpu"``, ``"cuda:0"``, ..., or ``"auto"``.
+    alpha, min_size
+        With an anomaly map comes a layer of its regions; see :meth:`Score.regions`.
+        ``None`` adds no regions.
 
     Returns
     -------
@@ -178,11 +162,15 @@ def add_layers(
     look = _look(donor, len(many) > 1, reading)
     recipe, inputs = _recipe(model, picked.field, outputs, look, known)
     made = (p for p in follow(recipe, inputs, detector, model) if isinstance(p, Output))
-    return [new for output in made for new in _put(viewer, output, picked.styles)]
+    marking = None if alpha is None else Marking(alpha, min_size)
+    styles = picked.styles
+    return [new for output in made for new in _put(viewer, output, styles, marking)]
 
 
-def _put(viewer: Any, output: Output, styles: Sequence[Style]) -> Iterator[Any]:
-    for data in layer_data(output, styles):
+def _put(
+    viewer: Any, output: Output, styles: Sequence[Style], marking: Marking | None
+) -> Iterator[Any]:
+    for data in layer_data(output, styles, marking):
         if isinstance(data, tuple):
             yield put_layer(viewer, data)
 
@@ -229,11 +217,15 @@ def put_layer(viewer: Any, data: LayerData) -> Any:
 
     The first content map takes the place of all maps: another model may have fewer.
     """
-    array, attributes, _ = data
+    array, attributes, kind = data
     tag = identity(attributes["metadata"])
     for old in [layer for layer in viewer.layers if _gives_way(layer, tag)]:
         viewer.layers.remove(old)
-    return viewer.add_image(array, **attributes)
+    if kind == "image":
+        return viewer.add_image(array, **attributes)
+    layer = viewer.add_labels(array, **attributes)
+    layer.contour = _OUTLINE
+    return layer
 
 
 def identity(metadata: Any) -> Identity | None:
@@ -260,12 +252,28 @@ def _rendered(
 
 def _anomaly(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
     """One layer for all channels."""
-    first = data[0] if isinstance(data, list) else data
-    finite = np.abs(first[np.isfinite(first)])
-    reach = max(3.0, float(np.percentile(finite, 99.9)) if finite.size else 3.0)
     own = _geometry(output, styles[0])
-    own |= {"colormap": SURPRISE, "contrast_limits": (-reach, reach)}
+    own |= {"colormap": SURPRISE, "contrast_limits": (-REACH, REACH)}
     yield data, _attributes(output, data, styles[0]) | own, "image"
+
+
+def region_data(
+    output: Output,
+    style: Style,
+    found: tuple[Any, dict[str, Any]],
+    units: Sequence[str],
+    marking: Marking,
+) -> LayerData:
+    """The regions of an anomaly map, with their table as features."""
+    labels, table = found
+    kept = dict(output.lazy.provenance) | {"output": "regions", "layer": style.name}
+    kept |= {"alpha": marking.alpha, "min_size": marking.min_size}
+    own = {
+        "name": f"{style.name} [anomalous regions]",
+        "metadata": {KEY: kept},
+        "features": {"index": table["label"], **named(table, units)},
+    }
+    return labels, own | _geometry(output, style), "labels"
 
 
 def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
@@ -278,7 +286,13 @@ def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerD
         yield part, known | own | {"contrast_limits": ends}, "image"
 
 
-_SHOWN = {"content": _rendered, "swap": _rendered, "anomaly": _anomaly, "maps": _maps}
+_SHOWN = {
+    "content": _rendered,
+    "swap": _rendered,
+    "anomaly": _anomaly,
+    "expected": _rendered,
+    "maps": _maps,
+}
 
 
 def _part(data: Any, place: int, number: int) -> Any:
@@ -308,18 +322,7 @@ def _geometry(output: Output, style: Style) -> dict[str, Any]:
     """Geometry of a map: that of its image without the channel axis."""
     axes, ndim = output.image.grid_axes, len(style.world) - 1
     own_channels = "C" in axes and ndim == len(axes)
-    return style.without(axes.index("C")) if own_channels else style.geometry
-
-
-def _world(layer: Any) -> NDArray[np.float64]:
-    """Homogeneous matrix from data to world, read off the layer's own mapping."""
-    n = layer.ndim
-    origin = np.asarray(layer.data_to_world(np.zeros(n)))
-    columns = [np.asarray(layer.data_to_world(row)) - origin for row in np.eye(n)]
-    matrix = np.eye(n + 1)
-    matrix[:n, :n] = np.column_stack(columns)
-    matrix[:n, n] = origin
-    return matrix
+    return style.without(axes.index("C")) if own_channels else dict(style.geometry)
 
 
 # --- saving ---------------------------------------------------------------------------

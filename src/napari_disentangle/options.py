@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from typer import Argument, Option
 
 import napari_disentangle as nd
+from napari_disentangle.detection import DEFAULT as DETECTOR
 from napari_disentangle.detection import scorer as scorer_of
 from napari_disentangle.errors import ModelFileError
 from napari_disentangle.field import Modality
@@ -63,7 +64,7 @@ Output = Annotated[
     list[str] | None,
     Option(
         metavar="|".join(KINDS),
-        help="Repeatable. Default: all that can be but content maps.",
+        help="Repeatable. Default: content, swap if there is a donor, and anomaly.",
     ),
 ]
 Donor = Annotated[
@@ -94,10 +95,22 @@ FullScale = Annotated[
     Option("--full-scale", help="Value of full transmittance, e.g. 4095 for 12 bits."),
 ]
 Detector = Annotated[
-    str | None, Option(help="A detector, see `models`. Default: mahalanobis.")
+    str | None, Option(help=f"A detector, see `models`. Default: {DETECTOR}.")
 ]
 DetectorSetting = Annotated[
     list[str] | None, Value("--detector-set", help="A setting of the detector.")
+]
+Cell = Annotated[
+    float | None,
+    Option(help="Diameter of a typical cell in pixels. Default: measured."),
+]
+Alpha = Annotated[
+    float, Option(help="Largest p value of a pixel in a region, above 0 and below 1.")
+]
+MinSize = Annotated[int, Option(help="Smallest number of pixels of a region.")]
+Csv = Annotated[Path | None, File("--csv", help="Write a table of the regions here.")]
+Geojson = Annotated[
+    Path | None, File("--geojson", help="Write their outlines here, for QuPath.")
 ]
 Seed = Annotated[int | None, Option(help="Seed of all sampling. Default: 0.")]
 Device = Annotated[str | None, Option(help="auto, cpu, cuda:0, ... Default: auto.")]

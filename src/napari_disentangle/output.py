@@ -1,4 +1,4 @@
-"""The outputs of the one idea, as lazy arrays: content-only, swapped, anomaly, maps."""
+"""The outputs of the one idea, as lazy arrays: content-only, swapped, anomaly, ..."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_disentangle.infer import LazyImage
     from napari_disentangle.model import Donor, Model
 
-Kind = Literal["content", "swap", "anomaly", "maps"]
+Kind = Literal["content", "swap", "anomaly", "expected", "maps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # What is made unless something else is asked for.
 USUAL: tuple[Kind, ...] = ("content", "swap", "anomaly")
@@ -31,6 +31,10 @@ NO_OTHER_LOOK = (
     "images, a donor or a reference"
 )
 
+_A = {"anomaly": "an anomaly map", "expected": "a pseudo-normal image"}
+# p values of pixels whose z is kept with an anomaly map.
+_ALPHAS = (0.05, 0.01, 0.001)
+
 
 @dataclass(frozen=True, eq=False)
 class Output:
@@ -39,13 +43,13 @@ class Output:
     Attributes
     ----------
     kind
-        ``"content"``, ``"swap"``, ``"anomaly"`` or ``"maps"``.
+        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"`` or ``"maps"``.
     lazy
         The array; ``lazy.provenance`` says how it came about.
     donor
         Attribute that a swap moves to.
     detector
-        What scored an anomaly map.
+        What scored an anomaly map, or expected an image.
     """
 
     kind: Kind
@@ -104,15 +108,16 @@ def apply(
     model
         A fitted model.
     field
-        The image; its pyramid is kept (``.levels``), but for an anomaly map, which
-        is computed at full resolution.
+        The image; its pyramid is kept (``.levels``), but for what a detector makes,
+        which is computed at full resolution.
     output
-        ``"content"``, ``"swap"``, ``"anomaly"`` or ``"maps"``, the content maps that
-        a model works with, for other programs.
+        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, the pseudo-normal
+        image that a detector predicts, or ``"maps"``, the content maps that a model
+        works with, for other programs.
     donor, strength
         For a swap: image, images or attribute, and how far to go (0 to 1).
     detector
-        For an anomaly map: a fitted detector.
+        For an anomaly map and a pseudo-normal image: a fitted detector.
     source
         The image's attribute if it is known, e.g. that of its batch.
     device
@@ -163,10 +168,11 @@ def make(
         target = model.between(own, look, strength)
         lazy = model.lazy(field, target, own, device)
         return replace(_output(output, lazy, own, target, recipe), donor=look)
-    if output == "anomaly":
+    if output in ("anomaly", "expected"):
         if detector is None:
-            raise DataError("an anomaly map needs a detector: use nd.fit_detector")
-        lazy = detector.lazy(field, own, device)
+            raise DataError(f"{_A[output]} needs a detector: use nd.fit_detector")
+        seen = detector.lazy if output == "anomaly" else detector.expected
+        lazy = seen(field, own, device)
         made = _output(output, lazy, own, model.reference, recipe, detector)
         return replace(made, detector=detector)
     if output == "maps":
@@ -195,9 +201,18 @@ def _output(
     if recipe is not None:
         provenance["recipe"] = dict(recipe)
     if detector is not None:
-        provenance["detector_hash"] = detector.hash
-        provenance["basis"] = detector.basis(lazy.field)
+        provenance |= _scored_by(detector, lazy.field)
     return Output(kind, replace(lazy, provenance=provenance))
+
+
+def _scored_by(detector: Detector, image: Field) -> dict[str, Any]:
+    """Which detector, compared with what, and how its z is to be read."""
+    return {
+        "detector": detector.name,
+        "detector_hash": detector.hash,
+        "basis": detector.basis(image),
+        "calibration": detector.calibration.figures(_ALPHAS),
+    }
 
 
 def _sameness(kind: Kind, source: Attribute, target: Attribute) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import numpy as np
 import yaml
 from pydantic import (
     BaseModel,
@@ -16,11 +19,18 @@ from pydantic import (
 )
 from pydantic import Field as Limits
 
-from napari_disentangle.errors import DisentangleError
+from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.field import Field, Modality
 from napari_disentangle.methods import DEFAULT
 from napari_disentangle.model import Pool
 from napari_disentangle.output import USUAL, Kind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Marked pixels of larger images are not kept in a recipe.
+_MOST_MARKED = 2**24
+_TOO_MANY = ""
 
 
 class RecipeError(DisentangleError):
@@ -32,7 +42,11 @@ class _Frozen(BaseModel):
 
 
 class Source(_Frozen):
-    """An image by name, and how it is to be read."""
+    """An image by name, and how it is to be read.
+
+    ``where`` are its marked pixels, if a part is marked: packed bits, compressed, as
+    base64; empty if there are more than 16 million pixels.
+    """
 
     name: str
     path: str | None = None
@@ -40,6 +54,7 @@ class Source(_Frozen):
     modality: Modality
     channels: tuple[str, ...]
     full_scale: float
+    where: str | None = None
 
     @classmethod
     def of(cls, field: Field) -> Source:
@@ -51,7 +66,27 @@ class Source(_Frozen):
             modality=field.modality or "fluorescence",
             channels=field.channel_names,
             full_scale=field.full_scale or 1.0,
+            where=None if field.where is None else _packed(field.where),
         )
+
+    def marks(self, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """The marked pixels of an image of this shape without channels, if any.
+
+        Raises
+        ------
+        DataError
+            If they were too many to be kept, or do not fit.
+        """
+        if self.where is None:
+            return None
+        n, bits = int(np.prod(shape)), _unpacked(self.where)
+        if len(bits) != 8 * -(-n // 8):
+            raise DataError(
+                f"what is marked on {self.name!r} is not in the recipe, or belongs to "
+                "an image of another size: mark it again"
+            )
+        marked: NDArray[np.bool_] = bits[:n].reshape(shape)
+        return marked
 
 
 class Recipe(_Frozen):
@@ -70,7 +105,7 @@ class Recipe(_Frozen):
     pool
         What shares an attribute; see :meth:`Model.attribute`.
     outputs
-        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"maps"``.
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``.
     source, donor, reference
         Attributes (:meth:`Attribute.to_json`): of all images, if they share one; of
         the donor; and for content-only. Outputs carry the recipe of their own image
@@ -78,7 +113,9 @@ class Recipe(_Frozen):
     strength
         How far a swap goes.
     detector, detector_config
-        Detector and its settings.
+        Detector and its settings; outputs name the one that ``"default"`` was.
+    cell
+        Diameter of a typical cell in pixels, for the detector; measured if ``None``.
     seed
         Seed of everything that samples.
     device
@@ -102,8 +139,9 @@ class Recipe(_Frozen):
     donor: dict[str, Any] | None = None
     reference: dict[str, Any] | None = None
     strength: Annotated[float, Limits(ge=0, le=1)] = 1.0
-    detector: str = "mahalanobis"
+    detector: str = "default"
     detector_config: dict[str, Any] = {}
+    cell: Annotated[float, Limits(gt=0, allow_inf_nan=False)] | None = None
     seed: int = 0
     device: str = "auto"
 
@@ -158,3 +196,20 @@ class Recipe(_Frozen):
                 f"{Path(path).name!r} cannot be read as a recipe ({reason})"
             ) from error
         return cls.from_json(data)
+
+
+def _packed(marked: Any) -> str:
+    if np.prod(marked.shape) > _MOST_MARKED:
+        return _TOO_MANY
+    bits = np.packbits(np.asarray(marked).astype(bool))
+    return base64.b64encode(zlib.compress(bits.tobytes())).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.bool_]:
+    """All that is there; nothing if the text is no such thing."""
+    try:
+        compressed = base64.b64decode(text, validate=True)
+        packed = zlib.decompressobj().decompress(compressed, _MOST_MARKED // 8)
+    except (ValueError, zlib.error):
+        return np.zeros(0, bool)
+    return np.unpackbits(np.frombuffer(packed, np.uint8)).astype(bool)

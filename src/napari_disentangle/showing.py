@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.batch import Step
+from napari_disentangle.detection.detector import Expecting, Scoring
 from napari_disentangle.errors import DataError
-from napari_disentangle.infer import means
+from napari_disentangle.infer import LazyImage, means
 from napari_disentangle.signal import to_dtype
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_disentangle.infer import LazyImage, Operation
+    from napari_disentangle.detection.detector import Score
+    from napari_disentangle.infer import Operation
     from napari_disentangle.output import Output
 
 # Results up to this many values are computed at once; larger ones where they are seen.
@@ -90,7 +92,32 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
         return (yield from _means(shown, doing))
     if shown.field.multiscale or shown.size > EAGER:
         return (yield from _levels(shown, doing))
-    return (yield from _whole(shown, doing))
+    return (yield from whole(shown, doing))
+
+
+def scored(
+    output: Output, z: NDArray[np.float32], expected: NDArray[Any] | None = None
+) -> Generator[Step, None, Score]:
+    """The score behind an anomaly map, with what was expected if anything was.
+
+    Parameters
+    ----------
+    output
+        An anomaly map.
+    z
+        Its values.
+    expected
+        What was expected, if it is known; computed if not.
+    """
+    detector, lazy = output.detector, output.lazy
+    if detector is None or not isinstance(lazy.operation, Scoring):
+        raise DataError(f"{output.kind} has no regions: only an anomaly map has them")
+    if expected is not None or not detector.sight.expects:
+        return detector.read(z, output.image, expected)
+    expecting = Expecting(detector, lazy.operation.rendering)
+    lazy = LazyImage(output.image, expecting, tile=lazy.tile)
+    expected = yield from whole(lazy, "computing what was expected")
+    return detector.read(z, output.image, expected)
 
 
 def _check_size(lazy: LazyImage, what: str) -> None:
@@ -108,7 +135,8 @@ def _shown(lazy: LazyImage) -> LazyImage:
     return replace(lazy, operation=Unit(lazy.operation, field.full_scale or 1.0))
 
 
-def _whole(lazy: LazyImage, doing: str) -> Generator[Step, None, NDArray[Any]]:
+def whole(lazy: LazyImage, doing: str) -> Generator[Step, None, NDArray[Any]]:
+    """Compute all of it at full resolution."""
     out = np.empty(lazy.shape, lazy.dtype)
     total = max(1, lazy.parts())
     for done in lazy.fill(out):
@@ -119,13 +147,13 @@ def _whole(lazy: LazyImage, doing: str) -> Generator[Step, None, NDArray[Any]]:
 def _levels(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
     levels: list[Any] = list(lazy.levels)
     if levels[-1].size <= _COARSEST:
-        levels[-1] = yield from _whole(levels[-1], doing)
+        levels[-1] = yield from whole(levels[-1], doing)
     return levels if lazy.field.multiscale else levels[0]
 
 
 def _means(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
     """The result at full resolution, and its means if the image came as a pyramid."""
-    first = yield from _whole(lazy, doing)
+    first = yield from whole(lazy, doing)
     if not lazy.field.multiscale:
         return first
     smaller = range(1, len(lazy.field.levels))

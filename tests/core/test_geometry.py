@@ -97,7 +97,7 @@ def test_results_lie_and_look_as_their_image(drawn):
     layer, values = drawn
     field = Picked.of([layer]).field
     model = fitted_on_darker(field)
-    look = {"donor": model.reference}
+    look = {"donor": model.reference, "alpha": None}
     content, swap, anomaly = nd.add_layers(ViewerModel(), model, layer, **look)
     (kept,) = nd.add_layers(ViewerModel(), model, layer, ["swap"], strength=0, **look)
     assert_rendered(layer, content, swap, kept)
@@ -161,7 +161,7 @@ def test_channels_kept_as_layers_come_back_as_layers(layers):
     assert field.channel_names == ("DNA", "actin")
     before = [shown(layer).copy() for layer in layers]
     model = fitted_on_darker(field)
-    look = {"donor": model.reference}
+    look = {"donor": model.reference, "alpha": None}
     *rendered, anomaly = nd.add_layers(ViewerModel(), model, layers, **look)
     kept = nd.add_layers(ViewerModel(), model, layers, ["swap"], strength=0, **look)
     assert len(rendered) == 2 * len(kept) == 2 * len(layers)
@@ -188,7 +188,9 @@ def test_a_channel_axis_that_is_scored_away_leaves_the_others_in_place():
         units=("pixel", "um", "um", "um"),
     )
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
-    (anomaly,) = nd.add_layers(ViewerModel(), model, layer, outputs=["anomaly"])
+    (anomaly,) = nd.add_layers(
+        ViewerModel(), model, layer, outputs=["anomaly"], alpha=None
+    )
     np.testing.assert_allclose(corners(anomaly), corners(layer)[:8, 1:], atol=1e-6)
     assert anomaly.axis_labels == ("z", "y", "x")
     assert anomaly.units == layer.units[1:]
@@ -210,7 +212,7 @@ def test_a_second_run_replaces_the_first():
     every = ["content", "anomaly", "maps"]
     nd.add_layers(viewer, model, layer, outputs=every)
     names = [one.name for one in viewer.layers]
-    assert len(names) == 1 + 1 + 1 + 3
+    assert len(names) == 1 + 1 + 2 + 3
     nd.add_layers(viewer, model, layer, outputs=every)
     assert [one.name for one in viewer.layers] == names
 

@@ -40,7 +40,9 @@ def files(tmp_path):
 def test_console_and_files_give_the_same(files, tmp_path):
     first, second = files.layers
     model = nd.fit([nd.Field.from_layer(layer) for layer in files.layers])
-    added = nd.add_layers(files, model, first, donor=second, strength=0.7, device="cpu")
+    added = nd.add_layers(
+        files, model, first, None, second, 0.7, device="cpu", alpha=None
+    )
     recipe = Recipe(
         images=(Source.of(nd.Field.from_layer(first)),),
         donors=(Source.of(nd.Field.from_layer(second)),),
@@ -60,7 +62,7 @@ def test_console_and_files_give_the_same(files, tmp_path):
 def test_the_recipe_in_a_layer_makes_it_again(files, tmp_path):
     first, second = files.layers
     model = nd.fit(nd.Field.from_layer(first), "reinhard")
-    added = nd.add_layers(files, model, first, donor=second, device="cpu")
+    added = nd.add_layers(files, model, first, donor=second, device="cpu", alpha=None)
     for layer in added:
         kept = layer.metadata[KEY]
         recipe = Recipe.from_json(kept).model_copy(
@@ -108,7 +110,7 @@ def test_the_recipe_of_a_model_that_was_never_saved_is_refused(files, tmp_path):
 def test_results_say_that_they_are_synthetic(files):
     first, second = files.layers
     model = nd.fit(nd.Field.from_layer(first), "mk")
-    added = nd.add_layers(files, model, first, donor=second)
+    added = nd.add_layers(files, model, first, donor=second, alpha=None)
     names = [layer.name for layer in added]
     assert names == [
         "slide0 [content-only]",
@@ -130,7 +132,7 @@ def test_a_blank_layer_says_so():
 
 def test_no_donor_means_no_swap(files):
     model = nd.fit(nd.Field.from_layer(files.layers[0]), "mk")
-    added = nd.add_layers(files, model, files.layers[0])
+    added = nd.add_layers(files, model, files.layers[0], alpha=None)
     assert [layer.metadata[KEY]["output"] for layer in added] == ["content", "anomaly"]
     with pytest.raises(DataError, match="a swap needs a donor"):
         nd.add_layers(files, model, files.layers[0], outputs=("swap",))
@@ -172,10 +174,10 @@ def test_smaller_levels_of_an_anomaly_map_are_means_of_the_first(shapes):
     levels = [full] + [resize(full, s, anti_aliasing=True) for s in shapes[1:]]
     layer = Image(levels, multiscale=True, contrast_limits=(0, 1), name="slide")
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
-    (anomaly,) = nd.add_layers(ViewerModel(), model, layer, ["anomaly"])
+    (anomaly,) = nd.add_layers(ViewerModel(), model, layer, ["anomaly"], alpha=None)
     first, *others = (np.asarray(level) for level in anomaly.data)
     assert [level.shape for level in anomaly.data] == shapes
-    (plain,) = nd.add_layers(ViewerModel(), model, Image(full), ["anomaly"])
+    (plain,) = nd.add_layers(ViewerModel(), model, Image(full), ["anomaly"], alpha=None)
     np.testing.assert_array_equal(first, plain.data)
     assert anomaly.contrast_limits == plain.contrast_limits
     for level in others:
@@ -186,7 +188,7 @@ def test_an_anomaly_map_keeps_the_places_of_what_it_shows():
     levels = [scene("YX", (96, 80)), scene("YX", (24, 20))]
     layer = Image(levels, multiscale=True, contrast_limits=(0, 255), name="slide")
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
-    (anomaly,) = nd.add_layers(ViewerModel(), model, layer, ["anomaly"])
+    (anomaly,) = nd.add_layers(ViewerModel(), model, layer, ["anomaly"], alpha=None)
     blocks = np.asarray(anomaly.data[0]).reshape(24, 4, 20, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(anomaly.data[1], blocks, atol=1e-5)
 
@@ -273,7 +275,7 @@ def test_an_anomaly_map_too_large_to_compute_at_once_is_refused():
     layer = Image(Endless((5000, 5000)), contrast_limits=(0, 255), name="slide")
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
     with pytest.raises(DataError, match=r"too large .* use nd\.apply"):
-        nd.add_layers(ViewerModel(), model, layer, ["anomaly"])
+        nd.add_layers(ViewerModel(), model, layer, ["anomaly"], alpha=None)
 
 
 def test_a_large_plane_is_not_computed_to_be_added():
@@ -323,7 +325,8 @@ def test_a_result_is_saved_with_its_provenance(tmp_path, suffix):
         name="stack",
     )
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
-    for result in nd.add_layers(viewer, model, layer, ["content", "anomaly", "maps"]):
+    every = ["content", "anomaly", "maps"]
+    for result in nd.add_layers(viewer, model, layer, every, alpha=None):
         path = str(tmp_path / f"{result.name}{suffix}")
         data, attributes, _ = result.as_layer_data_tuple()
         assert write_layer(path, data, attributes) == [path]

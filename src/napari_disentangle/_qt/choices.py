@@ -17,10 +17,11 @@ from napari_disentangle.recipe import Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_disentangle._qt.base_panel import BasePanel
     from napari_disentangle._qt.panel import Panel
     from napari_disentangle._qt.picking import LayerList
     from napari_disentangle.attribute import Attribute
-    from napari_disentangle.layers import Picked
+    from napari_disentangle.placing import Picked
 
 
 @contextmanager
@@ -28,11 +29,11 @@ def errors_said() -> Iterator[None]:
     """Show what a person can act on as one sentence."""
     try:
         yield
-    except (DisentangleError, ValueError) as error:
+    except (DisentangleError, ValueError, OSError) as error:
         show_error(str(error))
 
 
-def picked(panel: Panel, choice: LayerList) -> list[Picked]:
+def picked(panel: BasePanel, choice: LayerList) -> list[Picked]:
     """Snapshot of a list; layers with other axes than the images keep their own."""
     layers, images = choice.checked(), panel.images.checked()
     alike = choice is panel.images or all(a.ndim == images[0].ndim for a in layers)
@@ -63,9 +64,12 @@ def run_of(panel: Panel, saved: Attribute | None) -> tuple[Job, Names]:
     DisentangleError
         If something is missing or does not fit.
     """
-    _check_images(panel)
-    lists = (panel.images, panel.donors, panel.normals)
-    images, donors, normals = (picked(panel, choice) for choice in lists)
+    check_images(panel)
+    images = picked(panel, panel.images)
+    donors, normals = (
+        [one.field for one in picked(panel, choice)]
+        for choice in (panel.donors, panel.normals)
+    )
     look = None if donors else saved
     recipe = Recipe(
         model=panel.model.chosen,
@@ -76,8 +80,9 @@ def run_of(panel: Panel, saved: Attribute | None) -> tuple[Job, Names]:
         strength=panel.strength.value() / 100,
         device=panel.device.currentData() or "auto",
     )
-    others = ([one.field for one in many] for many in (donors, normals))
-    return Job(recipe, images, *others), Names(*(_names(panel, one) for one in lists))
+    lists = (panel.images, panel.donors, panel.normals)
+    names = [names_in(panel, choice) for choice in lists]
+    return Job(recipe, images, donors, normals), Names(names[0], names[1], names[2])
 
 
 def fit_of(panel: Panel, viewer: Any) -> FitJob:
@@ -88,7 +93,7 @@ def fit_of(panel: Panel, viewer: Any) -> FitJob:
     DisentangleError
         If no image is checked, or one cannot be read.
     """
-    _check_images(panel)
+    check_images(panel)
     everything = taking_part(panel)
     donors = [one.field for one in picked(panel, panel.donors)]
     images = [one.field for one in everything]
@@ -126,11 +131,19 @@ def readable(panel: Panel) -> list[Picked]:
         return []
 
 
-def _names(panel: Panel, choice: LayerList) -> list[list[str]]:
+def readable_images(panel: BasePanel) -> list[Picked]:
+    """The checked images; none if one cannot be read, which the summary says."""
+    try:
+        return picked(panel, panel.images)
+    except (DisentangleError, ValueError):
+        return []
+
+
+def names_in(panel: BasePanel, choice: LayerList) -> list[list[str]]:
     grouped = groups(choice.checked(), panel.as_channels.isChecked())
     return [[layer.name for layer in group] for group in grouped]
 
 
-def _check_images(panel: Panel) -> None:
+def check_images(panel: BasePanel) -> None:
     if not panel.images.checked():
         raise DataError("no image is checked: check at least one image layer")

@@ -8,16 +8,15 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import QEvent, QSignalBlocker, QTimer
-from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QSignalBlocker, QTimer
 from superqt.utils import qdebounced, qthrottled
 
+from napari_disentangle._qt.base_widget import BaseWidget
 from napari_disentangle._qt.choices import (
     errors_said,
     fit_of,
     names_of,
-    picked,
     preferred_device,
     questions_of,
     run_of,
@@ -43,15 +42,10 @@ from napari_disentangle._qt.job import (
 from napari_disentangle._qt.panel import Panel
 from napari_disentangle._qt.picking import (
     groups,
-    in_words,
-    proposed_axes,
-    proposes_channels,
     sources,
 )
 from napari_disentangle._qt.unlike import UnlikeCheck
-from napari_disentangle._qt.worker import StepWorker
 from napari_disentangle.batch import Step
-from napari_disentangle.errors import DisentangleError
 from napari_disentangle.layers import identity, put_layer
 
 if TYPE_CHECKING:
@@ -68,7 +62,7 @@ _REST_MS = 200
 _ASK_MS = 400
 
 
-class DisentangleWidget(QWidget):  # type: ignore[misc]
+class DisentangleWidget(BaseWidget):
     """Choose layers, press Run, see content-only, swapped and anomaly layers.
 
     Parameters
@@ -78,21 +72,13 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self.viewer = viewer
         self.panel = Panel()
-        self._worker: StepWorker | None = None
-        self._started = 0.0
+        super().__init__(viewer, self.panel)
         self._donor: Attribute | None = None
         self._swaps: list[Result] = []
         self._fit: FitJob | None = None
         self._unlike = UnlikeCheck(self)
         self._asks = False
-        # else napari fills the dock below the widget instead of letting it grow
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
         self._follow_slider = qthrottled(self._show_strength, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self._show_strength, timeout=_REST_MS)
         self._ask_timer = QTimer(self, singleShot=True, interval=_ASK_MS)
@@ -103,30 +89,15 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def _connect(self) -> None:
         panel = self.panel
-        layers = self.viewer.layers.events
-        for event in (
-            layers.inserted,
-            layers.removed,
-            layers.reordered,
-            layers.renamed,
-        ):
-            event.connect(self._layers_changed)
-        panel.images.itemChanged.connect(self._images_changed)
         for choice in (panel.images.itemChanged, panel.donors.itemChanged):
             choice.connect(self._chosen_by_hand)
         panel.model.activated.connect(self._chosen_by_hand)
         panel.model.currentTextChanged.connect(self._choices_changed)
-        panel.as_channels.clicked.connect(self._reading_changed)
-        panel.axes.editingFinished.connect(self._reading_changed)
-        panel.modality.currentTextChanged.connect(self._reading_changed)
-        panel.run.clicked.connect(self.start)
-        panel.cancel.clicked.connect(self.cancel)
         panel.strength.valueChanged.connect(self._strength_changed)
         panel.copy_python.clicked.connect(self._copy_python)
         panel.copy_recipe.clicked.connect(self._copy_recipe)
         panel.load_donor.clicked.connect(self._load_donor)
         panel.save_donor.clicked.connect(self._save_donor)
-        panel.check_devices.clicked.connect(self._check_devices)
         panel.fitting.fit.clicked.connect(self.fit)
         panel.fitting.stop.clicked.connect(self.stop_and_use)
         panel.fitting.load.clicked.connect(self._load_model)
@@ -146,29 +117,15 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             self._images_changed()
 
     def _images_changed(self, item: Any = None) -> None:
-        """Propose a reading for the newly chosen layers."""
-        chosen = self.panel.images.checked()
-        self.panel.as_channels.setChecked(proposes_channels(chosen))
-        self.panel.axes.setText(proposed_axes(chosen))
-        self._reading_changed()
-        self._propose_pool(chosen)
+        """Propose a reading and a pool for the newly chosen layers."""
+        super()._images_changed()
+        self._propose_pool(self.panel.images.checked())
 
     def _propose_pool(self, chosen: list[Any]) -> None:
         """Several fluorescence images share a look: treatments must stay visible."""
         many = len(groups(chosen, self.panel.as_channels.isChecked())) > 1
         shared = many and not any(layer.rgb for layer in chosen)
         self.panel.pool.setCurrentText("batch" if shared else "image")
-
-    def _reading_changed(self, change: Any = None) -> None:
-        """Say in words how the chosen layers are read."""
-        try:
-            images = picked(self.panel, self.panel.images)
-        except (DisentangleError, ValueError) as error:
-            self.panel.summary.setText(f"Cannot be used: {error}.")
-            return
-        self.panel.summary.setText(in_words([one.field for one in images]))
-        self.panel.model.show_for(images[0].field.modality if images else None)
-        self._choices_changed()
 
     def _chosen_by_hand(self, change: Any = None) -> None:
         """From now on ask what the model knows: that imports torch."""
@@ -192,18 +149,13 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.show_warnings(self._unlike.words())
 
     # --- running ------------------------------------------------------------------
-    @property
-    def running(self) -> bool:
-        """Whether a run is under way."""
-        return self._worker is not None
-
     def start(self) -> None:
         """Run (the button)."""
         with errors_said():
             job, _ = run_of(self.panel, self._donor)
             self._swaps = []
             self._asks = True
-            self._launch(lambda: run_job(job))
+            self.launch(lambda: run_job(job))
 
     def fit(self) -> None:
         """Fit (the button)."""
@@ -211,30 +163,20 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             self._fit = job = fit_of(self.panel, self.viewer)
             self.panel.fitting.begin()
             self.panel.open_fitting()
-            self._launch(lambda: run_fit(job))
+            self.launch(lambda: run_fit(job))
 
     def stop_and_use(self) -> None:
         """Stop and use (the button): keep the model as it is after this step."""
         if self._fit is not None:
             self._fit.enough.set()
 
-    def _launch(self, steps: Any) -> None:
-        self.panel.notes.clear()
-        worker = StepWorker(steps)
-        worker.yielded.connect(self._step)
-        worker.errored.connect(self._failed)
-        worker.finished.connect(self._finished)
-        self.destroyed.connect(worker.quit)
-        self._worker, self._started = worker, monotonic()
-        self.panel.set_running(True, fitting=self._fit is not None)
+    def launch(self, steps: Any) -> None:
+        """Start a worker, and ask nothing meanwhile."""
+        super().launch(steps)
         self._unlike.quit()
-        worker.start()
 
-    def cancel(self) -> None:
-        """Cancel (the button)."""
-        if self._worker is not None:
-            self._worker.quit()
-            self.panel.progress.setFormat("cancelling ...")
+    def _show_running(self, running: bool) -> None:
+        self.panel.set_running(running, fitting=self._fit is not None)
 
     def _step(self, step: Any) -> None:
         if isinstance(step, Result):
@@ -252,9 +194,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.fitting.show_step(step)
 
     def _add(self, result: Result) -> None:
-        names = {style.name for style in result.picked.styles}
-        if not names <= {layer.name for layer in self.viewer.layers}:
-            self._say([f"{result.output.image.name}: removed, so nothing was added"])
+        if not self.shows(result):
             return
         for data in result.layers:
             put_layer(self.viewer, data)
@@ -262,41 +202,16 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             self._swaps.append(result)
         self._note(result)
 
-    def _note(self, result: Result) -> None:
-        """Say what is odd about an image, once as a notification too."""
-        name = result.output.image.name
-        lines = [f"{name}: {status}" for status in result.output.status]
-        for line in self._say(lines):
-            show_warning(line)
-
-    def _say(self, lines: list[str]) -> list[str]:
-        """Keep lines in sight until the next run; returns those that are new."""
-        known = self.panel.notes.text().splitlines()
-        fresh = [line for line in lines if line not in known]
-        self.panel.notes.setText("\n".join([*known, *fresh]))
-        return fresh
-
-    def _failed(self, error: Exception) -> None:
-        known = isinstance(error, (DisentangleError, ValueError))
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        show_error(f"The run stopped: {text}")
-
     def _finished(self) -> None:
-        self._worker = None
-        self.panel.set_running(False)
-        if self._fit is not None:
-            self._fit = None
+        thrown_away, self._fit = self._fit is not None, None
+        super()._finished()
+        if thrown_away:
             self.panel.fitting.show_thrown_away()
-        self._choices_changed()
 
-    def event(self, event: Any) -> bool:
-        """Stop and go when the dock is closed: napari then takes its widget out."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-            self._unlike.quit()
-            self._ask_timer.stop()
-            self.deleteLater()
-        return bool(super().event(event))
+    def _leave(self) -> None:
+        super()._leave()
+        self._unlike.quit()
+        self._ask_timer.stop()
 
     # --- the slider ---------------------------------------------------------------
     def _strength_changed(self, value: int) -> None:
@@ -318,14 +233,13 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _copy_python(self) -> None:
         with errors_said():
             code = python_code(*run_of(self.panel, self._donor))
-            QApplication.clipboard().setText(code)
-            show_info("Copied: paste it into napari's console.")
+            self.copy(code, "paste it into napari's console")
 
     def _copy_recipe(self) -> None:
         with errors_said():
             job, _ = run_of(self.panel, self._donor)
-            QApplication.clipboard().setText(json.dumps(described(job), indent=1))
-            show_info("Copied: save it as recipe.json for the command line.")
+            text = json.dumps(described(job), indent=1)
+            self.copy(text, "save it as recipe.json for the command line")
 
     def _load_donor(self) -> None:
         ask_to_open(self, "Saved attribute", LOOKS, self.use_donor)
@@ -364,17 +278,3 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         if file is not None:
             with errors_said():
                 copy_model(file, path)
-
-    def _check_devices(self) -> None:
-        from napari_disentangle.device import list_devices, why_no_gpu
-
-        self.panel.show_devices(list_devices())
-        show_info(why_no_gpu() or "A GPU is there and will be used.")
-
-
-class AnomalyWidget(DisentangleWidget):
-    """The same widget with only the anomaly map checked (Layers > Measure)."""
-
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        super().__init__(viewer)
-        self.panel.choose_outputs(("anomaly",))

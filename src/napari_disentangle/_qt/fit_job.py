@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from napari_disentangle.attribute import Attribute
     from napari_disentangle.axes import Lead
-    from napari_disentangle.layers import Picked, Style
     from napari_disentangle.model import Model
+    from napari_disentangle.placing import Picked, Style
     from napari_disentangle.train import Progress
 
     Colours = NDArray[np.uint8]

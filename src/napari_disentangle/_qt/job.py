@@ -6,25 +6,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.batch import Inputs, Step, follow
-from napari_disentangle.layers import LayerData, Picked, layer_data
+from napari_disentangle.layers import LayerData, Marking, layer_data
 from napari_disentangle.recipe import Source
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from napari_disentangle.detection.detector import Score
     from napari_disentangle.field import Field
     from napari_disentangle.output import Output
+    from napari_disentangle.placing import Picked
     from napari_disentangle.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Everything a run needs, taken from the window before it starts."""
+    """Everything a run needs, taken from the window before it starts.
+
+    With ``marking`` anomaly maps come with their regions.
+    """
 
     recipe: Recipe
     picked: Sequence[Picked]
     donors: Sequence[Field] = ()
     normals: Sequence[Field] = ()
+    marking: Marking | None = None
 
     @property
     def inputs(self) -> Inputs:
@@ -34,11 +40,18 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished output and the layers that show it."""
+    """A finished output, the layers that show it, and what their regions are of."""
 
     output: Output
     picked: Picked
     layers: tuple[LayerData, ...]
+    score: Score | None = None
+
+    def having(self, piece: LayerData | Score) -> Result:
+        """The same with one more piece."""
+        if isinstance(piece, tuple):
+            return replace(self, layers=(*self.layers, piece))
+        return replace(self, score=piece)
 
 
 def run_job(job: Job) -> Generator[Step | Result, None, None]:
@@ -51,14 +64,14 @@ def run_job(job: Job) -> Generator[Step | Result, None, None]:
             continue
         output = part.remembering()  # for the slider
         picked = next(one for one in job.picked if one.field is output.image)
-        made: list[LayerData] = []
-        for piece in layer_data(output, picked.styles):
+        result = Result(output, picked, ())
+        for piece in layer_data(output, picked.styles, job.marking):
             if isinstance(piece, Step):
                 yield replace(piece, done=(finished + 0.5 + piece.done / 2) / parts)
             else:
-                made.append(piece)
+                result = result.having(piece)
         finished += 1
-        yield Result(output, picked, tuple(made))
+        yield result
 
 
 def recomputed(result: Result, strength: float) -> list[LayerData]:
@@ -81,11 +94,15 @@ def described(job: Job) -> dict[str, Any]:
 # --- the same as a script -------------------------------------------------------------
 @dataclass(frozen=True)
 class Names:
-    """Names of the layers of a job; channels of one image are kept together."""
+    """Names of the layers of a job; channels of one image are kept together.
+
+    ``marks`` is the layer that says which parts of the normals are normal, if any.
+    """
 
     images: Sequence[Sequence[str]]
     donors: Sequence[Sequence[str]] = ()
     normals: Sequence[Sequence[str]] = ()
+    marks: str = ""
 
 
 def python_code(job: Job, names: Names) -> str:
@@ -99,10 +116,10 @@ def python_code(job: Job, names: Names) -> str:
         *_donor_lines(job, names),
         f"model = nd.fit({_fitted(recipe, names)}, {recipe.model!r}{_config(recipe)})",
     ]
-    if names.normals and "anomaly" in recipe.outputs:
+    if names.normals and _detects(recipe):
         lines += [
-            f"normals = {_fields(names.normals, job.normals)}",
-            f"detector = nd.fit_detector(normals, on=model, seed={recipe.seed})",
+            f"normals = {_fields(names.normals, job.normals, names.marks)}",
+            f"detector = nd.fit_detector(normals, {_detector(recipe)})",
         ]
     if recipe.pool == "batch":
         lines.append('source = model.attribute(images, pool="batch")')
@@ -119,10 +136,31 @@ def _layer(group: Sequence[str]) -> str:
     return found[0] if len(found) == 1 else f"[{', '.join(found)}]"
 
 
-def _fields(groups: Sequence[Sequence[str]], fields: Sequence[Field]) -> str:
+def _detects(recipe: Recipe) -> bool:
+    return "anomaly" in recipe.outputs or "expected" in recipe.outputs
+
+
+def _detector(recipe: Recipe) -> str:
+    """Arguments of the fit of a detector, but for what is normal."""
+    name = [] if recipe.detector == "default" else [repr(recipe.detector)]
+    cell = [f"cell={recipe.cell!r}"] if recipe.cell else []
+    config = [f"{key}={value!r}" for key, value in recipe.detector_config.items()]
+    return ", ".join([*name, "on=model", f"seed={recipe.seed}", *cell, *config])
+
+
+def _where(group: Sequence[str], field: Field, marks: str) -> str:
+    """What is marked as normal, if anything."""
+    axes = field.axes[1:] if len(group) > 1 else field.grid_axes
+    found = f"nd.painted(layers[{marks!r}], {_layer(group)}, axes={axes!r})"
+    return f", where={found}" if marks else ""
+
+
+def _fields(
+    groups: Sequence[Sequence[str]], fields: Sequence[Field], marks: str = ""
+) -> str:
     made = (
         f"nd.Field.from_layer{'s' * (len(group) > 1)}"
-        f"({_layer(group)}, {_reading(group, field)})"
+        f"({_layer(group)}, {_reading(group, field)}{_where(group, field, marks)})"
         for group, field in zip(groups, fields, strict=True)
     )
     return f"[{', '.join(made)}]"
@@ -154,8 +192,11 @@ def _loop(job: Job, names: Names) -> list[str]:
     given = [f"outputs={recipe.outputs!r}", _reading(names.images[0], first)]
     if "swap" in recipe.outputs:
         given += ["donor=donors", f"strength={recipe.strength!r}"]
-    if names.normals and "anomaly" in recipe.outputs:
+    alone = _detects(recipe) and not names.normals and _special(recipe)
+    if (names.normals and _detects(recipe)) or alone:
         given.append("detector=detector")
+    if "anomaly" in recipe.outputs:
+        given.append(_marking(job.marking))
     if recipe.pool == "batch":
         given.append("source=source")
     elif recipe.pool != "image":
@@ -163,7 +204,23 @@ def _loop(job: Job, names: Names) -> list[str]:
     if recipe.device != "auto":
         given.append(f"device={recipe.device!r}")
     groups = ", ".join(_layer(group) for group in names.images)
+    added = f"    nd.add_layers(viewer, model, layer, {', '.join(given)})"
+    if not alone:
+        return [f"for layer in [{groups}]:", added]
     return [
-        f"for layer in [{groups}]:",
-        f"    nd.add_layers(viewer, model, layer, {', '.join(given)})",
+        f"for image, layer in zip(images, [{groups}]):",
+        f"    detector = nd.fit_detector(image, {_detector(recipe)})",
+        added,
     ]
+
+
+def _special(recipe: Recipe) -> bool:
+    """Whether a detector is not what :func:`nd.add_layers` fits by itself."""
+    chosen = recipe.detector != "default" or recipe.detector_config
+    return bool(chosen or recipe.cell or recipe.seed)
+
+
+def _marking(marking: Marking | None) -> str:
+    if marking is None:
+        return "alpha=None"
+    return f"alpha={marking.alpha!r}, min_size={marking.min_size!r}"

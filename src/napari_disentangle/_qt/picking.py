@@ -9,7 +9,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
 from napari_disentangle.field import axes_of_labels
-from napari_disentangle.layers import KEY, Picked
+from napari_disentangle.layers import KEY
+from napari_disentangle.placing import Picked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,6 +71,15 @@ def sources(layers: Iterable[Any]) -> list[Any]:
         layer
         for layer in layers
         if layer._type_string == "image" and KEY not in layer.metadata
+    ]
+
+
+def marking_layers(layers: Iterable[Any]) -> list[Any]:
+    """Layers that something can be painted in, but for results of ours."""
+    return [
+        layer
+        for layer in layers
+        if layer._type_string in ("shapes", "labels") and KEY not in layer.metadata
     ]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Hashable, Sequence
 
     from napari_disentangle.field import Field
-    from napari_disentangle.layers import Picked
+    from napari_disentangle.placing import Picked
 
 
 @dataclass(frozen=True, eq=False)

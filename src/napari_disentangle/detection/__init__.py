@@ -14,9 +14,11 @@ from napari_disentangle.detection import (
     pca,
     riad,
 )
+from napari_disentangle.detection.base import Learner
+from napari_disentangle.errors import DataError
 
 if TYPE_CHECKING:
-    from napari_disentangle.detection.base import Learner, Scorer
+    from napari_disentangle.detection.base import Scorer
 
 DEFAULT = "mahalanobis"
 
@@ -51,3 +53,24 @@ def named(name: str) -> str:
 def scorer(name: str) -> Scorer | Learner:
     """Look a detector up by name; see :func:`named`."""
     return DETECTORS[named(name)]
+
+
+def expects(name: str) -> bool:
+    """Whether a detector says what an image should look like; see :func:`named`."""
+    return isinstance(scorer(name), Learner)
+
+
+def check_expects(name: str) -> None:
+    """Refuse a detector that expects nothing.
+
+    Raises
+    ------
+    DataError
+        If there is nothing that it expects.
+    """
+    if not expects(name):
+        known = ", ".join(repr(one) for one in DETECTORS if expects(one))
+        raise DataError(
+            f"detector {named(name)!r} expects nothing, so there is no pseudo-normal "
+            f"image: choose one that predicts ({known})"
+        )

@@ -101,6 +101,22 @@ class Calibration:
         p = _conformal(self.maxima, maximum)
         return p if len(self.maxima) >= _FEWEST_BLOCKS else np.full_like(p, np.nan)
 
+    def figures(self, alphas: Sequence[float]) -> dict[str, Any]:
+        """What tells p from z, in plain JSON types.
+
+        ``z`` is (raw score - center) / spread. ``z_at`` is the absolute z above which
+        p of a pixel is at most that; ``None`` if too few pixels were held out.
+        """
+        above = {a: (self.threshold(a) - self.center) / self.spread for a in alphas}
+        z_at = {str(a): z if np.isfinite(z) else None for a, z in above.items()}
+        return {
+            "center": self.center,
+            "spread": self.spread,
+            "pixels": len(self.scores),
+            "blocks": len(self.maxima),
+            "z_at": z_at,
+        }
+
     @property
     def limits(self) -> str:
         """Why regions have no p value, in one sentence; empty if they have."""

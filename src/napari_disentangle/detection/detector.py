@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from math import lcm
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle.channels import ChannelStack
+from napari_disentangle.detection import check_expects
+from napari_disentangle.detection.calibrate import adjusted_limits
 from napari_disentangle.detection.regions import regions
-from napari_disentangle.errors import DataError
 from napari_disentangle.infer import LazyImage
 from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_disentangle.attribute import Attribute
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 HELD_OUT = "held-out normals"
 SELF = "this image: rarity assumed"
+MARKED = "marked parts of this image"
 
 _TILE = 256
 
@@ -42,8 +47,6 @@ class Score:
         Signed map (..., Y, X), float32: how surprising in robust standard deviations of
         held-out normal pixels, 0 for what is typical or less; positive where there is
         more signal than expected, negative where there is less.
-    p
-        Conformal p value of the same shape, in (0, 1].
     basis
         What was taken for normal, in words.
     spacing
@@ -52,14 +55,31 @@ class Score:
         What normal scores are like.
     connected
         How many of the last axes are space; regions never join along the others.
+    axes, translate, units
+        Axes of ``z``, world position of the first pixel, and units, one per axis.
+    observed, expected
+        The image and what was expected, of the shape of ``z`` or with a channel axis
+        before that; ``expected`` is ``None`` if nothing was.
+    channel_names
+        Names of those channels.
     """
 
     z: NDArray[np.float32]
-    p: NDArray[np.float32]
     basis: str
     spacing: tuple[float, ...]
     calibration: Calibration = field(repr=False)
     connected: int = 2
+    axes: str = "YX"
+    translate: tuple[float, ...] | None = None
+    units: tuple[str, ...] = ()
+    observed: NDArray[Any] | None = field(default=None, repr=False)
+    expected: NDArray[Any] | None = field(default=None, repr=False)
+    channel_names: tuple[str, ...] = ()
+
+    @cached_property
+    def p(self) -> NDArray[np.float32]:
+        """Conformal p value of every pixel, in (0, 1]."""
+        return self.calibration.p(self.calibration.raw(self.z))
 
     def regions(
         self, alpha: float = 0.01, min_size: int = 16
@@ -79,8 +99,19 @@ class Score:
             alpha,
             min_size,
             self.spacing,
-            connected=self.connected,
+            self.observed,
+            self.expected,
+            self.channel_names,
+            self.connected,
+            self.translate,
         )
+
+    def limits(self, table: Mapping[str, NDArray[Any]]) -> str:
+        """Why the regions of a table have no p, or no q; empty if they have both."""
+        known = self.calibration
+        looks = known.looks(self.z)
+        tests = max(len(table["label"]), looks)
+        return known.limits or adjusted_limits(len(known.maxima), tests)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +130,8 @@ class Detector:
         The normal images.
     seed
         Seed it was fitted with.
+    cell
+        Diameter of a cell in pixels that it was told; ``None`` if it was measured.
     """
 
     on: Model
@@ -106,6 +139,7 @@ class Detector:
     calibration: Calibration
     fitted_on: tuple[Field, ...] = field(repr=False)
     seed: int = 0
+    cell: float | None = None
 
     @property
     def sight(self) -> Sight:
@@ -135,9 +169,10 @@ class Detector:
 
     def basis(self, image: Field) -> str:
         """What is taken for normal when this image is scored."""
-        return (
-            SELF if any(_same(image, known) for known in self.fitted_on) else HELD_OUT
-        )
+        own = [known for known in self.fitted_on if same_image(image, known)]
+        if not own:
+            return HELD_OUT
+        return SELF if any(known.where is None for known in own) else MARKED
 
     def lazy(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -156,11 +191,7 @@ class Detector:
         DataError
             If this detector expects nothing.
         """
-        if not self.sight.expects:
-            raise DataError(
-                f"detector {self.name!r} expects nothing: choose one that predicts, "
-                "e.g. 'context'"
-            )
+        check_expects(self.name)
         rendering = content_rendering(self.on, image, source, device)
         return LazyImage(image, Expecting(self, rendering), tile=_TILE)
 
@@ -169,16 +200,40 @@ class Detector:
     ) -> Score:
         """Score a whole image in memory; ``source`` is measured if ``None``."""
         z = np.asarray(self.lazy(image, source, device))
-        return self.read(z, image)
+        if not self.sight.expects:
+            return self.read(z, image)
+        return self.read(z, image, np.asarray(self.expected(image, source, device)))
 
-    def read(self, z: NDArray[np.float32], image: Field) -> Score:
-        """Put a computed z map together with its p values and its basis."""
-        sizes = dict(zip(image.grid_axes, image.scale, strict=True))
+    def read(
+        self,
+        z: NDArray[np.float32],
+        image: Field,
+        expected: NDArray[Any] | None = None,
+    ) -> Score:
+        """Put a computed z map, and what was expected, together with the image."""
         axes = image.axes.replace("C", "")
-        spacing = tuple(sizes[axis] for axis in axes)
-        p = self.calibration.p(self.calibration.raw(z))
-        connected = len(axes) - len(axes.rstrip("ZYX"))
-        return Score(z, p, self.basis(image), spacing, self.calibration, connected)
+        along = {
+            axis: values
+            for axis, *values in zip(
+                image.grid_axes, image.scale, image.translate, image.units, strict=True
+            )
+            if axis != "C"
+        }
+        spacing, translate, units = zip(*along.values(), strict=True)
+        whole = np.asarray(image.levels[0][(slice(None),) * len(image.axes)])
+        return Score(
+            z,
+            self.basis(image),
+            spacing,
+            self.calibration,
+            connected=len(axes) - len(axes.rstrip("ZYX")),
+            axes=axes,
+            translate=translate,
+            units=units,
+            observed=_by_channel(whole, image.axes),
+            expected=None if expected is None else _by_channel(expected, image.axes),
+            channel_names=image.channel_names if "C" in image.axes else (),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +276,7 @@ class Scoring:
         return np.where(known, z, np.float32(np.nan))[None]
 
 
+@dataclass(frozen=True, eq=False)
 class Expecting(Scoring):
     """The operation that turns planes of one image into what was expected there."""
 
@@ -262,7 +318,12 @@ def known_pixels(
     return known
 
 
-def _same(image: Field, other: Field) -> bool:
+def _by_channel(values: NDArray[Any], axes: str) -> NDArray[Any]:
+    """With the channels first, if there are any."""
+    return np.moveaxis(values, axes.index("C"), 0) if "C" in axes else values
+
+
+def same_image(image: Field, other: Field) -> bool:
     """Whether two Fields show one image: the same arrays, or the same file."""
     one, two = image.levels[0], other.levels[0]
     stacked = isinstance(one, ChannelStack) and one == two

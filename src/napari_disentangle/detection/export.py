@@ -206,13 +206,24 @@ def _feature(
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 
 
+def check_place(path: Path, overwrite: bool = False) -> None:
+    """Refuse what could not be written.
+
+    Raises
+    ------
+    DataError
+        If the file exists already, or its folder does not.
+    """
+    if path.exists() and not overwrite:
+        raise DataError(f"{path.name!r} exists already: choose another name")
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"there is no folder {str(path.parent)!r}: create it first")
+
+
 def _write(path: str | Path, text: str, overwrite: bool) -> None:
     """Write a file that appears only once it is whole."""
     place = Path(path)
-    if place.exists() and not overwrite:
-        raise DataError(f"{place.name!r} exists already: choose another name")
-    if not place.absolute().parent.is_dir():
-        raise DataError(f"there is no folder {str(place.parent)!r}: create it first")
+    check_place(place, overwrite)
     partial = place.with_name(f"{place.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8", newline="")

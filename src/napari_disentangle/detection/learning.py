@@ -120,7 +120,9 @@ def fit_detector_steps(
     known: list[Attribute | None] = [*sources] or [None] * len(many)
     renderings = []
     for image, source in zip(many, known, strict=True):
-        renderings.append(content_rendering(model, image, source))
+        # the look of a marked part is that of the whole
+        look = source or model.attribute(replace(image, where=None))
+        renderings.append(content_rendering(model, image, look))
         yield _READ * len(renderings) / len(many)
     smallest = min((image.plane_shape for image in many), key=min)
     shrink = shrink_of(cell or _diameter(renderings), smallest)
@@ -132,7 +134,7 @@ def fit_detector_steps(
     for i, place in enumerate(check):
         raw.append(place.raw(normal))
         yield _FITTED + (1 - _FITTED) * (i + 1) / (len(check) + 1)
-    yield Detector(model, normal, calibration(raw), tuple(many), seed)
+    yield Detector(model, normal, calibration(raw), tuple(many), seed, cell)
 
 
 # --- where ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.detection import scorer
+from napari_disentangle.detection import expects, scorer
 from napari_disentangle.detection.base import Learner, Seen
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Sight:
     @property
     def expects(self) -> bool:
         """Whether it says what an image should look like."""
-        return isinstance(self.by_name, Learner)
+        return expects(self.name)
 
     @property
     def halo(self) -> int:
