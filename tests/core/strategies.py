@@ -19,10 +19,10 @@ DETECTORS = list(nd.detectors())
 # Settings to fit with where only the contract is tested, not how well something is
 # learned: few steps, and few passes.
 QUICK: dict[str, dict[str, int]] = {
-    "context": {"steps": 5},
-    "riad": {"steps": 5},
-    "autopaint": {"steps": 5, "offsets": 1},
-    "fader": {"steps": 5},
+    "context": {"steps": 2},
+    "riad": {"steps": 2},
+    "autopaint": {"steps": 2, "offsets": 1},
+    "fader": {"steps": 2},
 }
 LEARNERS = list(QUICK)
 SCORERS = [name for name in DETECTORS if name not in QUICK]

@@ -53,13 +53,12 @@ def bounds(name: str) -> Bounds:
     return BOUNDS.get(name, Bounds())
 
 
-# The same for learners after 40 steps, on pictures of 64 and 128 pixels; what they can
-# after more steps is measured in benchmarks. Measured on six pictures: AUROC 0.77 of
-# context and fader, 0.68 of riad, 0.67 of autopaint; changes of 0.20, 0.05 and 0.06 on
-# content-only, of 15, 0.22 and 0.28 on raw images.
+# The same for learners after 40 steps on two pictures of 64 pixels, from which
+# mahalanobis learns to find 0.65: measured 0.72, 0.69, 0.66 and 0.72, and changes of
+# 0.05 (riad) to 0.24 (context) on content-only, at least 4 times that on raw images.
 STEPS = 40
-LEARNED = {"context": 0.72, "riad": 0.6, "autopaint": 0.6, "fader": 0.72}
-LEARNED_CHANGE = 0.5
+LEARNED = {"context": 0.66, "riad": 0.63, "autopaint": 0.6, "fader": 0.66}
+LEARNED_CHANGE = 0.35
 
 
 def auroc(scores: np.ndarray, odd: np.ndarray) -> float:
@@ -143,8 +142,9 @@ def test_a_learner_finds_planted_anomalies(learner):
 
 def test_a_look_is_no_anomaly_to_a_learner(learner):
     _, detector, raw = learner
-    assert change(detector, 64) < LEARNED_CHANGE
-    assert change(raw, 64) > 3 * change(detector, 64)
+    on_content = change(detector, 64)
+    assert on_content < LEARNED_CHANGE
+    assert change(raw, 64) > 3 * on_content
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -166,9 +166,9 @@ def test_p_of_normal_pixels_is_below_alpha_for_alpha_of_them(name):
     p = np.stack([detector.score(image).p[middle, middle] for image in new])
     for alpha in (0.05, 0.2):
         share = (p <= alpha).mean(axis=(1, 2))
-        error = share.std(ddof=1) / np.sqrt(len(share))
-        # The calibration set is itself a sample of as many independent images.
-        assert abs(share.mean() - alpha) < 3 * np.sqrt(2) * error
+        # Every other normal calibrates: those six are a sample of images as well.
+        error = share.std(ddof=1) * np.sqrt(1 / len(share) + 2 / len(normals))
+        assert abs(share.mean() - alpha) < 3 * error
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from strategies import DETECTORS, MODELS, fitted, image, scene
+from strategies import LEARNERS, MODELS, SCORERS, fitted, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
@@ -322,6 +322,11 @@ def test_what_is_missing_is_asked_for(wrong):
 
 
 # --- detectors ------------------------------------------------------------------------
+# Learners cost more, and do not know what light an image was taken with.
+SCORED = [(name, m) for name in SCORERS for m in ("brightfield", "fluorescence")]
+SCORED += [(name, "fluorescence") for name in LEARNERS]
+
+
 @cache
 def known_normal(name, modality):
     """A detector, fitted on an image that is large enough to learn from."""
@@ -330,8 +335,7 @@ def known_normal(name, modality):
 
 
 @pytest.mark.parametrize("odd", [*BLANK, *ODD])
-@pytest.mark.parametrize("modality", ["brightfield", "fluorescence"])
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(("name", "modality"), SCORED)
 def test_odd_images_are_scored(name, modality, odd):
     field = (BLANK | ODD)[odd](modality)
     score = known_normal(name, modality).score(field)
@@ -344,8 +348,7 @@ def test_odd_images_are_scored(name, modality, odd):
 
 
 @pytest.mark.parametrize("odd", [*BLANK, *ODD])
-@pytest.mark.parametrize("modality", ["brightfield", "fluorescence"])
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(("name", "modality"), SCORED)
 def test_odd_normals_are_learned_or_refused(name, modality, odd):
     field = (BLANK | ODD)[odd](modality)
     known = np.isfinite(np.moveaxis(field.data, field.axes.index("C"), 0)).all(0)

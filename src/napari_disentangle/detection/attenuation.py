@@ -16,8 +16,8 @@ import numpy as np
 from napari_disentangle.detection.corruption import corrupt
 from napari_disentangle.detection.prediction import (
     batch,
-    edge_of,
     in_turn,
+    large,
     network,
     standardised,
 )
@@ -85,7 +85,8 @@ def learn(
 
     torch.manual_seed(seed)
     net = Attenuated(network(learned))
-    standard, edge = standardised(tiles, learned), edge_of(tiles)
+    tiles, edge = large(tiles)
+    standard = standardised(tiles, learned)
     teach = [t for i, t in enumerate(standard) if i % _HELD_OUT] or standard
     rng = np.random.default_rng(seed)
     for step in _training(net, teach, masks, edge, steps, rng):

@@ -84,9 +84,9 @@ def learn(
     Raises
     ------
     DataError
-        If the tiles are smaller than 16 pixels, or nothing in them is known.
+        If all tiles are smaller than 16 pixels, or nothing in them is known.
     """
-    edge = edge_of(tiles)
+    tiles, edge = large(tiles)
     center, scale = _levels(tiles)
     levels = {"center": center, "scale": scale}
     net = _untrained(len(center), seed)
@@ -96,22 +96,26 @@ def learn(
     yield tensors | levels
 
 
-def edge_of(tiles: Sequence[NDArray[np.float32]]) -> int:
-    """Edge of the crops to train with.
+def large(
+    tiles: Sequence[NDArray[np.float32]],
+) -> tuple[list[NDArray[np.float32]], int]:
+    """The tiles that crops to train with can be cut out of, and the edge of crops.
+
+    At the border of an image tiles are cut off: those are left out.
 
     Raises
     ------
     DataError
-        If the tiles are smaller than 16 pixels.
+        If all tiles are smaller than 16 pixels.
     """
-    smallest: int = min(_EDGE, *(n for tile in tiles for n in tile.shape[1:]))
-    edge = smallest // STEP * STEP
+    edges = [min(tile.shape[1:]) for tile in tiles]
+    edge = min(_EDGE, max(edges)) // STEP * STEP
     if edge < _LEAST:
         raise DataError(
             f"normal parts of {edge} pixels are too small to learn from: mark larger "
             "ones, or choose a detector that need not be trained"
         )
-    return edge
+    return [t for t, own in zip(tiles, edges, strict=True) if own >= edge], edge
 
 
 def _untrained(channels: int, seed: int) -> Predictor:
