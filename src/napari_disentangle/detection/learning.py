@@ -124,8 +124,9 @@ def fit_detector_steps(
         look = source or model.attribute(replace(image, where=None))
         renderings.append(content_rendering(model, image, look))
         yield _READ * len(renderings) / len(many)
-    smallest = min((image.plane_shape for image in many), key=min)
-    shrink = shrink_of(cell or _diameter(renderings), smallest)
+    smallest = min(min(image.plane_shape) for image in many)
+    part = smallest if len(many) >= _MANY else smallest // 2
+    shrink = shrink_of(cell or _diameter(renderings), part)
     sight = Sight(named(detector), settings, shrink)
     teach, check = _split(renderings, shrink, seed)
     sight = yield from in_one_thread(_seeing(sight, teach, seed))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Diameter in pixels that cells have at the resolution of the score, about.
 CELL = 14.0
+# Edge of the smallest part of an image that says what is normal.
+_LEAST = 32
 # Networks halve the resolution twice.
 _WHOLE = 4
 # Scale in pixels at which it is decided whether there is more or less than expected.
@@ -130,9 +132,12 @@ class Normal:
         return self.sight.large(both, (signal.shape[1], signal.shape[2]))
 
 
-def shrink_of(cell: float, plane: tuple[int, int]) -> int:
-    """How many pixels become one for cells of this diameter in pixels."""
-    return max(1, min(round(cell / CELL), min(plane) // 32))
+def shrink_of(cell: float, edge: int) -> int:
+    """How many pixels become one for cells of this diameter in pixels.
+
+    Parts of an image of ``edge`` pixels keep 32 at least.
+    """
+    return max(1, min(round(cell / CELL), edge // _LEAST))
 
 
 def direction(
