@@ -433,7 +433,8 @@ def test_ctrl_c_leaves_130_and_nothing_partial(tmp_path):
     tifffile.imwrite(image, rng.integers(0, 255, (4000, 4000), np.uint8))
     command = "import sys; from napari_disentangle.cli import main; main(sys.argv[1:])"
     mine, terminal = os.openpty()
-    args = ["apply", image, "--output", "anomaly", "-o", tmp_path / "out"]
+    args = ["apply", image, "--output", "anomaly", "--detector", "knn"]  # takes long
+    args += ["-o", tmp_path / "out"]
     with subprocess.Popen(
         [sys.executable, "-c", command, *args], stderr=terminal
     ) as running:
