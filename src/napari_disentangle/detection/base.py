@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Scorer(Protocol):
-    """What a detector has to state."""
+class Judge(Protocol):
+    """What every detector has to state: how features are compared with normal."""
 
     @property
     def description(self) -> str:
@@ -29,9 +29,6 @@ class Scorer(Protocol):
         What is normal is learned at full resolution, and so it is scored there only.
         """
 
-    def features(self, signal: NDArray[Any], config: Any) -> NDArray[np.float32]:
-        """Features (F, h, w) of a signal (C, h, w)."""
-
     def fit(
         self, features: NDArray[np.float32], config: Any
     ) -> Mapping[str, NDArray[np.float64]]:
@@ -43,6 +40,13 @@ class Scorer(Protocol):
         normal: Mapping[str, NDArray[np.float64]],
     ) -> NDArray[np.float32]:
         """How far feature vectors (F, ...) are from normal."""
+
+
+class Scorer(Judge, Protocol):
+    """A detector whose features are given."""
+
+    def features(self, signal: NDArray[Any], config: Any) -> NDArray[np.float32]:
+        """Features (F, h, w) of a signal (C, h, w)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +67,8 @@ class Seen:
 
 
 @runtime_checkable
-class Learner(Protocol):
-    """A :class:`Scorer` whose features are learned: it expects a signal.
-
-    ``features`` is replaced by ``see``.
-    """
-
-    @property
-    def description(self) -> str:
-        """One sentence for a person who chooses a detector."""
-
-    @property
-    def config(self) -> type[Any]:
-        """Frozen dataclass of settings: its fields are the form and the options."""
-
-    def halo(self, config: Any) -> int:
-        """How many pixels around a pixel its features see, at least 1."""
+class Learner(Judge, Protocol):
+    """A detector that learns to see: it expects a signal, from its surroundings."""
 
     def step(self, config: Any) -> int:
         """Regions have to begin at multiples of this."""
@@ -101,15 +91,3 @@ class Learner(Protocol):
         learned: Mapping[str, NDArray[Any]],
     ) -> Seen:
         """Look at a signal (C, h, w) that begins at a multiple of ``step``."""
-
-    def fit(
-        self, features: NDArray[np.float32], config: Any
-    ) -> Mapping[str, NDArray[np.float64]]:
-        """Learn normal from feature vectors (F, N)."""
-
-    def score(
-        self,
-        features: NDArray[np.float32],
-        normal: Mapping[str, NDArray[np.float64]],
-    ) -> NDArray[np.float32]:
-        """How far feature vectors (F, ...) are from normal."""
