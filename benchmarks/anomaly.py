@@ -2,7 +2,8 @@
 
 ``python benchmarks/anomaly.py`` fits every detector on the normal images of every study
 (anomaly_studies.py) and scores the odd ones; it writes its section of
-``docs/benchmarks.md``. ``--quick`` prints a small study on synthetic tissue.
+``docs/benchmarks.md``, which says what was left out if only some were asked for.
+``--quick`` prints a small study on synthetic tissue.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from swap import field_of
 import napari_disentangle as nd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from looks import Array
 
@@ -44,6 +45,7 @@ ALPHA = 0.05
 SMOOTH = 2.0
 # What content is rendered by, by kind of image.
 ON = {"brightfield": "affine-brightfield", "fluorescence": "affine-fluorescence"}
+FULL = [name for name in STUDIES if name != "synthetic"]
 QUICK, QUICK_DETECTORS = "synthetic", ("mahalanobis", "context")
 
 
@@ -240,8 +242,16 @@ def section(
     return page.section(
         COMMAND,
         anomaly_report.introduction(steps, len(seeds)),
+        _left_out("study", FULL, names)
+        + _left_out("detector", nd.detectors(), detectors),
         *anomaly_report.tables(rows),
     )
+
+
+def _left_out(what: str, every: Iterable[str], taken: Sequence[str]) -> str:
+    """What was not asked for."""
+    without = [f"`{name}`" for name in every if name not in taken]
+    return f"Left out, {what}: {', '.join(without)}. " if without else ""
 
 
 def main() -> None:
@@ -249,12 +259,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a few steps, printed")
     parser.add_argument("--processes", type=int, help="all cores if not given")
+    parser.add_argument("--studies", nargs="+", default=FULL, choices=FULL)
+    every = list(nd.detectors())
+    parser.add_argument("--detectors", nargs="+", default=every, choices=every)
+    parser.add_argument("--seeds", type=int, default=len(SEEDS))
     given = parser.parse_args()
     if given.quick:
         sys.stdout.write(section([QUICK], QUICK_DETECTORS, (0,), QUICK_STEPS, 1))
         return
-    names = [name for name in STUDIES if name != QUICK]
-    page.put(section(names, list(nd.detectors()), SEEDS, STEPS, given.processes))
+    seeds = range(given.seeds)
+    how = (given.studies, given.detectors, seeds, STEPS, given.processes)
+    page.put(section(*how))
 
 
 if __name__ == "__main__":
