@@ -251,7 +251,7 @@ def section(
 def _left_out(what: str, every: Iterable[str], taken: Sequence[str]) -> str:
     """What was not asked for."""
     without = [f"`{name}`" for name in every if name not in taken]
-    return f"Left out, {what}: {', '.join(without)}. " if without else ""
+    return f"Left out, {what}: {', '.join(without)}." if without else ""
 
 
 def main() -> None:
