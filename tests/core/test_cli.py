@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -435,8 +436,10 @@ def test_ctrl_c_leaves_130_and_nothing_partial(tmp_path):
     mine, terminal = os.openpty()
     args = ["apply", image, "--output", "anomaly", "--detector", "knn"]  # takes long
     args += ["-o", tmp_path / "out"]
+    # What runs in the background of a shell ignores Ctrl-C, and would hand that on.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
-        [sys.executable, "-c", command, *args], stderr=terminal
+        [sys.executable, "-c", command, *args], stderr=terminal, preexec_fn=heeding
     ) as running:
         os.close(terminal)
         seen = b""
