@@ -3,10 +3,6 @@
 Three readings of the first principal component, and their median (OUR CHOICE), because
 they fail on different images: the scale at which blobs answer most (Lindeberg 1998,
 section 5), and the thickness and the area of what lies beyond Otsu's threshold (1979).
-
-Measured on images that nothing was chosen on, against labels: half of the errors are
-below 6 % for nuclei in fluorescence, 17 % in violet histology and 13 % for red blood
-cells; nine of ten are within a factor of 1.3, 1.6 and 1.5.
 """
 
 from __future__ import annotations
