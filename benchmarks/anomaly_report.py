@@ -56,10 +56,11 @@ intensities of the image.
   at 0.05, with an interval over fields, and the same under new looks; *found at 0.05*:
   share of the odd pixels that are.
 
-{steps} training steps, training seeds: {seeds}; times are of one core. What is odd is
-never used in fitting or in choosing a threshold. The form of `context` (which holes and
-score) was chosen on the same kinds of things, planted into other fields of the two
-fluorescence studies and partly into the same: only the other studies are free of that.
+{steps} training steps, training seeds: {seeds}; times are of one core, of a detector
+that predicts with its pseudo-normal image. What is odd is never used in fitting or in
+choosing a threshold. The form of `context` (which holes and score) was chosen on the
+same kinds of things, planted into other fields of the two fluorescence studies and
+partly into the same: only the other studies are free of that.
 """
 
 

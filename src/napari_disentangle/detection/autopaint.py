@@ -6,8 +6,7 @@ several times; the mean of what is left (bias) and its standard deviation (uncer
 are compared with those of normal as Kullback-Leibler divergence, and what diverges is
 hidden too when everything is predicted again. OUR CHOICE: the uncertainty contains the
 error that the predictor foresaw, the references are learned from normal instead of the
-image that is scored, and a threshold ends it instead of a level set. Cells of twice the
-size beside these made it worse.
+image that is scored, and a threshold ends it instead of a level set.
 """
 
 from __future__ import annotations
