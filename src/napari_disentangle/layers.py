@@ -13,7 +13,7 @@ from napari_disentangle.field import Field, Modality
 from napari_disentangle.output import USUAL, Kind, Output
 from napari_disentangle.placing import Picked, Style
 from napari_disentangle.recipe import Recipe
-from napari_disentangle.showing import scored, values
+from napari_disentangle.showing import pyramid, scored, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,17 +88,25 @@ def layer_data(
         ``marking`` also the score behind an anomaly map, and its regions as
         ``(data, attributes, "labels")``.
     """
+    if marking and output.kind == "anomaly":
+        yield from _marked(output, styles, marking)
+        return
     data = yield from values(output, _TITLES[output.kind])
     yield from _SHOWN[output.kind](output, data, styles)
-    first = data[0] if isinstance(data, list) else data
     if marking and output.kind == "expected":
-        marking.keep(output, first)
-    if marking and output.kind == "anomaly":
-        known = marking.expected.get(id(output.image))
-        score = yield from scored(output, first, known)
-        yield score
-        found = score.regions(marking.alpha, marking.min_size)
-        yield region_data(output, styles[0], found, score.units, marking)
+        marking.keep(output, data[0] if isinstance(data, list) else data)
+
+
+def _marked(
+    output: Output, styles: Sequence[Style], marking: Marking
+) -> Iterator[Step | LayerData | Score]:
+    """An anomaly map, its score, and its regions."""
+    known = marking.expected.get(id(output.image))
+    score = yield from scored(output, _TITLES[output.kind], known)
+    yield from _anomaly(output, pyramid(output.lazy, score.z), styles)
+    yield score
+    found = score.regions(marking.alpha, marking.min_size)
+    yield region_data(output, styles[0], found, score.units, marking)
 
 
 def add_layers(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.batch import Step
-from napari_disentangle.detection.detector import Expecting, Scoring
+from napari_disentangle.detection.detector import Scoring
 from napari_disentangle.errors import DataError
 from napari_disentangle.infer import LazyImage, means
 from napari_disentangle.signal import to_dtype
@@ -89,35 +89,40 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
     shown, doing = _shown(output.lazy), f"computing {what}"
     if output.kind == "anomaly" or shown.operation.halo:
         _check_size(shown, what)
-        return (yield from _means(shown, doing))
+        return pyramid(shown, (yield from whole(shown, doing)))
     if shown.field.multiscale or shown.size > EAGER:
         return (yield from _levels(shown, doing))
     return (yield from whole(shown, doing))
 
 
 def scored(
-    output: Output, z: NDArray[np.float32], expected: NDArray[Any] | None = None
+    output: Output, what: str, expected: NDArray[Any] | None = None
 ) -> Generator[Step, None, Score]:
-    """The score behind an anomaly map, with what was expected if anything was.
+    """Compute the score behind an anomaly map, and what was expected if anything was.
 
     Parameters
     ----------
     output
         An anomaly map.
-    z
-        Its values.
+    what
+        The output in words, for messages.
     expected
-        What was expected, if it is known; computed if not.
+        What was expected, if it is known.
+
+    Raises
+    ------
+    DataError
+        If the map is too large to be computed at once.
     """
-    detector, lazy = output.detector, output.lazy
+    detector, lazy, doing = output.detector, output.lazy, f"computing {what}"
     if detector is None or not isinstance(lazy.operation, Scoring):
         raise DataError(f"{output.kind} has no regions: only an anomaly map has them")
-    if expected is not None or not detector.sight.expects:
-        return detector.read(z, output.image, expected)
-    expecting = Expecting(detector, lazy.operation.rendering)
-    lazy = LazyImage(output.image, expecting, tile=lazy.tile)
-    expected = yield from whole(lazy, "computing what was expected")
-    return detector.read(z, output.image, expected)
+    _check_size(lazy, what)
+    if expected is not None:
+        return detector.read((yield from whole(lazy, doing)), output.image, expected)
+    rendering = lazy.operation.rendering
+    both = detector.whole(output.image, rendering.source, rendering.device)
+    return detector.read_whole((yield from whole(both, doing)), output.image)
 
 
 def _check_size(lazy: LazyImage, what: str) -> None:
@@ -151,9 +156,8 @@ def _levels(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
     return levels if lazy.field.multiscale else levels[0]
 
 
-def _means(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
+def pyramid(lazy: LazyImage, first: NDArray[Any]) -> Any:
     """The result at full resolution, and its means if the image came as a pyramid."""
-    first = yield from whole(lazy, doing)
     if not lazy.field.multiscale:
         return first
     smaller = range(1, len(lazy.field.levels))

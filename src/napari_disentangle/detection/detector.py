@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.axes import with_channels
 from napari_disentangle.channels import ChannelStack
 from napari_disentangle.detection import check_expects
 from napari_disentangle.detection.calibrate import adjusted_limits
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from napari_disentangle.attribute import Attribute
     from napari_disentangle.axes import Lead
     from napari_disentangle.detection.calibrate import Calibration
-    from napari_disentangle.detection.sight import Normal, Sight
+    from napari_disentangle.detection.sight import Looked, Normal, Sight
     from napari_disentangle.field import Field
     from napari_disentangle.model import Model
 
@@ -199,10 +200,30 @@ class Detector:
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
     ) -> Score:
         """Score a whole image in memory; ``source`` is measured if ``None``."""
-        z = np.asarray(self.lazy(image, source, device))
+        lazy = self.whole(image, source, device)
+        return self.read_whole(np.asarray(lazy), image)
+
+    def whole(
+        self, image: Field, source: Attribute | None = None, device: str = "cpu"
+    ) -> LazyImage:
+        """The z map, and stacked behind it what was expected, if anything was.
+
+        One look instead of the two of :meth:`lazy` and :meth:`expected`.
+        """
         if not self.sight.expects:
-            return self.read(z, image)
-        return self.read(z, image, np.asarray(self.expected(image, source, device)))
+            return self.lazy(image, source, device)
+        rendering = content_rendering(self.on, image, source, device)
+        both = Both(self, rendering, ("z", *image.channel_names))
+        return LazyImage(image, both, tile=_TILE)
+
+    def read_whole(self, computed: NDArray[np.floating], image: Field) -> Score:
+        """Put what :meth:`whole` computed together with the image."""
+        if not self.sight.expects:
+            return self.read(computed.astype(np.float32, copy=False), image)
+        z, *channels = np.moveaxis(computed, with_channels(image.axes).index("C"), 0)
+        own = image.axes.find("C")
+        expected = channels[0] if own < 0 else np.stack(channels, own)
+        return self.read(z.astype(np.float32), image, expected.astype(image.dtype))
 
     def read(
         self,
@@ -269,10 +290,19 @@ class Scoring:
 
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
         """Score a region (C, h, w) of one plane: (1, h, w)."""
-        signal = self.rendering.signal(plane, lead).cpu().numpy()
+        signal = self._signal(plane, lead)
+        return self._z(plane, signal, self.detector.normal.look(signal))
+
+    def _signal(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
+        signal: NDArray[Any] = self.rendering.signal(plane, lead).cpu().numpy()
+        return signal.astype(np.float32, copy=False)
+
+    def _z(
+        self, plane: NDArray[Any], signal: NDArray[np.float32], looked: Looked
+    ) -> NDArray[np.float32]:
+        sign = np.where(looked.more < 0, -1, 1)
+        z = self.detector.calibration.z(looked.raw, sign)
         known = known_pixels(self.rendering, plane, signal)
-        raw, more = self.detector.normal.surprise(signal.astype(np.float32, copy=False))
-        z = self.detector.calibration.z(raw, np.where(more < 0, -1, 1))
         return np.where(known, z, np.float32(np.nan))[None]
 
 
@@ -288,16 +318,35 @@ class Expecting(Scoring):
 
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
         """Predict a region (C, h, w) of one plane, in its own units."""
+        signal = self._signal(plane, lead)
+        sight = self.detector.sight
+        expected = sight.see(sight.small(signal)).expected
+        assert expected is not None
+        return self._shown(plane, sight.large(expected, signal.shape))
+
+    def _shown(
+        self, plane: NDArray[Any], expected: NDArray[np.float32]
+    ) -> NDArray[Any]:
         import torch
 
-        signal = self.rendering.signal(plane, lead).cpu().numpy()
-        sight, shape = self.detector.sight, signal.shape[1:]
-        expected = sight.see(
-            sight.small(signal.astype(np.float32, copy=False))
-        ).expected
-        assert expected is not None
-        large = torch.from_numpy(sight.large(expected, shape))
-        return self.rendering.shown(large, plane)
+        return self.rendering.shown(torch.from_numpy(expected), plane)
+
+
+@dataclass(frozen=True, eq=False)
+class Both(Expecting):
+    """The operation that turns planes into a z map and what was expected."""
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """A type that holds both."""
+        return np.result_type(np.float32, source)
+
+    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+        """Score and predict a region (C, h, w) of one plane: (1 + C, h, w)."""
+        signal = self._signal(plane, lead)
+        looked = self.detector.normal.look(signal)
+        assert looked.expected is not None
+        z = self._z(plane, signal, looked)
+        return np.concatenate([z, self._shown(plane, looked.expected)])
 
 
 def content_rendering(

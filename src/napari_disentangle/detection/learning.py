@@ -201,7 +201,7 @@ class Place:
     def raw(self, normal: Normal) -> NDArray[np.float32]:
         """Raw scores (h, w) of the block, NaN where nothing is known or normal."""
         signal, tile = self.signal(normal.sight)
-        scores = normal.surprise(signal)[0][tile.local]
+        scores = normal.look(signal).raw[tile.local]
         return np.where(self.use(tile, signal), scores, np.float32(np.nan))
 
 

@@ -90,17 +90,36 @@ class Sight:
         return Seen(own.features(small, self.config), None)
 
     def large(
-        self, small: NDArray[np.float32], shape: tuple[int, int]
+        self, small: NDArray[np.float32], shape: tuple[int, ...]
     ) -> NDArray[np.float32]:
-        """Maps (F, h, w) at the resolution of the image, linear between squares."""
+        """Maps at the resolution of an image (..., h, w), linear between squares."""
         import torch
         from torch.nn.functional import interpolate
 
         x = torch.from_numpy(np.ascontiguousarray(small))[None]
         if self.shrink > 1:
             x = interpolate(x, scale_factor=float(self.shrink), mode="bilinear")
-        maps: NDArray[np.float32] = x[0, :, : shape[0], : shape[1]].numpy()
+        maps: NDArray[np.float32] = x[0, :, : shape[-2], : shape[-1]].numpy()
         return maps
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What a look at a signal gave, at the resolution of the image.
+
+    Attributes
+    ----------
+    raw
+        (h, w) raw score.
+    more
+        (h, w) whether there is more (+) or less (-) signal than expected.
+    expected
+        (C, h, w) the signal that was expected; ``None`` if nothing was.
+    """
+
+    raw: NDArray[np.float32]
+    more: NDArray[np.float32]
+    expected: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,15 +140,17 @@ class Normal:
     learned: Mapping[str, NDArray[np.float64]]
     typical: NDArray[np.float32]
 
-    def surprise(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raw score, and direction, (2, h, w) of a signal that begins at a step."""
+    def look(self, signal: NDArray[np.float32]) -> Looked:
+        """Score a signal (C, h, w) that begins at a step."""
         small = self.sight.small(signal)
         seen = self.sight.see(small)
         typical = self.typical[:, None, None]
-        expected = typical if seen.expected is None else seen.expected
+        usual = typical if seen.expected is None else seen.expected
         raw = self.sight.by_name.score(seen.features, self.learned)
-        both = np.stack([raw, direction(small, expected)])
-        return self.sight.large(both, (signal.shape[1], signal.shape[2]))
+        maps = [raw[None], direction(small, usual)[None], seen.expected]
+        known = np.concatenate([part for part in maps if part is not None])
+        raw, more, *expected = self.sight.large(known, signal.shape)
+        return Looked(raw, more, np.stack(expected) if expected else None)
 
 
 def shrink_of(cell: float, edge: int) -> int:
