@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.detection.holes import draw, spread
+from napari_disentangle.detection.nuisances import photographed
 from napari_disentangle.errors import DataError
 
 if TYPE_CHECKING:
@@ -145,7 +146,8 @@ def _training(
     )
     rng = np.random.default_rng(seed)
     for step in range(1, steps + 1):
-        signal, known = batch(tiles, _BATCH, edge, rng)
+        clean, known = batch(tiles, _BATCH, edge, rng)
+        signal = _channels_last(photographed(clean.numpy(), rng))
         hidden = torch.from_numpy(draw(len(signal), edge, rng)[:, None])
         loss = surprise(signal, known, hidden, *net(signal, hidden | ~known))
         optimiser.zero_grad()
@@ -188,11 +190,15 @@ def batch(
     which = rng.integers(len(tiles), size=n)
     crops = np.stack([_crop(tiles[i], edge, rng) for i in which])
     known = np.isfinite(crops).all(axis=1, keepdims=True)
-    signal = torch.from_numpy(np.where(known, crops, np.float32(0)))
-    return (
-        signal.contiguous(memory_format=torch.channels_last),
-        torch.from_numpy(known),
-    )
+    signal = _channels_last(np.where(known, crops, np.float32(0)))
+    return signal, torch.from_numpy(known)
+
+
+def _channels_last(crops: NDArray[np.float32]) -> torch.Tensor:
+    """As convolutions on a CPU like it best."""
+    import torch
+
+    return torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
 
 
 def _crop(

@@ -1,0 +1,40 @@
+"""What a camera adds to normal crops: noise, and focus that is not quite right.
+
+A predictor that is trained under them finds them in what it sees around a hole, and
+foresees the errors that they make, so that a new camera does not surprise it. The
+amounts are OUR CHOICE.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Largest blur in pixels of the score, and largest noise in standard deviations of the
+# signal; there is little noise more often than much.
+_BLUR, _NOISE, _RARELY = 1.0, 0.5, 3
+
+
+def photographed(
+    crops: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Standardised crops (N, C, h, w), every other one blurred, all with noise."""
+    blurred = [_blurred(crop, rng) if i % 2 else crop for i, crop in enumerate(crops)]
+    amounts = _NOISE * rng.uniform(size=(len(crops), 1, 1, 1)) ** _RARELY
+    noise = rng.standard_normal(crops.shape, np.float32)
+    noisy: NDArray[np.float32] = np.stack(blurred) + amounts.astype(np.float32) * noise
+    return noisy
+
+
+def _blurred(
+    crop: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    from scipy.ndimage import gaussian_filter
+
+    sigma = rng.uniform(0, _BLUR)
+    blurred: NDArray[np.float32] = gaussian_filter(crop, (0, sigma, sigma))
+    return blurred
