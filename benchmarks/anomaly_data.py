@@ -88,7 +88,7 @@ EACH = 2
 UNMARKED = (40, 41, 103, 133, 134, 135, 171, 178, 198, 228, 242, 290, 327)
 
 
-def white_cells(crops: int = 200, fields: int = 80) -> Cases:
+def white_cells(crops: int = 200, fields: int = 80, seed: int = 0) -> Cases:
     """White cells among red ones.
 
     Crops are from the fields that may be learned from, the tested fields whole and from
@@ -101,20 +101,22 @@ def white_cells(crops: int = 200, fields: int = 80) -> Cases:
     ----------
     crops, fields
         How many to draw at most.
+    seed
+        Which crops; the tested fields are the same.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng((SEED, seed))
     normals = chain.from_iterable(
         islice(clean_crops(field, CROP, rng), EACH)
-        for field in _smears(learned(named(BLOOD)))
+        for field in _smears(learned(named(BLOOD)), (SEED, seed))
     )
-    tested = islice(_smears(reported(named(BLOOD))), fields)
+    tested = islice(_smears(reported(named(BLOOD)), SEED), fields)
     return Cases(list(islice(normals, crops)), list(tested))
 
 
-def _smears(groups: Sequence[Group]) -> Iterator[Case]:
+def _smears(groups: Sequence[Group], seed: int | tuple[int, int]) -> Iterator[Case]:
     """Fields in random order, without those whose boxes are not all there."""
     without = {f"BloodImage_{number:05d}" for number in UNMARKED}
-    for i in np.random.default_rng(SEED).permutation(len(groups)):
+    for i in np.random.default_rng(seed).permutation(len(groups)):
         if groups[i].name not in without:
             yield _smear(groups[i])
 
@@ -202,7 +204,7 @@ SLIDES = (
 )
 
 
-def artefacts(each: int = 16) -> Cases:
+def artefacts(each: int = 16, seed: int = 0) -> Cases:
     """Pen marks and coverslip edges on four slides.
 
     The left half of every slide is tested; clean crops of tissue and of bare glass are
@@ -212,8 +214,10 @@ def artefacts(each: int = 16) -> Cases:
     ----------
     each
         Clean crops of a slide at most.
+    seed
+        Which crops.
     """
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng((SEED, seed))
     halves = [_halves(_slide(slide)) for slide in SLIDES]
     normals = (islice(clean_crops(right, PATCH, rng), each) for _, right in halves)
     return Cases(list(chain.from_iterable(normals)), [left for left, _ in halves])

@@ -33,6 +33,8 @@ SEED = 11
 CASES, NORMALS = 40, 30
 # Crops of smears.
 CROPS = 60
+# Edge of the parts of large fields in pixels.
+PART = 320
 # Nuclei that a field needs, so that their typical size is known.
 _NUCLEI = 8
 
@@ -102,26 +104,27 @@ class _Known:
     labels: Array
 
 
-def planted_nuclei() -> Study:
-    """Nuclei in fluorescence, large fields."""
-    return _planted("planted, nuclei", "fluorescence", _nuclei("fluo_520x696"))
+def planted_nuclei(seed: int = 0) -> Study:
+    """Nuclei in fluorescence, parts of large fields."""
+    known = [_middle(one) for one in _nuclei("fluo_520x696")]
+    return _planted("planted, nuclei", "fluorescence", known, seed)
 
 
-def planted_small() -> Study:
+def planted_small(seed: int = 0) -> Study:
     """Nuclei in fluorescence, many kinds of experiment."""
-    return _planted("planted, small nuclei", "fluorescence", _nuclei("fluo_256x256"))
+    known = _nuclei("fluo_256x256")
+    return _planted("planted, small nuclei", "fluorescence", known, seed)
 
 
-def planted_violet() -> Study:
+def planted_violet(seed: int = 0) -> Study:
     """Nuclei in violet histology."""
-    return _planted(
-        "planted, violet histology", "brightfield", _nuclei("histo_violet_bg")
-    )
+    known = _nuclei("histo_violet_bg")
+    return _planted("planted, violet histology", "brightfield", known, seed)
 
 
-def white_cells() -> Study:
+def white_cells(seed: int = 0) -> Study:
     """White cells among red ones."""
-    found = anomaly_data.white_cells(CROPS, CASES)
+    found = anomaly_data.white_cells(CROPS, CASES, seed)
     words = (
         f"{len(found.normals)} crops of smears without a white cell, "
         f"{len(found.tested)} fields of other smears; odd is the ellipse in the box of "
@@ -134,9 +137,9 @@ def white_cells() -> Study:
     return _marked("white cells in smears", words, found, clean)
 
 
-def artefacts() -> Study:
+def artefacts(seed: int = 0) -> Study:
     """Pen marks and edges of coverslips."""
-    found = anomaly_data.artefacts()
+    found = anomaly_data.artefacts(seed=seed)
     words = (
         f"{len(found.normals)} crops of the right halves of {len(found.tested)} "
         "slides, whose left halves are scored: an illustration, as slides are fitted "
@@ -151,10 +154,10 @@ def _marked(name: str, words: str, found: Cases, clean: Sequence[Array]) -> Stud
     return Study(name, "brightfield", words, normals, cases, clean)
 
 
-def planted_synthetic() -> Study:
+def planted_synthetic(seed: int = 0) -> Study:
     """Synthetic tissue, which needs no file."""
-    known = [_tissue(seed) for seed in range(16)]
-    return _planted("planted, synthetic tissue", "brightfield", known, 6)
+    known = [_tissue(number) for number in range(16)]
+    return _planted("planted, synthetic tissue", "brightfield", known, seed, 6)
 
 
 def _tissue(seed: int) -> _Known:
@@ -178,18 +181,32 @@ def _nuclei(group: str) -> list[_Known]:
     ]
 
 
+def _middle(known: _Known) -> _Known:
+    """The middle of a field; of a small one all."""
+    y, x = (slice(max(0, n - PART) // 2, (n + PART) // 2) for n in known.labels.shape)
+    return _Known(known.name, known.image[..., y, x], known.labels[y, x])
+
+
 def _picture(image: Array) -> Array:
     return image[None] if image.ndim == 2 else image[..., :3]
 
 
 def _planted(
-    name: str, modality: Modality, known: Sequence[_Known], cases: int = CASES
+    name: str,
+    modality: Modality,
+    known: Sequence[_Known],
+    seed: int,
+    cases: int = CASES,
 ) -> Study:
-    """Half of the fields are normal, in the others something is planted."""
+    """Half of the fields are normal, in the others something is planted.
+
+    The seed draws the normal ones; what is planted is the same for all seeds.
+    """
     fitted = [one for one in known if _is_fitted(one.name)]
     others = [one for one in known if not _is_fitted(one.name)]
+    drawn = np.random.default_rng((SEED, seed)).permutation(len(fitted))
+    normals = [fitted[i].image for i in drawn[:NORMALS]]
     rng = np.random.default_rng(SEED)
-    normals = [fitted[i].image for i in rng.permutation(len(fitted))[:NORMALS]]
     order = [others[i] for i in rng.permutation(len(others))]
     pool = tuple((_signal(one.image), one.labels) for one in order)
     kinds = [(kind, size) for size, kind in product(SIZES, KINDS)]
@@ -234,7 +251,7 @@ def _image(signal: Array, like: Array) -> Array:
     return np.clip(np.rint(signal), 0, 255).astype(like.dtype)
 
 
-STUDIES: dict[str, Callable[[], Study]] = {
+STUDIES: dict[str, Callable[[int], Study]] = {
     "nuclei": planted_nuclei,
     "small nuclei": planted_small,
     "violet": planted_violet,
