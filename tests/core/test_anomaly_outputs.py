@@ -56,6 +56,21 @@ def call(*args):
 
 
 # --- pseudo-normal images -------------------------------------------------------------
+@pytest.mark.parametrize(("axes", "dtype"), [("YXC", "uint8"), ("CYX", "uint16")])
+def test_one_look_gives_the_map_and_what_was_expected(axes, dtype):
+    picture = pair(seed=1, size=128).first.astype(dtype)
+    data = picture if axes == "YXC" else np.moveaxis(picture, -1, 0) * 200
+    image = nd.Field(data, axes, modality="fluorescence")
+    detector = nd.fit_detector(image, "context", **CONTEXT)
+    score = detector.score(image)
+    np.testing.assert_array_equal(score.z, np.asarray(detector.lazy(image)))
+    known = np.asarray(detector.expected(image))
+    assert score.expected.dtype == known.dtype == dtype
+    np.testing.assert_array_equal(
+        score.expected, np.moveaxis(known, axes.index("C"), 0)
+    )
+
+
 def test_a_pseudo_normal_image_is_like_its_image_and_says_that_it_is_synthetic(slide):
     expected, anomaly = followed(context(slide), Inputs([slide]))
     values = np.asarray(expected.lazy)

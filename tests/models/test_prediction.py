@@ -18,6 +18,7 @@ from napari_disentangle.detection.base import Learner
 from napari_disentangle.detection.context import Config as Context
 from napari_disentangle.detection.corruption import corrupt
 from napari_disentangle.detection.holes import disjoint, draw, grid, spread
+from napari_disentangle.detection.nuisances import photographed
 from napari_disentangle.detection.riad import Config as Riad
 from napari_disentangle.detection.riad import msgms
 from napari_disentangle.errors import DataError
@@ -139,6 +140,19 @@ def test_waves_are_predicted():
     found = prediction.predict(signal, learned, grid(6)).mean
     error = np.sqrt(((found - signal) ** 2).mean())
     assert error < 0.4 * signal.std()
+
+
+def test_cameras_add_noise_and_blur_and_nothing_else():
+    rng = np.random.default_rng(0)
+    crops = np.stack([texture(seed) for seed in range(8)]).astype(np.float32) / 20 - 5
+    seen = photographed(crops, rng)
+    assert seen.shape == crops.shape
+    assert seen.dtype == np.float32
+    change = seen - crops
+    np.testing.assert_allclose(change.mean(axis=(1, 2, 3)), 0, atol=0.05)
+    assert 0 < np.median(change.std(axis=(1, 2, 3))) < 0.5
+    flat = photographed(np.zeros((8, 1, 16, 16), np.float32), rng)
+    assert flat.std(axis=(1, 2, 3)).max() < 0.6
 
 
 @pytest.mark.parametrize("name", LEARNERS)

@@ -1,0 +1,115 @@
+"""How long detectors take, and how soon a person can stop them.
+
+``python benchmarks/anomaly_speed.py`` fits every detector that may be the one to begin
+with on bundled blood smears, with its usual settings, and scores 2048 x 2048 pixels of
+colour, at the resolution at which cells are as large as detectors like them: the most
+work that so many pixels can be. It writes its section of ``docs/benchmarks.md``.
+``--quick`` prints a few steps on few pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import page
+import report
+import torch
+from memory import resident
+
+import napari_disentangle as nd
+from napari_disentangle import sample_data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_disentangle.detection.detector import Detector
+
+COMMAND = "python benchmarks/anomaly_speed.py"
+DETECTORS = ("mahalanobis", "knn", "context")
+EDGE, QUICK_EDGE = 2048, 256
+# Of a cell, so that no pixels are put together.
+DIAMETER = 14.0
+
+METHOD = """\
+## Anomaly detectors: speed
+
+{edge} x {edge} pixels of colour, cells of {cell:g} pixels, so that every pixel is looked
+at, with what was expected where a detector expects something. *Pause*: the longest time
+between two signs of life, at each of which a person can cancel. *Memory*: what the
+process held at most while scoring, above what it held before, the result of
+{result:.0f} MB included. {cores} cores of a {machine}, no GPU, {threads} threads.
+"""
+
+
+def tiled(name: str, edge: int) -> nd.Field:
+    """A bundled picture, mirrored until it is large enough."""
+    picture = sample_data.load(name)
+    pad = [(0, max(0, edge - n)) for n in picture.shape[:2]]
+    large = np.pad(picture, [*pad, (0, 0)], "symmetric")[:edge, :edge]
+    return nd.Field(large, "YXC", name=name)
+
+
+def pauses(steps: Iterator[object]) -> tuple[object, float, float]:
+    """The last thing that steps give, all seconds, and the longest pause."""
+    times, last = [time.perf_counter()], None
+    for step in steps:
+        last = step
+        times.append(time.perf_counter())
+    return last, times[-1] - times[0], float(np.max(np.diff(times)))
+
+
+def scoring(detector: Detector, image: nd.Field, held: list[float]) -> Iterator[object]:
+    """Score an image, and note what memory is held after every tile."""
+    lazy = detector.whole(image)
+    out = np.empty(lazy.shape, lazy.dtype)
+    for done in lazy.fill(out):
+        held.append(resident())
+        yield done
+
+
+def row(name: str, edge: int, known: dict[str, int]) -> list[str]:
+    """Fit and score."""
+    normal, image = tiled("blood_1", edge), tiled("blood_2", edge)
+    model = nd.load("affine-brightfield")
+    fit = nd.fit_detector_steps(normal, name, on=model, cell=DIAMETER, **known)
+    detector, fitting, fit_pause = pauses(fit)
+    held = [resident()]
+    _, seconds, pause = pauses(scoring(detector, image, held))
+    figures = (fitting / 60, fit_pause, seconds, pause)
+    return [f"`{name}`", *(f"{x:.2f}" for x in figures), f"{max(held) - held[0]:.0f}"]
+
+
+def section(names: Sequence[str], edge: int, known: dict[str, dict[str, int]]) -> str:
+    """The section as Markdown."""
+    head = ["detector", "fit min", "pause s", "score s", "pause s", "memory MB"]
+    rows = [row(name, edge, known.get(name, {})) for name in names]
+    words = METHOD.format(
+        edge=edge,
+        cell=DIAMETER,
+        result=4 * 4 * edge**2 / 1e6,
+        cores=os.cpu_count(),
+        machine=platform.machine(),
+        threads=torch.get_num_threads(),
+    )
+    return page.section(COMMAND, words, report.table(head, rows))
+
+
+def main() -> None:
+    """Measure from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few steps, printed")
+    if parser.parse_args().quick:
+        few = {"context": {"steps": 5}}
+        sys.stdout.write(section(("mahalanobis", "context"), QUICK_EDGE, few))
+        return
+    page.put(section(DETECTORS, EDGE, {}))
+
+
+if __name__ == "__main__":
+    main()
