@@ -73,8 +73,8 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("structure.py", "| edges 0.000 < 0.985; cell class -0."),
         ("masked.py", "| filters of both, holes 6, nearest |"),
         ("anomaly.py", "| `context` | "),
-        ("texture.py", "| `context` | "),
-        ("anomaly_speed.py", "| `context` | "),
+        ("texture.py", "| `mahalanobis` | "),
+        ("anomaly_speed.py", "| `mahalanobis` | "),
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:
