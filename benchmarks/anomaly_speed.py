@@ -40,9 +40,9 @@ METHOD = """\
 ## Anomaly detectors: speed
 
 {edge} x {edge} pixels of colour, cells of {cell:g} pixels, so that every pixel is
-looked at, with what was expected where a detector expects something. *Pause*: the longest time
-between two signs of life, at each of which a person can cancel. *Memory*: what the
-process held at most while scoring, above what it held before, the result of
+looked at, with what was expected where a detector expects something. *Pause*: the
+longest time between two signs of life, at each of which a person can cancel. *Memory*:
+what the process held at most while scoring, above what it held before, the result of
 {result:.0f} MB included. {cores} cores of a {machine}, no GPU, {threads} threads.
 """
 
