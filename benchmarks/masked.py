@@ -155,8 +155,8 @@ def maps(seen: Seen, normal: Mapping[str, tuple]) -> Iterator[tuple[str, Array]]
 
 def scores(study: Study, given: str, steps: int) -> dict[str, list[tuple]]:
     """Group, AP and AUROC of every case, by the name of the map."""
-    job = anomaly.Job(study.name, "", "", "context", 0, steps)
-    detector = anomaly.fitted(study, job, given)
+    job = anomaly.Job(study.name, "", "", "context", 0, steps, raw=False)
+    detector, _ = anomaly.fitted(study, job, given)
     normal = fitted([see(detector, image) for image in study.normals])
     found: dict[str, list[tuple]] = {}
     for case in study.cases:
@@ -173,7 +173,7 @@ def _scored(case: Case, scores: Array) -> tuple[float, float]:
 
 def section(name: str, steps: int) -> str:
     """The section as Markdown."""
-    study = anomaly.study_of(name)
+    study = anomaly.study_of(name, 0)
     columns = {given: scores(study, given, steps) for given in INPUTS}
     order = sorted(
         columns["content"],
