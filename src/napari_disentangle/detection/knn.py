@@ -1,8 +1,8 @@
 """knn: distance to the nearest of a bank of normal feature vectors.
 
-PatchCore (Roth et al. 2022, sections 3.1 to 3.3) on the filters that ``mahalanobis``
-uses instead of the features of a pretrained network, whitened, so that no feature
-counts for more than another (OUR CHOICE).
+PatchCore (Roth et al. 2022, sections 3.1 to 3.3) without its weight for a rare nearest
+vector, on the filters that ``mahalanobis`` uses instead of the features of a pretrained
+network, whitened, so that no feature counts for more than another (OUR CHOICE).
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from napari_disentangle.detection.whitening import nearest, whitened, whitening
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
     from numpy.typing import NDArray
 
 # Distances from as many vectors to 2,000 stay in the cache of a core.
 _CHUNK = 1024
+# Columns in which the least is looked for together.
+_GROUP = 50
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,6 @@ class Config:
     trim
         Share of the training pixels farthest from normal that is neither whitened by
         nor put into the bank, so that anomalies among them do not become normal.
-    k
-        Number of nearest vectors whose mean distance is the score.
     bank
         Largest number of normal vectors that are kept.
 
@@ -48,7 +49,6 @@ class Config:
 
     scale: Annotated[float, {"min": 0.5, "max": 8.0, "step": 0.5}] = 1.0
     trim: Annotated[float, {"min": 0.0, "max": 0.5, "step": 0.01}] = 0.02
-    k: Annotated[int, {"min": 1, "max": 50}] = 3
     bank: Annotated[int, {"min": 50, "max": 20_000, "step": 50}] = 2000
 
     def __post_init__(self) -> None:
@@ -56,8 +56,6 @@ class Config:
             raise ValueError(f"scale {self.scale} must be 0.5 to 8 pixels")
         if not 0 <= self.trim <= 0.5:
             raise ValueError(f"trim {self.trim} must be 0 to 0.5")
-        if not 1 <= self.k <= 50:
-            raise ValueError(f"k {self.k} must be 1 to 50")
         if not 50 <= self.bank <= 20_000:
             raise ValueError(f"bank {self.bank} must be 50 to 20,000 vectors")
 
@@ -80,17 +78,17 @@ class Nearest:
     def fit(
         self, features: NDArray[np.float32], config: Config
     ) -> dict[str, NDArray[np.float64]]:
-        """Mean (F,), whitening matrix (F, F) and bank (F, n) of normal; k."""
+        """Mean (F,), whitening matrix (F, F) and bank (F, n) of normal."""
         normal = whitening(features, config.trim)
         kept = nearest(features, normal, config.trim)
         even = np.linspace(0, kept.shape[1] - 1, min(config.bank, kept.shape[1]))
         bank = whitened(kept[:, np.rint(even).astype(int)], normal)
-        return normal | {"bank": bank, "k": np.array(float(config.k))}
+        return normal | {"bank": bank}
 
     def score(
         self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
     ) -> NDArray[np.float32]:
-        """Mean distance to the k nearest, divided by the root of the feature count."""
+        """Distance to the nearest, divided by the root of the feature count."""
         flat = features.reshape(len(features), -1)
         scores = np.empty(flat.shape[1], np.float32)
         for start in range(0, len(scores), _CHUNK):
@@ -102,20 +100,33 @@ class Nearest:
 def _distances(
     white: NDArray[np.float64], normal: Mapping[str, NDArray[np.float64]]
 ) -> NDArray[np.float32]:
-    """Mean distance (N,) of whitened vectors (F, N) to their nearest in the bank."""
+    """Distance (N,) of whitened vectors (F, N) to their nearest in the bank."""
     import torch
 
     x, bank = (
         torch.from_numpy(v.astype(np.float32).T) for v in (white, normal["bank"])
     )
-    k = min(int(normal["k"]), len(bank))
     # Four times as fast as cdist, but inexact where vectors are close: it says which
-    # ones are nearest, and how near they are is computed from their differences.
+    # one is nearest, and how near it is is computed from their difference.
     shifted = torch.addmm((bank**2).sum(1), x, bank.T, alpha=-2)
-    chosen = bank[shifted.topk(k, dim=1, largest=False).indices]
-    distance = (x[:, None] - chosen).square().mean(2).sqrt().mean(1)
+    distance = (x - bank[_least(shifted)]).square().mean(1).sqrt()
     result: NDArray[np.float32] = distance.numpy()
     return result
+
+
+def _least(values: torch.Tensor) -> torch.Tensor:
+    """Column (N,) of the least value of every row (N, n).
+
+    What is least is found fifteen times as fast as where it is: so first the least of
+    every group of columns.
+    """
+    import torch
+
+    missing = -values.shape[1] % _GROUP
+    padded = torch.nn.functional.pad(values, (0, missing), value=torch.inf)
+    groups = padded.view(len(values), -1, _GROUP)
+    group = groups.amin(2).argmin(1)
+    return group * _GROUP + groups[torch.arange(len(values)), group].argmin(1)
 
 
 SCORER = Nearest()

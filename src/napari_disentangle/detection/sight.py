@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_disentangle.detection import expects, scorer
 from napari_disentangle.detection.base import Learner, Seen
+from napari_disentangle.detection.filters import smooth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,9 @@ _WHOLE = 4
 # Scale in pixels at which it is decided whether there is more or less than expected.
 _SIGN = 2.0
 _SIGN_REACH = 6
+# Scale in pixels of the Gaussian that scores are smoothed by; it reaches less far than
+# that of the sign. OUR CHOICE: it raises pixel AP of every detector that was tried.
+_SMOOTH = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +150,7 @@ class Normal:
         seen = self.sight.see(small)
         typical = self.typical[:, None, None]
         usual = typical if seen.expected is None else seen.expected
-        raw = self.sight.by_name.score(seen.features, self.learned)
+        raw = smooth(self.sight.by_name.score(seen.features, self.learned), _SMOOTH)
         maps = [raw[None], direction(small, usual)[None], seen.expected]
         known = np.concatenate([part for part in maps if part is not None])
         raw, more, *expected = self.sight.large(known, signal.shape)
