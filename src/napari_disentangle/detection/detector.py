@@ -207,7 +207,8 @@ class Detector:
 
     def calibrated(self, image: Field) -> Calibration:
         """What normal scores are like in such an image."""
-        return (self.depth(image) and self.smoothed) or self.calibration
+        deep = self.smoothed if self.depth(image) else None
+        return deep or self.calibration
 
     def lazy(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"

@@ -90,7 +90,8 @@ def fit_detector_steps(
     """Learn what normal looks like, step by step.
 
     Of four images or more every other one teaches normal, of fewer every other block;
-    the others calibrate, and nothing else is done with them.
+    the others calibrate, and nothing else is done with them. If all are stacks, they
+    calibrate smoothed along Z as well, see :class:`Detector`.
 
     Parameters
     ----------
@@ -210,6 +211,10 @@ class Place:
         some = np.sort(rng.permutation(places)[:_PIXELS_PER_BLOCK])
         return _at(features, some), _at(small, some)
 
+    def near(self, sigma: float) -> dict[int, Lead]:
+        """Planes, by distance, that a Gaussian of ``sigma`` planes takes in."""
+        return near(self.image, self.block.lead, reach(sigma))
+
     def scores(self, normal: Normal, lead: Lead) -> NDArray[np.float32]:
         """Raw scores (h, w) at this place of a plane, NaN where nothing is known."""
         place = replace(self, block=replace(self.block, lead=lead))
@@ -323,10 +328,10 @@ def _normal(
 
 def _deep(check: Sequence[Place], diameter: float) -> list[tuple[Place, float]]:
     """Where stacks are checked, and how far they are smoothed along Z there."""
-    depths = [depth(place.image, diameter) for place in check]
-    looks = 2 * reach(max(depths, default=0)) + 1
-    limit = max(_FEWEST_SMOOTHED, _LOOKS // looks)
-    return _some([*zip(check, depths, strict=True)], limit)
+    jobs = [(place, depth(place.image, diameter)) for place in check]
+    looks = [len(place.near(sigma)) for place, sigma in jobs]
+    limit = max(_FEWEST_SMOOTHED, _LOOKS // max(looks, default=1))
+    return _some(jobs, limit)
 
 
 def _calibrations(
@@ -341,7 +346,7 @@ def _calibrations(
     jobs = [*((place, 0.0) for place in alone), *deep]
     for place, sigma in jobs:
         parts = {}
-        for distance, lead in near(place.image, place.block.lead, reach(sigma)).items():
+        for distance, lead in place.near(sigma).items():
             parts[distance] = place.scores(normal, lead)
             yield _FITTED + (1 - _FITTED) * len(raw) / len(jobs)
         raw.append(place.checked(smoothed(parts, sigma)))
