@@ -59,8 +59,8 @@ def dense() -> Stack:
     """Dense small nuclei; how far planes lie apart is judged by their labels."""
     file = "stardist_samples/stardist/data/images/img3d.tif"
     words = (
-        "*Small nuclei*: 31 planes of 61 x 57 pixels, twice as far apart as pixels, "
-        "judged by the labels."
+        "*Small nuclei*: 31 planes of 61 x 57 pixels, twice as far apart as pixels by "
+        "the labels."
     )
     return Stack("small nuclei", tifffile.imread(DATA / file), (2.0, 1.0, 1.0), words)
 

@@ -58,7 +58,7 @@ Does it help to smooth scores along Z, by 0.3 cell diameters in world units, ins
 scoring planes one by one? Half of each stack (in Y) is marked as normal and fitted on;
 into the other half one thing is planted at a time, {n} per stack: debris, or a ball
 with the texture of the other stack, as bright and as varied as this one. They are round
-in world units, {sizes} of the stack's own cells across (four would not fit), and cut
+in world units, {sizes} of the stack's own cells across (four do not fit), and cut
 off where the stack ends. *Kept*: all planes, or every second one, fitted and scored
 without the others.
 
@@ -70,8 +70,9 @@ without the others.
   is another part of the stack than the one that calibrates, and only as normal.
 
 The same fit is used both ways. {steps} training steps where there is training, one
-seed. {stacks}
-The factor 0.3 was chosen on things planted into the two real stacks.
+seed. The factor 0.3 was chosen on things planted into the two real stacks.
+
+{stacks}
 """
 
 WON = """\
@@ -209,7 +210,7 @@ def section(stacks: Sequence[Stack], names: Sequence[str], n: int) -> str:
         alpha=ALPHA,
         strict=STRICT,
         steps=STEPS,
-        stacks=" ".join(stack.words for stack in stacks),
+        stacks="\n".join(f"- {stack.words}" for stack in stacks),
     )
     return page.section(COMMAND, words, _scores(made), WON, _won(made))
 
