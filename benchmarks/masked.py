@@ -24,11 +24,11 @@ from swap import field_of
 
 from napari_disentangle.detection import knn, mahalanobis
 from napari_disentangle.detection.autopaint import divergence, estimate
-from napari_disentangle.detection.detector import content_rendering
 from napari_disentangle.detection.filters import filtered, smooth
 from napari_disentangle.detection.holes import grid
 from napari_disentangle.detection.prediction import predict
 from napari_disentangle.detection.riad import msgms
+from napari_disentangle.detection.scoring import content_rendering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,7 @@ import numpy as np
 from napari_disentangle.axes import channels_back, with_channels
 from napari_disentangle.device import one_thread
 from napari_disentangle.errors import DataError, DeviceMemoryError
+from napari_disentangle.stacks import Stacked, along
 from napari_disentangle.tiling import Span, Tile, tiles
 
 if TYPE_CHECKING:
@@ -32,7 +34,10 @@ _SMALLEST_TILE = 32
 
 
 class Operation(Protocol):
-    """What is computed for a region of a plane."""
+    """What is computed for a region of a plane.
+
+    With what :class:`~napari_disentangle.stacks.Stacked` adds it sees planes near it.
+    """
 
     @property
     def halo(self) -> int:
@@ -200,11 +205,14 @@ class LazyImage:
         Yields
         ------
         int
-            Number of tiles done so far; close the iterator to cancel.
+            Number of tiles done so far, also after a plane that only those near it
+            need; close the iterator to cancel.
         """
-        for done, (lead, tile) in enumerate(self._tiles(), 1):
-            values = run_tile(self.operation, self.field, self.level, lead, tile)
-            self._store(out, lead, tile, values)
+        done = 0
+        for part in self._computed():
+            if part is not None:
+                self._store(out, *part)
+                done += 1
             yield done
 
     # --- one tile -----------------------------------------------------------------
@@ -215,15 +223,31 @@ class LazyImage:
     def _lead_shape(self) -> list[int]:
         return [len(_range(self._of(axis))) for axis in self.field.lead_axes]
 
-    def _tiles(self) -> Iterator[tuple[Lead, Tile]]:
+    def _leads(self) -> list[Lead]:
+        return list(product(*(_range(self._of(axis)) for axis in self.field.lead_axes)))
+
+    def _grid(self) -> list[Tile]:
         sizes = dict(zip(self.axes, self._full, strict=True))
         spans = [_span(self._of(axis)) for axis in "YX"]
-        leads = product(*(_range(self._of(axis)) for axis in self.field.lead_axes))
         plane = (sizes["Y"], sizes["X"])
         region = (spans[0], spans[1])
         reach = (self.operation.halo, self.operation.step)
-        grid = list(tiles(region, plane, self.tile, *reach))
-        return ((lead, tile) for lead in leads for tile in grid)
+        return list(tiles(region, plane, self.tile, *reach))
+
+    def _run(self, tile: Tile, lead: Lead) -> NDArray[Any]:
+        return run_tile(self.operation, self.field, self.level, lead, tile)
+
+    def _computed(self) -> Iterator[tuple[Lead, Tile, NDArray[Any]] | None]:
+        """Every tile of every plane; ``None`` where only a plane near it was needed."""
+        leads, grid, operation = self._leads(), self._grid(), self.operation
+        if not isinstance(operation, Stacked):
+            for lead, tile in product(leads, grid):
+                yield lead, tile, self._run(tile, lead)
+            return
+        for tile in grid:
+            run = partial(self._run, tile)
+            for seen in along(self.field, leads, operation.reach, run):
+                yield seen and (seen[0], tile, operation.merged(seen[1]))
 
     def _store(self, out: Any, lead: Lead, tile: Tile, values: NDArray[Any]) -> None:
         """Write what this view shows of a tile."""

@@ -211,7 +211,7 @@ def _scored_by(detector: Detector, image: Field) -> dict[str, Any]:
         "detector": detector.name,
         "detector_hash": detector.hash,
         "basis": detector.basis(image),
-        "calibration": detector.calibration.figures(_ALPHAS),
+        "calibration": detector.calibrated(image).figures(_ALPHAS),
     }
 
 

@@ -56,12 +56,13 @@ def blocks(
     planes = list(field.leads()) if leads is None else list(leads)
     h, w = field.plane_shape
     grid = [tile.inner for tile in tiles((Span(0, h), Span(0, w)), (h, w), size)]
-    chosen = _strata(len(planes) * len(grid), limit, seed)
+    chosen = strata(len(planes) * len(grid), limit, seed)
     pairs = (divmod(int(i), len(grid)) for i in chosen)
     return [Block(planes[plane], *grid[place]) for plane, place in pairs]
 
 
-def _strata(total: int, limit: int, seed: int) -> NDArray[np.int64]:
+def strata(total: int, limit: int, seed: int) -> NDArray[np.int64]:
+    """Numbers below ``total``: all, or one from each of ``limit`` equal strata."""
     if total <= limit:
         return np.arange(total, dtype=np.int64)
     edges = np.linspace(0, total, limit + 1)

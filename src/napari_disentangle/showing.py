@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.batch import Step
-from napari_disentangle.detection.detector import Scoring
+from napari_disentangle.detection.scoring import Scoring
 from napari_disentangle.errors import DataError
 from napari_disentangle.infer import LazyImage, means
 from napari_disentangle.signal import to_dtype

@@ -75,6 +75,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("anomaly.py", "| `context` | "),
         ("texture.py", "| `mahalanobis` | "),
         ("anomaly_speed.py", "| `mahalanobis` | "),
+        ("stacks.py", "| `mahalanobis` | through z | "),
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:

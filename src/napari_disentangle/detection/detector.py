@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from math import lcm
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +14,17 @@ from napari_disentangle.axes import with_channels
 from napari_disentangle.channels import ChannelStack
 from napari_disentangle.detection import check_expects
 from napari_disentangle.detection.calibrate import adjusted_limits
+from napari_disentangle.detection.depth import depth
 from napari_disentangle.detection.regions import regions
+from napari_disentangle.detection.scoring import (
+    Both,
+    Expecting,
+    Scoring,
+    Smoothed,
+    SmoothedBoth,
+    content_rendering,
+)
 from napari_disentangle.infer import LazyImage
-from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.attribute import Attribute
-    from napari_disentangle.axes import Lead
     from napari_disentangle.detection.calibrate import Calibration
-    from napari_disentangle.detection.sight import Looked, Normal, Sight
+    from napari_disentangle.detection.sight import Normal, Sight
     from napari_disentangle.field import Field
     from napari_disentangle.model import Model
 
@@ -119,6 +125,10 @@ class Score:
 class Detector:
     """A fitted detector.
 
+    Fitted on stacks it smooths the scores of stacks along Z (see :meth:`depth`), and
+    planes have a calibration of their own. Fitted on planes, or on both, it never saw
+    what normal is like smoothed: it scores every plane of a stack alone.
+
     Attributes
     ----------
     on
@@ -126,9 +136,13 @@ class Detector:
     normal
         What was learned of normal, and how an image is looked at.
     calibration
-        Held-out scores.
+        Held-out scores of planes, each scored alone.
+    smoothed
+        Held-out scores smoothed along Z; ``None`` if not all normals are stacks.
     fitted_on
         The normal images.
+    diameter
+        Of a typical cell in pixels: ``cell``, or what was measured.
     seed
         Seed it was fitted with.
     cell
@@ -138,7 +152,9 @@ class Detector:
     on: Model
     normal: Normal
     calibration: Calibration
+    smoothed: Calibration | None
     fitted_on: tuple[Field, ...] = field(repr=False)
+    diameter: float
     seed: int = 0
     cell: float | None = None
 
@@ -161,8 +177,10 @@ class Detector:
     def hash(self) -> str:
         """Identifies the detector with all that it learned."""
         known = [self.name, asdict(self.config), self.sight.shrink, self.on.hash]
+        known.append(self.diameter)
         arrays: list[NDArray[Any]] = [self.on.reference.values, self.normal.typical]
-        arrays += [self.calibration.scores, self.calibration.maxima]
+        for calibration in filter(None, (self.calibration, self.smoothed)):
+            arrays += [calibration.scores, calibration.maxima]
         for learned in (self.normal.learned, self.sight.learned):
             arrays += [learned[key] for key in sorted(learned)]
         parts = [json.dumps(known).encode(), *(array.tobytes() for array in arrays)]
@@ -175,12 +193,30 @@ class Detector:
             return HELD_OUT
         return SELF if any(known.where is None for known in own) else MARKED
 
+    def depth(self, image: Field) -> float:
+        """How far scores of an image are smoothed along Z.
+
+        Returns
+        -------
+        float
+            Standard deviation in planes, 0.3 cell diameters in world units; 0 where
+            every plane is scored alone, see
+            :func:`napari_disentangle.detection.depth.depth`.
+        """
+        return 0.0 if self.smoothed is None else depth(image, self.diameter)
+
+    def calibrated(self, image: Field) -> Calibration:
+        """What normal scores are like in such an image."""
+        deep = self.smoothed if self.depth(image) else None
+        return deep or self.calibration
+
     def lazy(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
     ) -> LazyImage:
         """The z map, computed where it is read."""
         rendering = content_rendering(self.on, image, source, device)
-        return LazyImage(image, Scoring(self, rendering), tile=_TILE)
+        kind = Smoothed if self.depth(image) else Scoring
+        return LazyImage(image, kind(self, rendering), tile=_TILE)
 
     def expected(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -213,7 +249,8 @@ class Detector:
         if not self.sight.expects:
             return self.lazy(image, source, device)
         rendering = content_rendering(self.on, image, source, device)
-        both = Both(self, rendering, ("z", *image.channel_names))
+        kind = SmoothedBoth if self.depth(image) else Both
+        both = kind(self, rendering, ("z", *image.channel_names))
         return LazyImage(image, both, tile=_TILE)
 
     def read_whole(self, computed: NDArray[np.floating], image: Field) -> Score:
@@ -246,7 +283,7 @@ class Detector:
             z,
             self.basis(image),
             spacing,
-            self.calibration,
+            self.calibrated(image),
             connected=len(axes) - len(axes.rstrip("ZYX")),
             axes=axes,
             translate=translate,
@@ -255,116 +292,6 @@ class Detector:
             expected=None if expected is None else _by_channel(expected, image.axes),
             channel_names=image.channel_names if "C" in image.axes else (),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Scoring:
-    """The operation that turns planes of one image into a z map."""
-
-    detector: Detector
-    rendering: Rendering
-    own_channels: tuple[str, ...] | None = ()
-
-    @property
-    def device(self) -> str:
-        """Where the content is rendered."""
-        return self.rendering.device
-
-    @property
-    def halo(self) -> int:
-        """Reach of the features, and of the model whose content they are of."""
-        return self.detector.sight.halo + self.rendering.halo
-
-    @property
-    def step(self) -> int:
-        """What both the features and the model begin at multiples of."""
-        return lcm(self.detector.sight.step, self.rendering.step)
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """Always float32."""
-        return np.dtype(np.float32)
-
-    def on(self, device: str) -> Scoring:
-        """The same on another device."""
-        return replace(self, rendering=self.rendering.on(device))
-
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
-        """Score a region (C, h, w) of one plane: (1, h, w)."""
-        signal = self._signal(plane, lead)
-        return self._z(plane, signal, self.detector.normal.look(signal))
-
-    def _signal(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
-        signal: NDArray[Any] = self.rendering.signal(plane, lead).cpu().numpy()
-        return signal.astype(np.float32, copy=False)
-
-    def _z(
-        self, plane: NDArray[Any], signal: NDArray[np.float32], looked: Looked
-    ) -> NDArray[np.float32]:
-        sign = np.where(looked.more < 0, -1, 1)
-        z = self.detector.calibration.z(looked.raw, sign)
-        known = known_pixels(self.rendering, plane, signal)
-        return np.where(known, z, np.float32(np.nan))[None]
-
-
-@dataclass(frozen=True, eq=False)
-class Expecting(Scoring):
-    """The operation that turns planes of one image into what was expected there."""
-
-    own_channels: tuple[str, ...] | None = None
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """The image's own type."""
-        return source
-
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """Predict a region (C, h, w) of one plane, in its own units."""
-        signal = self._signal(plane, lead)
-        sight = self.detector.sight
-        expected = sight.see(sight.small(signal)).expected
-        assert expected is not None
-        return self._shown(plane, sight.large(expected, signal.shape))
-
-    def _shown(
-        self, plane: NDArray[Any], expected: NDArray[np.float32]
-    ) -> NDArray[Any]:
-        import torch
-
-        return self.rendering.shown(torch.from_numpy(expected), plane)
-
-
-@dataclass(frozen=True, eq=False)
-class Both(Expecting):
-    """The operation that turns planes into a z map and what was expected."""
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """A type that holds both."""
-        return np.result_type(np.float32, source)
-
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """Score and predict a region (C, h, w) of one plane: (1 + C, h, w)."""
-        signal = self._signal(plane, lead)
-        looked = self.detector.normal.look(signal)
-        assert looked.expected is not None
-        z = self._z(plane, signal, looked)
-        return np.concatenate([z, self._shown(plane, looked.expected)])
-
-
-def content_rendering(
-    model: Model, image: Field, source: Attribute | None = None, device: str = "cpu"
-) -> Rendering:
-    """The operation that renders an image's content under the model's reference."""
-    operation = model.lazy(image, model.reference, source, device).operation
-    assert isinstance(operation, Rendering)
-    return operation
-
-
-def known_pixels(
-    rendering: Rendering, plane: NDArray[Any], signal: NDArray[Any]
-) -> NDArray[np.bool_]:
-    """Pixels (h, w) whose values are numbers, before rendering and after."""
-    given = np.isfinite(plane[list(rendering.index)]).all(axis=0)
-    known: NDArray[np.bool_] = given & np.isfinite(signal).all(axis=0)
-    return known
 
 
 def _by_channel(values: NDArray[Any], axes: str) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -12,18 +12,17 @@ from napari_disentangle.detection import named, scorer
 from napari_disentangle.detection.base import Learner
 from napari_disentangle.detection.calibrate import calibration
 from napari_disentangle.detection.cells import cell_diameter
-from napari_disentangle.detection.detector import (
-    Detector,
-    content_rendering,
-    known_pixels,
-)
+from napari_disentangle.detection.depth import depth, reach, smoothed
+from napari_disentangle.detection.detector import Detector
+from napari_disentangle.detection.scoring import content_rendering, known_pixels
 from napari_disentangle.detection.sight import Normal, Sight, shrink_of
 from napari_disentangle.device import in_one_thread, memory_errors
 from napari_disentangle.errors import DataError
 from napari_disentangle.field import Field
 from napari_disentangle.fitting import fit
 from napari_disentangle.model import checked
-from napari_disentangle.sampling import Block, blocks
+from napari_disentangle.sampling import Block, blocks, strata
+from napari_disentangle.stacks import near
 from napari_disentangle.tiling import ALIGNED, Span, Tile
 
 if TYPE_CHECKING:
@@ -32,8 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.attribute import Attribute
+    from napari_disentangle.axes import Lead
+    from napari_disentangle.detection.calibrate import Calibration
     from napari_disentangle.model import Model
     from napari_disentangle.rendering import Rendering
+
+_One = TypeVar("_One")
 
 # Edge of a block at the resolution of the score, and how many are taken of an image,
 # and of all together.
@@ -42,6 +45,11 @@ _BLOCKS = 64
 _MOST_BLOCKS = 1024
 # Most blocks that the features of normal are learned from, or checked on.
 _SEEN_BLOCKS = 192
+# Looks at planes of stacks that are enough for blocks smoothed along Z, each of which
+# takes several, and blocks that are looked at whatever it takes.
+_LOOKS, _FEWEST_SMOOTHED = 1024, 48
+# Blocks that are tried for each that is wanted, where only some are marked.
+_TRIED = 32
 _PIXELS_PER_BLOCK = 1024
 # Images whose cells are measured, and half the edge of what is looked at in each.
 _MEASURED, _MIDDLE = 8, 256
@@ -82,7 +90,8 @@ def fit_detector_steps(
     """Learn what normal looks like, step by step.
 
     Of four images or more every other one teaches normal, of fewer every other block;
-    the others calibrate, and nothing else is done with them.
+    the others calibrate, and nothing else is done with them. If all are stacks, they
+    calibrate smoothed along Z as well, see :class:`Detector`.
 
     Parameters
     ----------
@@ -126,16 +135,16 @@ def fit_detector_steps(
         yield _READ * len(renderings) / len(many)
     smallest = min(min(image.plane_shape) for image in many)
     part = smallest if len(many) >= _MANY else smallest // 2
-    shrink = shrink_of(cell or _diameter(renderings), part)
+    diameter = cell or _diameter(renderings)
+    shrink = shrink_of(diameter, part)
     sight = Sight(named(detector), settings, shrink)
     teach, check = _split(renderings, shrink, seed)
     sight = yield from in_one_thread(_seeing(sight, teach, seed))
     normal = yield from _normal(sight, teach, seed)
-    raw, check = [], _some(check)
-    for i, place in enumerate(check):
-        raw.append(place.raw(normal))
-        yield _FITTED + (1 - _FITTED) * (i + 1) / (len(check) + 1)
-    yield Detector(model, normal, calibration(raw), tuple(many), seed, cell)
+    stacks = all(depth(image, diameter) for image in many)
+    deep = _deep(check, diameter) if stacks else []
+    alone, through = yield from _calibrations(_some(check), deep, normal)
+    yield Detector(model, normal, alone, through, tuple(many), diameter, seed, cell)
 
 
 # --- where ------------------------------------------------------------------------
@@ -171,10 +180,14 @@ class Place:
         """Pixels (h, w) of the block that are known and marked as normal."""
         y, x = tile.inner
         marked = self.image.mask(self.block.lead, y.slice, x.slice)
-        plane = self.image.plane(self.block.lead, y.slice, x.slice)
-        known = known_pixels(self.rendering, plane, signal[:, *tile.local])
-        use: NDArray[np.bool_] = marked & known
+        use: NDArray[np.bool_] = marked & self.known(tile, signal)
         return use
+
+    def known(self, tile: Tile, signal: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Pixels (h, w) of the block whose values are numbers."""
+        y, x = tile.inner
+        plane = self.image.plane(self.block.lead, y.slice, x.slice)
+        return known_pixels(self.rendering, plane, signal[:, *tile.local])
 
     def tile(self, sight: Sight) -> NDArray[np.float32]:
         """Small normal signal (C, h, w) of the block alone, NaN where it is not."""
@@ -198,11 +211,22 @@ class Place:
         some = np.sort(rng.permutation(places)[:_PIXELS_PER_BLOCK])
         return _at(features, some), _at(small, some)
 
-    def raw(self, normal: Normal) -> NDArray[np.float32]:
-        """Raw scores (h, w) of the block, NaN where nothing is known or normal."""
-        signal, tile = self.signal(normal.sight)
+    def near(self, sigma: float) -> dict[int, Lead]:
+        """Planes, by distance, that a Gaussian of ``sigma`` planes takes in."""
+        return near(self.image, self.block.lead, reach(sigma))
+
+    def scores(self, normal: Normal, lead: Lead) -> NDArray[np.float32]:
+        """Raw scores (h, w) at this place of a plane, NaN where nothing is known."""
+        place = replace(self, block=replace(self.block, lead=lead))
+        signal, tile = place.signal(normal.sight)
         scores = normal.look(signal).raw[tile.local]
-        return np.where(self.use(tile, signal), scores, np.float32(np.nan))
+        return np.where(place.known(tile, signal), scores, np.float32(np.nan))
+
+    def checked(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores (h, w) of the block, NaN where it is not marked as normal."""
+        y, x = self.block.y.slice, self.block.x.slice
+        marked = self.image.mask(self.block.lead, y, x)
+        return np.where(marked, scores, np.float32(np.nan))
 
 
 def _at(maps: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -241,9 +265,9 @@ def _split(
     return halves
 
 
-def _some(places: Sequence[Place]) -> list[Place]:
+def _some(places: Sequence[_One], limit: int = _SEEN_BLOCKS) -> list[_One]:
     """Evenly spaced ones of very many."""
-    n = min(len(places), _SEEN_BLOCKS)
+    n = min(len(places), limit)
     return [places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)]
 
 
@@ -256,8 +280,12 @@ def _blocks(
     """
     edge, parts = (2 * _BLOCK, 1) if many else (_BLOCK, 4)
     part = min(image.plane_shape) // (parts * shrink) * shrink
-    chosen = blocks(image, max(4, min(edge * shrink, part)), limit, seed)
-    return [b for b in chosen if image.mask(b.lead, b.y.slice, b.x.slice).any()]
+    size = max(4, min(edge * shrink, part))
+    if image.where is None:
+        return blocks(image, size, limit, seed)
+    tried = blocks(image, size, _TRIED * limit, seed)
+    marked = [b for b in tried if image.mask(b.lead, b.y.slice, b.x.slice).any()]
+    return [marked[i] for i in strata(len(marked), limit, seed)]
 
 
 # --- what -------------------------------------------------------------------------
@@ -296,3 +324,31 @@ def _normal(
     features, signals = (np.concatenate(part, 1) for part in zip(*pairs, strict=True))
     learned = sight.by_name.fit(features, sight.config)
     return Normal(sight, learned, signals.mean(axis=1))
+
+
+def _deep(check: Sequence[Place], diameter: float) -> list[tuple[Place, float]]:
+    """Where stacks are checked, and how far they are smoothed along Z there."""
+    jobs = [(place, depth(place.image, diameter)) for place in check]
+    looks = [len(place.near(sigma)) for place, sigma in jobs]
+    limit = max(_FEWEST_SMOOTHED, _LOOKS // max(looks, default=1))
+    return _some(jobs, limit)
+
+
+def _calibrations(
+    alone: Sequence[Place], deep: Sequence[tuple[Place, float]], normal: Normal
+) -> Generator[float, None, tuple[Calibration, Calibration | None]]:
+    """Calibrate on planes that are scored alone, and on smoothed ones if there are any.
+
+    What lies near a block counts as it does in an image that is scored: if it is known,
+    whether it is marked or not.
+    """
+    raw: list[NDArray[np.float32]] = []
+    jobs = [*((place, 0.0) for place in alone), *deep]
+    for place, sigma in jobs:
+        parts = {}
+        for distance, lead in place.near(sigma).items():
+            parts[distance] = place.scores(normal, lead)
+            yield _FITTED + (1 - _FITTED) * len(raw) / len(jobs)
+        raw.append(place.checked(smoothed(parts, sigma)))
+    n = len(alone)
+    return calibration(raw[:n]), calibration(raw[n:]) if deep else None
