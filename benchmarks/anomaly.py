@@ -44,6 +44,8 @@ SEEDS = (0, 1, 2)
 STEPS, QUICK_STEPS = 700, 5
 # With the first seed alone, and on content alone.
 ONCE = ("riad", "autopaint", "fader")
+# Where a trained detector is also fitted on images as they are.
+TRAINED_RAW = ("nuclei", "small nuclei")
 ALPHA = 0.05
 # Of the map whose maximum is the score of an image, in pixels.
 SMOOTH = 2.0
@@ -265,11 +267,14 @@ def _jobs(
 ) -> list[Job]:
     """All detectors on one study."""
     study = study_of(name, seed)
-    return [
-        Job(name, study.name, study.words, d, seed, steps, first and d not in ONCE)
-        for d in detectors
-        if first or d not in ONCE
-    ]
+    taken = [d for d in detectors if first or d not in ONCE]
+    raw = [d for d in taken if first and _also_raw(name, d)]
+    return [Job(name, study.name, study.words, d, seed, steps, d in raw) for d in taken]
+
+
+def _also_raw(name: str, detector: str) -> bool:
+    trained = nd.detectors()[detector].expects
+    return detector not in ONCE and (not trained or name in TRAINED_RAW)
 
 
 def _all(jobs: Sequence[Job]) -> list[Row]:

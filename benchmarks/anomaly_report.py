@@ -51,7 +51,8 @@ intensities of the image.
 - *new look*: change of the AUROC when the same images come under a random look
   (stains, camera; in fluorescence gain, offset, gamma, background, noise). *Content*:
   the detector stands on the bundled `affine` model, as in all other columns; *raw*: the
-  same detector, fitted and used on images as they are, with the first seed.
+  same detector, fitted and used on images as they are, with the first seed
+  (`context`: nuclei only).
 - *p < 0.05*: share of the pixels of normal images of other fields that are called odd
   at 0.05, with an interval over fields, and the same under new looks; *found at 0.05*:
   share of the odd pixels that are.

@@ -211,6 +211,7 @@ def _scored_by(detector: Detector, image: Field) -> dict[str, Any]:
         "detector": detector.name,
         "detector_hash": detector.hash,
         "basis": detector.basis(image),
+        "cell": detector.diameter,
         "calibration": detector.calibrated(image).figures(_ALPHAS),
     }
 

@@ -74,6 +74,7 @@ def test_paint_run_and_see(tissue: Desk) -> None:
     assert sorted(_rows(tissue)) == _labels(tissue) != []
     regions = tissue.panel.regions
     assert "marked parts of this image" in regions.basis.text()
+    assert "cells as given: 14 px = 7 um" in regions.basis.text()
     assert "normal block" in regions.limits.text()
     header = [
         regions.table.horizontalHeaderItem(i).text()

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     import napari
     from numpy.typing import NDArray
 
-    from napari_disentangle.detection.detector import Score
+    from napari_disentangle.detection.detector import Detector, Score
+    from napari_disentangle.field import Field
 
 # Regions of maps with more pixels follow the slider only when it rests.
 LIVE = 2**21
@@ -93,13 +94,7 @@ class AnomalyWidget(BaseWidget):
     def _choices_changed(self, change: Any = None) -> None:
         """Say how large the cell is in the world."""
         images = readable_images(self.panel)
-        if not images:
-            self.panel.show_cell(1, "")
-            return
-        field = images[0].field
-        at = field.grid_axes.index("X")
-        unit = "" if field.units[at] == PIXEL else plain_symbol(field.units[at])
-        self.panel.show_cell(field.scale[at], unit)
+        self.panel.show_cell(*_pixel(images[0].field) if images else (1, ""))
 
     # --- running ------------------------------------------------------------------
     def start(self) -> None:
@@ -183,7 +178,9 @@ class AnomalyWidget(BaseWidget):
         n = len(table["label"])
         counted = f"{n} region{'s' * (n != 1)}"
         counted += f" (the first {LISTED} are listed)" * (n > LISTED)
-        regions.basis.setText(f"{counted} by {detector.name}; normal: {score.basis}.")
+        cell = _cell(detector, result.output.image)
+        text = f"{counted} by {detector.name}; {cell}; normal: {score.basis}."
+        regions.basis.setText(text)
         limits = score.limits(table)
         regions.limits.setText(limits[:1].upper() + limits[1:] + "." * bool(limits))
 
@@ -281,6 +278,21 @@ class AnomalyWidget(BaseWidget):
             job, _ = job_of(self.panel, self.viewer.layers)
             text = json.dumps(described(job), indent=1)
             self.copy(text, "save it as recipe.json for the command line")
+
+
+def _pixel(image: Field) -> tuple[float, str]:
+    """Width of a pixel in the world, and its unit; without a unit if it is a pixel."""
+    at = image.grid_axes.index("X")
+    unit = image.units[at]
+    return image.scale[at], "" if unit == PIXEL else plain_symbol(unit)
+
+
+def _cell(detector: Detector, image: Field) -> str:
+    """How large cells were taken to be."""
+    size, unit = _pixel(image)
+    in_world = f" = {detector.diameter * size:.3g} {unit}" * bool(unit)
+    how = "measured" if detector.cell is None else "as given"
+    return f"cells {how}: {detector.diameter:.3g} px{in_world}"
 
 
 def _with_suffix(path: str, suffix: str) -> tuple[Path, bool]:
