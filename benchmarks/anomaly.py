@@ -44,8 +44,10 @@ SEEDS = (0, 1, 2)
 STEPS, QUICK_STEPS = 700, 5
 # With the first seed alone, and on content alone.
 ONCE = ("riad", "autopaint", "fader")
-# Where a trained detector is also fitted on images as they are.
+# Where a trained detector is also fitted on images as they are, and where it is
+# fitted with the first seed alone.
 TRAINED_RAW = ("nuclei", "small nuclei")
+TRAINED_ONCE = ("white cells", "artefacts")
 ALPHA = 0.05
 # Of the map whose maximum is the score of an image, in pixels.
 SMOOTH = 2.0
@@ -267,9 +269,14 @@ def _jobs(
 ) -> list[Job]:
     """All detectors on one study."""
     study = study_of(name, seed)
-    taken = [d for d in detectors if first or d not in ONCE]
+    taken = [d for d in detectors if first or not _once(name, d)]
     raw = [d for d in taken if first and _also_raw(name, d)]
     return [Job(name, study.name, study.words, d, seed, steps, d in raw) for d in taken]
+
+
+def _once(name: str, detector: str) -> bool:
+    trained = nd.detectors()[detector].expects
+    return detector in ONCE or (trained and name in TRAINED_ONCE)
 
 
 def _also_raw(name: str, detector: str) -> bool:

@@ -44,8 +44,7 @@ nuclei, texture with mixed phases) and four sizes, half to four times a nucleus,
 intensities of the image.
 
 - *pixel AP*: average precision of the pixels of an image, its mean over images with a
-  95 % interval from bootstrap samples of fields (± standard deviation over training
-  seeds); *AUROC* likewise. *Image AUROC*: odd images against normal ones, by the
+  95 % interval from bootstrap samples of fields (± standard deviation over seeds); *AUROC* likewise. *Image AUROC*: odd images against normal ones, by the
   largest score. *AU-PRO* up to a false-positive rate of 0.3. *Recall at 1*: odd regions
   found at one false region per field.
 - *new look*: change of the AUROC when the same images come under a random look
@@ -59,7 +58,7 @@ intensities of the image.
 
 {steps} training steps (the default is 1,500). Seeds: {seeds}, each with normal images
 of its own, cut in other halves to learn from and to calibrate on; `riad`, `autopaint`
-and `fader` have the first seed alone. Times are of one core, of a detector that
+and `fader`, and `context` where nothing is planted, have the first seed alone. Times are of one core, of a detector that
 predicts with its pseudo-normal image. What is odd is never used in fitting or in
 choosing a threshold. How `context` compares and what it is trained under was chosen on
 foreign nuclei, debris and mixed texture, planted into fields of small nuclei and of
