@@ -44,9 +44,10 @@ nuclei, texture with mixed phases) and four sizes, half to four times a nucleus,
 intensities of the image.
 
 - *pixel AP*: average precision of the pixels of an image, its mean over images with a
-  95 % interval from bootstrap samples of fields (± standard deviation over seeds); *AUROC* likewise. *Image AUROC*: odd images against normal ones, by the
-  largest score. *AU-PRO* up to a false-positive rate of 0.3. *Recall at 1*: odd regions
-  found at one false region per field.
+  95 % interval from bootstrap samples of fields (± standard deviation over seeds);
+  *AUROC* likewise. *Image AUROC*: odd images against normal ones, by the largest score.
+  *AU-PRO* up to a false-positive rate of 0.3. *Recall at 1*: odd regions found at one
+  false region per field.
 - *new look*: change of the AUROC when the same images come under a random look
   (stains, camera; in fluorescence gain, offset, gamma, background, noise). *Content*:
   the detector stands on the bundled `affine` model, as in all other columns; *raw*: the
@@ -58,9 +59,10 @@ intensities of the image.
 
 {steps} training steps (the default is 1,500). Seeds: {seeds}, each with normal images
 of its own, cut in other halves to learn from and to calibrate on; `riad`, `autopaint`
-and `fader`, and `context` where nothing is planted, have the first seed alone. Times are of one core, of a detector that
-predicts with its pseudo-normal image. What is odd is never used in fitting or in
-choosing a threshold. How `context` compares and what it is trained under was chosen on
+and `fader`, and `context` where nothing is planted, have the first seed alone. Times
+are of one core, of a detector that predicts with its pseudo-normal image. What is odd
+is never used in fitting or in choosing a threshold. How `context` compares and what it
+is trained under, and how far scores are smoothed, was chosen on
 foreign nuclei, debris and mixed texture, planted into fields of small nuclei and of
 violet histology that may be fitted on; *blur*, *missing* and the other studies are free
 of that. Its holes were chosen earlier, on all kinds, partly in the same fields of small
