@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections import deque
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from napari_disentangle.detection.scoring import Scoring
 from napari_disentangle.stacks import along, near
 
 CELL = 14
+# the quickest, which shows what is done with its scores as well as any
+fit = partial(nd.fit_detector, detector="mahalanobis")
 WHOLE = 10**6
 SHAPE = (13, 96, 96)
 
@@ -48,14 +51,14 @@ def ball(shape: tuple[int, ...], spacing: float, diameter: float) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def detector():
-    return nd.fit_detector([field(tissue(i)) for i in range(2)], cell=CELL)
+    return fit([field(tissue(i)) for i in range(2)], cell=CELL)
 
 
 @pytest.fixture(scope="module")
 def flat():
     """The same, of planes: fitted on them as frames."""
     frames = [nd.Field(tissue(i), "TYX") for i in range(2)]
-    return nd.fit_detector(frames, cell=CELL)
+    return fit(frames, cell=CELL)
 
 
 # --- how far ------------------------------------------------------------------------
@@ -106,9 +109,9 @@ def test_a_ball_is_found_in_each_of_its_planes_as_one(spacing):
     odd, values = ball(shape, spacing, 2 * CELL), tissue(1, spacing, shape)
     values[odd] += 0.3 * np.random.default_rng(2).normal(size=int(odd.sum()))
     stack, frames = (
-        nd.fit_detector(
-            field(tissue(0, spacing, shape), spacing, axes), cell=CELL
-        ).score(field(values, spacing, axes))
+        fit(field(tissue(0, spacing, shape), spacing, axes), cell=CELL).score(
+            field(values, spacing, axes)
+        )
         for axes in ("ZYX", "TYX")
     )
     assert all(stack.p[z][odd[z]].min() < 0.05 for z in np.flatnonzero(odd.any((1, 2))))
@@ -137,7 +140,7 @@ def test_what_is_fitted_on_stacks_has_a_p_of_its_own_for_planes(detector):
 @pytest.mark.parametrize("others", [[], [nd.Field(tissue(2)[0], "YX")]])
 def test_what_was_not_fitted_on_stacks_alone_scores_planes_alone(others):
     normals = [nd.Field(tissue(0)[0], "YX"), *others, field(tissue(1))]
-    alone = nd.fit_detector(normals[: 1 if not others else None], cell=CELL)
+    alone = fit(normals[: 1 if not others else None], cell=CELL)
     stack = tissue(3)
     planes = [alone.score(nd.Field(plane, "YX")).z for plane in stack]
     assert alone.score(field(stack)).z.tobytes() == np.stack(planes).tobytes()
@@ -151,7 +154,7 @@ def test_any_tiling_and_any_part_of_it_give_the_whole(axes, shape):
     image = nd.Field(
         np.random.default_rng(0).normal(size=shape).astype(np.float32), axes
     )
-    made = nd.fit_detector(image, cell=5)
+    made = fit(image, cell=5)
     assert made.depth(image) == 1.5
     lazy = made.lazy(image)
     whole = np.asarray(replace(lazy, tile=WHOLE))
@@ -246,7 +249,7 @@ def test_half_of_a_stack_is_enough_to_tell_regions_from_chance():
     where[:, :, : SHAPE[2] // 2] = True
     half = field(tissue(0), where=where)
     assert len(_blocks(half, False, 1, 64, 0)) == 64
-    detector = nd.fit_detector(half, cell=CELL)
+    detector = fit(half, cell=CELL)
     for calibration in (detector.calibration, detector.smoothed):
         assert len(calibration.maxima) >= 19
     p = detector.score(field(tissue(0))).p[~where]
@@ -256,6 +259,6 @@ def test_half_of_a_stack_is_enough_to_tell_regions_from_chance():
 def test_only_marked_planes_calibrate_and_planes_near_them_count():
     where = np.zeros(SHAPE, bool)
     where[6] = True
-    one = nd.fit_detector(field(tissue(0), where=where), cell=CELL)
+    one = fit(field(tissue(0), where=where), cell=CELL)
     assert one.smoothed.spread < one.calibration.spread
     assert len(one.smoothed.maxima) == len(one.calibration.maxima)

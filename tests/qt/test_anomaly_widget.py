@@ -68,7 +68,7 @@ def test_paint_run_and_see(tissue: Desk) -> None:
         assert layer.units == tissue.layer("tissue").units
     assert tissue.layer(MAP).contrast_limits == [-10, 10]
     kept = tissue.layer(MAP).metadata[KEY]
-    assert kept["detector"] == "mahalanobis"
+    assert kept["detector"] == "knn"
     assert kept["basis"] == "marked parts of this image"
     assert {"center", "spread", "pixels", "blocks", "z_at"} <= {*kept["calibration"]}
     assert sorted(_rows(tissue)) == _labels(tissue) != []

@@ -20,7 +20,7 @@ from napari_disentangle.errors import DataError
 if TYPE_CHECKING:
     from napari_disentangle.detection.base import Scorer
 
-DEFAULT = "mahalanobis"
+DEFAULT = "knn"
 
 DETECTORS: dict[str, Scorer | Learner] = {
     "mahalanobis": mahalanobis.SCORER,

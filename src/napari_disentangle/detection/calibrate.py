@@ -107,8 +107,12 @@ class Calibration:
         ``z`` is (raw score - center) / spread. ``z_at`` is the absolute z above which
         p of a pixel is at most that; ``None`` if too few pixels were held out.
         """
-        above = {a: (self.threshold(a) - self.center) / self.spread for a in alphas}
-        z_at = {str(a): z if np.isfinite(z) else None for a, z in above.items()}
+        limits = {a: np.asarray(self.threshold(a), np.float32) for a in alphas}
+        # as rounded as a map, so that a pixel that equals the limit is not above it
+        z_at = {
+            str(a): float(self.z(limit)) if np.isfinite(limit) else None
+            for a, limit in limits.items()
+        }
         return {
             "center": self.center,
             "spread": self.spread,
