@@ -58,8 +58,9 @@ intensities of the image.
   share of the odd pixels that are.
 
 {steps} training steps (the default is 1,500). Seeds: {seeds}, each with normal images
-of its own, cut in other halves to learn from and to calibrate on; `riad`, `autopaint`
-and `fader`, and `context` where nothing is planted, have the first seed alone. Times
+of its own, cut in other halves to learn from and to calibrate on; `context` has two of
+them, and the first alone where nothing is planted, as have `riad`, `autopaint` and
+`fader` everywhere. Times
 are of one core, of a detector that predicts with its pseudo-normal image. What is odd
 is never used in fitting or in choosing a threshold. How `context` compares and what it
 is trained under, and how far scores are smoothed, was chosen on

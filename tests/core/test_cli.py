@@ -255,7 +255,7 @@ def test_settings_reach_model_and_detector(call, pair, tmp_path):
     )
     recipe = nd.read_provenance(paths[-1])["recipe"]
     assert recipe["config"] == {"low": 5.0, "high": 90.0}
-    assert recipe["detector_config"] == {"scale": 1.0, "trim": 0.0}
+    assert recipe["detector_config"] == {"scale": 1.0, "trim": 0.0, "bank": 2000}
     assert nd.read_provenance(paths[-1])["basis"] == "held-out normals"
 
 
