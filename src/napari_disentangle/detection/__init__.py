@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 DEFAULT = "knn"
 
 DETECTORS: dict[str, Scorer | Learner] = {
-    "mahalanobis": mahalanobis.SCORER,
     "knn": knn.SCORER,
+    "mahalanobis": mahalanobis.SCORER,
     "pca": pca.SCORER,
     "intensity": intensity.SCORER,
     "context": context.SCORER,

@@ -64,7 +64,7 @@ class Config:
 class Nearest:
     """The detector."""
 
-    description: str = "Distance to the nearest normal pixels, by the same filters."
+    description: str = "Distance to the nearest of many normal pixels, by filters."
     config: type[Any] = Config
 
     def halo(self, config: Config) -> int:

@@ -47,7 +47,7 @@ class Config:
 class Mahalanobis:
     """The detector."""
 
-    description: str = "Distance from normal in Gaussian, gradient, Laplacian filters."
+    description: str = "Distance from the mean of normal, by the same filters; quicker."
     config: type[Any] = Config
 
     def halo(self, config: Config) -> int:
