@@ -28,7 +28,7 @@ _WHOLE = 4
 _SIGN = 2.0
 _SIGN_REACH = 6
 # Scale in pixels of the Gaussian that scores are smoothed by; it reaches less far than
-# that of the sign. OUR CHOICE: it raises pixel AP of every detector that was tried.
+# that of the sign. OUR CHOICE: what is odd is larger than a pixel.
 _SMOOTH = 1.0
 
 
