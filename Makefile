@@ -6,6 +6,7 @@
 VENV := .venv
 CORE := .venv-core
 FEW := not knn and not pca and not intensity and not riad and not autopaint and not fader
+LONG := $(patsubst %,--ignore=tests/core/test_%.py,detector stacks tiled_equals_whole)
 READY := $(VENV)/.ready
 CORE_READY := $(CORE)/.ready
 LINT_READY := $(VENV)/.lint-ready
@@ -23,11 +24,11 @@ test: $(READY)
 	$(SCREEN) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 # The core must work where there is neither Qt nor napari; models and benchmarks, which
-# need neither, are left to the whole suite.
+# need neither, are left to the whole suite, as is what takes long.
 # One detector that learns and one that does not: `make test` has all of them.
 core-test: $(CORE_READY)
 	@! $(CORE)/bin/python -c "import napari" 2>/dev/null
-	$(CORE)/bin/python -m pytest tests/core -k "$(FEW)" $(PYTEST_ARGS)
+	$(CORE)/bin/python -m pytest tests/core $(LONG) -k "$(FEW)" $(PYTEST_ARGS)
 
 lint: $(LINT_READY)
 	$(VENV)/bin/ruff check

@@ -156,8 +156,8 @@ def _marked(name: str, words: str, found: Cases, clean: Sequence[Array]) -> Stud
 
 def planted_synthetic(seed: int = 0) -> Study:
     """Synthetic tissue, which needs no file."""
-    known = [_tissue(number) for number in range(16)]
-    return _planted("planted, synthetic tissue", "brightfield", known, seed, 6)
+    known = [_tissue(number) for number in range(10)]
+    return _planted("planted, synthetic tissue", "brightfield", known, seed, 3)
 
 
 def _tissue(seed: int) -> _Known:
