@@ -302,7 +302,7 @@ def test_copied_recipe_of_painted_normal_makes_the_same_file(
 
 
 def test_of_very_many_regions_the_first_are_listed(bench: Desk, tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).normal(100, 10, (256, 256)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(100, 10, (384, 384)).astype(np.float32)
     bench.viewer.add_image(noise, name="noise")
     bench.panel.model.setCurrentText("identity")
     bench.panel.cell.setValue(14)
