@@ -6,7 +6,7 @@
 VENV := .venv
 CORE := .venv-core
 FEW := not knn and not pca and not intensity and not riad and not autopaint and not fader
-LONG := $(patsubst %,--ignore=tests/core/test_%.py,detector stacks tiled_equals_whole)
+ENDS := $(patsubst %,tests/core/test_%.py,imports cli recipe store anomaly_outputs)
 READY := $(VENV)/.ready
 CORE_READY := $(CORE)/.ready
 LINT_READY := $(VENV)/.lint-ready
@@ -23,12 +23,12 @@ demo: $(READY)
 test: $(READY)
 	$(SCREEN) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-# The core must work where there is neither Qt nor napari; models and benchmarks, which
-# need neither, are left to the whole suite, as is what takes long.
+# The core must work where there is neither Qt nor napari: what a script or the command
+# line does from end to end. What lies within is left to the whole suite.
 # One detector that learns and one that does not: `make test` has all of them.
 core-test: $(CORE_READY)
 	@! $(CORE)/bin/python -c "import napari" 2>/dev/null
-	$(CORE)/bin/python -m pytest tests/core $(LONG) -k "$(FEW)" $(PYTEST_ARGS)
+	$(CORE)/bin/python -m pytest $(ENDS) -k "$(FEW)" $(PYTEST_ARGS)
 
 lint: $(LINT_READY)
 	$(VENV)/bin/ruff check
