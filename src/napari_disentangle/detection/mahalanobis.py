@@ -47,7 +47,7 @@ class Config:
 class Mahalanobis:
     """The detector."""
 
-    description: str = "Distance from the mean of normal, by the same filters; quicker."
+    description: str = "Distance from the mean of normal, by filters: the quickest."
     config: type[Any] = Config
 
     def halo(self, config: Config) -> int:
