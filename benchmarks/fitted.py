@@ -211,7 +211,7 @@ def main() -> None:
     if parser.parse_args().quick:
         source = named(QUICK)
         few = [Contender(n, n) for n in ("mk", "meanstd", "contrimix")]
-        sys.stdout.write(section(source, few, 2, 7, ()))
+        sys.stdout.write(section(source, few, 1, 7, ()))
         return
     source = named(SCANNERS)
     tasks = [t for one in KINDS for t in tasks_of(one)]
