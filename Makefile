@@ -20,6 +20,9 @@ endif
 demo: $(READY)
 	$(SCREEN) $(VENV)/bin/napari-disentangle demo $(DEMO_OUTPUT)
 
+# Networks in tests are small: more threads only wait, long where a machine is busy.
+test core-test docs: export OMP_NUM_THREADS := 1
+
 test: $(READY)
 	$(SCREEN) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 

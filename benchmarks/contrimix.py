@@ -43,7 +43,7 @@ COMMAND = "python benchmarks/contrimix.py"
 SEED, SEEDS = 0, (0, 1, 2)
 STEPS = 800
 # Looks and steps of a quick run.
-QUICK = (20, 3)
+QUICK = (8, 1)
 BATCH, EDGE, RATE = 8, 64, 2e-3
 EXAM, LOOKS = 64, 4
 # Absorbance beyond this is black in any case.

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 COMMAND = "python benchmarks/framed.py"
 SEEDS = (0, 1, 2)
 STEPS, BATCH, LOOKS, TILES = 500, 12, 120, 3
-QUICK = (20, 3)
+QUICK = (8, 1)
 EXAM, FIRST = 96, 4
 RATE, DECAY = 1.5e-3, 1e-2
 # Weight of the size of corrections, and of swaps with a donor of the same content.

@@ -16,7 +16,7 @@ from pathlib import Path
 import napari_disentangle as nd
 from napari_disentangle import sample_data
 
-FITS, QUICK_FITS = 30, 3
+FITS, QUICK_FITS = 30, 1
 STEPS = 20
 # Fits after which libraries have filled their caches.
 WARM_UP = 3
@@ -43,7 +43,7 @@ def told(held: list[float]) -> str:
 def main() -> None:
     """Fit again and again."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="three fits of two steps")
+    parser.add_argument("--quick", action="store_true", help="one fit of two steps")
     quick = parser.parse_args().quick
     images = [
         nd.Field(sample_data.load(name), "YXC", name=name)

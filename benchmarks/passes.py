@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 COMMAND = "python benchmarks/passes.py"
 SEEDS, STEPS, PASSES = (0, 1, 2), 400, (1, 2, 3, 5)
-QUICK = (12, 2)
+QUICK = (8, 1)
 
 INTRODUCTION = """\
 ## How often ContriMix reads the attribute

@@ -19,7 +19,7 @@ import structure_report
 import swap
 import torch
 from arms import arms
-from leak import Dealt, channels_first, deal, look_read
+from leak import QUICK_PAIRS, Dealt, channels_first, corners, deal, look_read
 from sources import named
 from structure_report import Structure
 from trained import BLOOD, NUCLEI, SCANNERS, VIOLET
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from looks import Array
 
 PAIRS = 60
-QUICK, QUICK_PAIRS, QUICK_FIELDS = "synthetic tissue", 7, 5
+QUICK, QUICK_FIELDS = "synthetic tissue", 5
 PROBES = {"colours": colour_features, "convolutions": convolution_features}
 
 
@@ -87,12 +87,11 @@ def _alike(one: Array, other: Array) -> float:
 
 
 # --- all ------------------------------------------------------------------------------
-def source(name: str, limit: int) -> list[Structure]:
+def source(dealt: Dealt) -> list[Structure]:
     """What every arm keeps of pictures of a source, or why there is none."""
-    dealt = deal(named(name), limit)
     known = arms(dealt.pictures)
     kept = [structure(dealt, arm, show) for arm, show in known.shows.items()]
-    refused = [Structure(name, *told) for told in known.refusals.items()]
+    refused = [Structure(dealt.source, *told) for told in known.refusals.items()]
     return kept + refused
 
 
@@ -103,12 +102,12 @@ def main() -> None:
     torch.set_num_threads(1)
     if parser.parse_args().quick:
         classes = {QUICK: cells.classes(cells.planted(QUICK_FIELDS))}
-        found = [source(QUICK, QUICK_PAIRS)]
+        found = [source(corners(deal(named(QUICK), QUICK_PAIRS)))]
         sys.stdout.write(structure_report.section(found, classes))
         return
     present = [n for n in (SCANNERS, VIOLET, BLOOD, NUCLEI) if named(n).present]
     classes = {BLOOD: cells.classes(cells.smears())} if BLOOD in present else {}
-    found = [source(name, PAIRS) for name in present]
+    found = [source(deal(named(name), PAIRS)) for name in present]
     page.put(structure_report.section(found, classes))
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SEED = 0
-PAIRS, QUICK_PAIRS = 32, 2
+PAIRS, QUICK_PAIRS = 32, 1
 # Decibels of images that are the same but for rounding.
 MOST = 100.0
 GENERATORS: dict[str, tuple[Generator, ...]] = {

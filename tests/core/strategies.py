@@ -17,15 +17,16 @@ MODELS = [
 ]
 DETECTORS = list(nd.detectors())
 # Settings to fit with where only the contract is tested, not how well something is
-# learned: few steps, and few passes.
+# learned: few steps, few passes, and few normal vectors.
 QUICK: dict[str, dict[str, int]] = {
     "context": {"steps": 2},
     "riad": {"steps": 2},
     "autopaint": {"steps": 2, "offsets": 1},
     "fader": {"steps": 2},
+    "knn": {"bank": 500},
 }
-LEARNERS = list(QUICK)
-SCORERS = [name for name in DETECTORS if name not in QUICK]
+LEARNERS = [name for name, config in QUICK.items() if "steps" in config]
+SCORERS = [name for name in DETECTORS if name not in LEARNERS]
 
 
 def fitted(normals: Any, name: str, on: Any = None, **config: Any) -> nd.Detector:

@@ -30,7 +30,7 @@ def slide(tmp_path_factory):
     path = tmp_path_factory.mktemp("slides") / "slide.ome.tif"
     sizes = {"axes": "YXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
     sizes |= {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
-    picture = pair(seed=1, size=256).first
+    picture = pair(seed=1, size=160).first
     tifffile.imwrite(path, picture, photometric="rgb", ome=True, metadata=sizes)
     return nd.read(path)
 
