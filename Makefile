@@ -20,18 +20,22 @@ endif
 demo: $(READY)
 	$(SCREEN) $(VENV)/bin/napari-disentangle demo $(DEMO_OUTPUT)
 
+# A file of tests stays together, and so do all windows (tests/conftest.py); the windows,
+# which take longest, begin.
+SPREAD := -n 2 --no-loadscope-reorder
+
 # Networks in tests are small: more threads only wait, long where a machine is busy.
 test core-test docs: export OMP_NUM_THREADS := 1
 
 test: $(READY)
-	$(SCREEN) $(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(SCREEN) $(VENV)/bin/python -m pytest $(SPREAD) $(PYTEST_ARGS)
 
 # The core must work where there is neither Qt nor napari: what a script or the command
 # line does from end to end. What lies within is left to the whole suite.
 # One detector that learns and one that does not: `make test` has all of them.
 core-test: $(CORE_READY)
 	@! $(CORE)/bin/python -c "import napari" 2>/dev/null
-	$(CORE)/bin/python -m pytest $(ENDS) -k "$(FEW)" $(PYTEST_ARGS)
+	$(CORE)/bin/python -m pytest $(SPREAD) $(ENDS) -k "$(FEW)" $(PYTEST_ARGS)
 
 lint: $(LINT_READY)
 	$(VENV)/bin/ruff check

@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,6 +21,19 @@ if find_spec("napari"):
     os.environ["NAPARI_STRICT_QT"] = "1"
     _preferences = TemporaryDirectory(prefix="napari-settings-")
     os.environ["NAPARI_CONFIG"] = str(Path(_preferences.name) / "settings.yaml")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of a file share what they fit; two windows at once would take the focus."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "windows" if "/qt/" in file else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

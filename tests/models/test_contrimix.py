@@ -339,8 +339,9 @@ def test_measuring_a_slide_can_be_closed_in_the_middle(large: Any) -> None:
 
 
 def test_the_network_of_the_default_does_not_keep_one_waiting(large: Any) -> None:
+    model = by_default()
     waits, before = [], perf_counter()
-    for _ in by_default().measuring(large):
+    for _ in model.measuring(large):
         waits.append(perf_counter() - before)
         before = perf_counter()
     assert len(waits) > 20
