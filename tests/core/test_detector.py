@@ -240,6 +240,20 @@ def test_same_seed_same_map_and_another_seed_another_sample(normal, model):
     assert one.score(normal[0]).z.tobytes() == again.score(normal[0]).z.tobytes()
 
 
+@pytest.mark.parametrize("name", ["knn", "context"])
+def test_threads_do_not_change_what_is_learned(normal, name):
+    import torch
+
+    config = {"steps": 2} if name == "context" else {}
+    before, hashes = torch.get_num_threads(), set()
+    for n in (1, 2):
+        torch.set_num_threads(n)
+        hashes.add(nd.fit_detector(normal[:1], name, **config).hash)
+        assert torch.get_num_threads() == n
+    torch.set_num_threads(before)
+    assert len(hashes) == 1
+
+
 def test_the_hash_tells_what_it_stands_on(normal, model):
     one = nd.fit_detector(normal, on=model)
     assert one.hash != nd.fit_detector(normal, on=model, scale=2.0).hash

@@ -127,10 +127,10 @@ def fit_detector_steps(
     settings = checked(detector, scorer(detector).config, config)
     model = on or fit(many[0], "identity")
     known: list[Attribute | None] = [*sources] or [None] * len(many)
-    renderings = []
+    renderings: list[Rendering] = []
     for image, source in zip(many, known, strict=True):
-        # the look of a marked part is that of the whole
-        look = source or model.attribute(replace(image, where=None))
+        share = _READ * (len(renderings) + 0.5) / len(many)
+        look = source or (yield from _look(model, image, share))
         renderings.append(content_rendering(model, image, look))
         yield _READ * len(renderings) / len(many)
     smallest = min(min(image.plane_shape) for image in many)
@@ -140,11 +140,21 @@ def fit_detector_steps(
     sight = Sight(named(detector), settings, shrink)
     teach, check = _split(renderings, shrink, seed)
     sight = yield from in_one_thread(_seeing(sight, teach, seed))
-    normal = yield from _normal(sight, teach, seed)
+    normal = yield from in_one_thread(_normal(sight, teach, seed))
     stacks = all(depth(image, diameter) for image in many)
     deep = _deep(check, diameter) if stacks else []
-    alone, through = yield from _calibrations(_some(check), deep, normal)
+    checking = _calibrations(_some(check), deep, normal)
+    alone, through = yield from in_one_thread(checking)
     yield Detector(model, normal, alone, through, tuple(many), diameter, seed, cell)
+
+
+def _look(model: Model, image: Field, done: float) -> Generator[float, None, Attribute]:
+    """Attribute of a whole image, of which perhaps a part is marked."""
+    for part in model.measuring(replace(image, where=None)):
+        if part is not None:
+            return part
+        yield done
+    raise AssertionError("measuring ends with the attribute")
 
 
 # --- where ------------------------------------------------------------------------
