@@ -123,7 +123,7 @@ def test_cancel_while_a_large_image_is_measured(desk: Any, published: str) -> No
     worker = desk.widget._worker
     desk.wait(lambda: "measuring large" in desk.panel.progress.format())
     desk.click(desk.panel.cancel)
-    assert desk.wait(lambda: not desk.widget.running, 20) < 1
+    assert desk.wait(lambda: not desk.widget.running, 20) < desk.second
     assert not worker.is_running
     assert desk.names == ["large"]
     assert desk.panel.run.isEnabled()
@@ -138,7 +138,7 @@ def test_cancel_at_the_end_of_a_fit_on_a_large_image(desk: Any) -> None:
     _fit(desk, 1)
     desk.wait(lambda: "measuring large" in desk.panel.progress.format())
     desk.click(desk.panel.cancel)
-    assert desk.wait(lambda: not desk.widget.running, 20) < 1
+    assert desk.wait(lambda: not desk.widget.running, 20) < desk.second
     assert "thrown away" in desk.panel.fitting.verdict.text()
     assert desk.panel.model.currentText() == "contrimix"
 

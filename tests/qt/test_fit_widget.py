@@ -149,7 +149,7 @@ def test_cancel_throws_the_model_away_within_a_second(tissues: Any, kept: Path) 
     before = _models(tissues)
     worker = _fitting_in_the_middle(tissues).widget._worker
     tissues.click(tissues.panel.cancel)
-    assert tissues.wait(lambda: not tissues.widget.running, 5) < 1
+    assert tissues.wait(lambda: not tissues.widget.running, 5) < tissues.second
     assert not worker.is_running
     assert tissues.panel.fitting.fit.isEnabled()
     assert tissues.panel.run.isEnabled()
@@ -163,7 +163,7 @@ def test_cancel_while_the_images_are_looked_at(tissues: Any) -> None:
     _begin(tissues, 2000)
     tissues.wait(lambda: "looking" in tissues.panel.progress.format())
     tissues.click(tissues.panel.cancel)
-    assert tissues.wait(lambda: not tissues.widget.running, 5) < 1
+    assert tissues.wait(lambda: not tissues.widget.running, 5) < tissues.second
     assert _models(tissues) == before
     assert _points(tissues) == 0
     tissues.run()
@@ -173,7 +173,7 @@ def test_cancel_while_the_images_are_looked_at(tissues: Any) -> None:
 def test_dock_closed_in_the_middle_of_a_fit(tissues: Any) -> None:
     worker = _fitting_in_the_middle(tissues).widget._worker
     tissues.viewer.window.remove_dock_widget(tissues.widget)
-    assert tissues.wait(lambda: not worker.is_running, 5) < 1
+    assert tissues.wait(lambda: not worker.is_running, 5) < tissues.second
     tissues.viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="after")
     tissues.settle()
     assert tissues.names == [*NAMES, "after"]
