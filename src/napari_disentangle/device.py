@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from napari_disentangle.errors import DeviceMemoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
 # Without this, waiting threads of torch spin and steal the cores from the window.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 AUTO = "auto"
-
-_Step = TypeVar("_Step")
-_End = TypeVar("_End")
 
 
 def list_devices() -> dict[str, str]:
@@ -105,18 +102,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def in_one_thread(
-    steps: Generator[_Step, None, _End],
-) -> Generator[_Step, None, _End]:
-    """The same steps, each computed with :func:`one_thread`; between them all count."""
-    with closing(steps):
-        while True:
-            with one_thread():
-                try:
-                    step = next(steps)
-                except StopIteration as end:
-                    found: _End = end.value
-                    return found
-            yield step

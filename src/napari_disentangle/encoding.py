@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.infer import run_tile
+from napari_disentangle.operations import computing
 from napari_disentangle.rendering import Rendering
 from napari_disentangle.sampling import Block, blocks
+from napari_disentangle.steps import finished
 from napari_disentangle.tiling import Span, tiles
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from napari_disentangle.axes import Lead
     from napari_disentangle.field import Field
-    from napari_disentangle.infer import LazyImage, Operation
+    from napari_disentangle.infer import LazyImage
+    from napari_disentangle.operations import Operation
 
 Limits = tuple[float, float]
 
@@ -97,7 +99,7 @@ def _values(operation: Operation, field: Field, block: Block) -> NDArray[Any]:
     region = (block.y, block.x)
     reach = (operation.halo, operation.step)
     tile = next(tiles(region, field.plane_shape, _BLOCK, *reach))
-    values = run_tile(operation, field, 0, block.lead, tile)
+    values = finished(computing(operation, field, 0, block.lead, tile))
     return values.reshape(len(values), -1)
 
 

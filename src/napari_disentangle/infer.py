@@ -10,68 +10,27 @@ import dataclasses
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle.axes import channels_back, with_channels
-from napari_disentangle.device import one_thread
-from napari_disentangle.errors import DataError, DeviceMemoryError
+from napari_disentangle.errors import DataError
+from napari_disentangle.operations import computing
 from napari_disentangle.stacks import Stacked, along
 from napari_disentangle.tiling import Span, Tile, tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_disentangle.axes import Lead
     from napari_disentangle.field import Field
+    from napari_disentangle.operations import Operation
 
 TILE = 512
 IN_MEMORY_LIMIT = 2**32
-_SMALLEST_TILE = 32
-
-
-class Operation(Protocol):
-    """What is computed for a region of a plane.
-
-    With what :class:`~napari_disentangle.stacks.Stacked` adds it sees planes near it.
-    """
-
-    @property
-    def halo(self) -> int:
-        """How many pixels around a region it needs to see.
-
-        An operation that sees neighbours runs at full resolution only: what lies
-        around a pixel differs from level to level of a pyramid.
-        """
-
-    @property
-    def step(self) -> int:
-        """Regions with a halo begin at multiples of this many pixels."""
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-
-    @property
-    def own_channels(self) -> tuple[str, ...] | None:
-        """Names of the result's channels: ``None`` for the image's, empty for none."""
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """Type of the result for this type of image."""
-
-    def on(self, device: str) -> Operation:
-        """The same on another device."""
-
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels.
-
-        With channels of its own the result is (K, h, w), in the order of their names.
-        ``lead`` counts planes at full resolution.
-        """
-
 
 Key = int | slice
 
@@ -195,7 +154,7 @@ class LazyImage:
         return out if dtype is None else out.astype(dtype, copy=False)
 
     def parts(self) -> int:
-        """Number of steps that :meth:`fill` takes."""
+        """Number of tiles that :meth:`fill` computes."""
         sizes = (-(-len(_span(self._of(axis))) // self.tile) for axis in "YX")
         return int(np.prod([*self._lead_shape(), *sizes]))
 
@@ -205,8 +164,8 @@ class LazyImage:
         Yields
         ------
         int
-            Number of tiles done so far, also after a plane that only those near it
-            need; close the iterator to cancel.
+            Number of tiles done so far, also between the steps of one that takes
+            long; close the iterator to cancel.
         """
         done = 0
         for part in self._computed():
@@ -234,15 +193,16 @@ class LazyImage:
         reach = (self.operation.halo, self.operation.step)
         return list(tiles(region, plane, self.tile, *reach))
 
-    def _run(self, tile: Tile, lead: Lead) -> NDArray[Any]:
-        return run_tile(self.operation, self.field, self.level, lead, tile)
+    def _run(self, tile: Tile, lead: Lead) -> Generator[None, None, NDArray[Any]]:
+        return computing(self.operation, self.field, self.level, lead, tile)
 
     def _computed(self) -> Iterator[tuple[Lead, Tile, NDArray[Any]] | None]:
-        """Every tile of every plane; ``None`` where only a plane near it was needed."""
+        """Every tile of every plane; ``None`` wherever it can be stopped before."""
         leads, grid, operation = self._leads(), self._grid(), self.operation
         if not isinstance(operation, Stacked):
             for lead, tile in product(leads, grid):
-                yield lead, tile, self._run(tile, lead)
+                values = yield from self._run(tile, lead)
+                yield lead, tile, values
             return
         for tile in grid:
             run = partial(self._run, tile)
@@ -265,72 +225,6 @@ class LazyImage:
             else:
                 inner.append(key - spans[axis].start)
         out[tuple(target)] = channels_back(values, self.axes)[tuple(inner)]
-
-
-def run_tile(
-    operation: Operation, field: Field, level: int, lead: Lead, tile: Tile
-) -> NDArray[Any]:
-    """Compute one tile; out of memory it is halved, then moved to the CPU.
-
-    Raises
-    ------
-    DeviceMemoryError
-        If the smallest tile does not fit the CPU's memory either.
-    """
-    import torch
-
-    y, x = (span.slice for span in tile.outer)
-    plane = field.plane(lead, y, x, level)
-    try:
-        with one_thread(), torch.inference_mode():
-            return operation(plane, _full_lead(field, level, lead))[:, *tile.local]
-    except (torch.OutOfMemoryError, MemoryError):
-        pass  # retried below, outside the frame that holds the memory
-    del plane
-    smaller = _halves(operation, field, level, tile)
-    if smaller:
-        parts = [run_tile(operation, field, level, lead, half) for half in smaller]
-        return np.concatenate(parts, axis=1 + _longer(tile))
-    if operation.device != "cpu":
-        return run_tile(operation.on("cpu"), field, level, lead, tile)
-    raise DeviceMemoryError(
-        f"there is no memory left for computing {field.name!r}: close other programs "
-        "or images and run again"
-    )
-
-
-def _full_lead(field: Field, level: int, lead: Lead) -> Lead:
-    """The plane at full resolution that a plane of a level shows."""
-    sizes = dict(zip(field.axes, field.levels[level].shape, strict=True))
-    return tuple(
-        number * field.size(axis) // int(sizes[axis])
-        for number, axis in zip(lead, field.lead_axes, strict=True)
-    )
-
-
-def _halves(
-    operation: Operation, field: Field, level: int, tile: Tile
-) -> tuple[Tile, ...]:
-    """The two halves of a tile across its longer side; none if it is small."""
-    axis = _longer(tile)
-    span = tile.inner[axis]
-    if len(span) < 2 * _SMALLEST_TILE:
-        return ()
-    sizes = dict(zip(field.axes, field.levels[level].shape, strict=True))
-    plane = (int(sizes["Y"]), int(sizes["X"]))
-    middle = (span.start + span.stop) // 2
-    parts = (Span(span.start, middle), Span(middle, span.stop))
-    y, x = tile.inner
-    regions = [(part, x) if axis == 0 else (y, part) for part in parts]
-    return tuple(
-        next(tiles(region, plane, len(span), operation.halo, operation.step))
-        for region in regions
-    )
-
-
-def _longer(tile: Tile) -> int:
-    y, x = tile.inner
-    return 0 if len(y) >= len(x) else 1
 
 
 def means(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:

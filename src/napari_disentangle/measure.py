@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.device import in_one_thread
+from napari_disentangle.device import one_thread
 from napari_disentangle.methods.affine import trust
 from napari_disentangle.methods.base import Sample, natural_space
 from napari_disentangle.sampling import Block, blocks
@@ -20,6 +20,7 @@ from napari_disentangle.signal import (
     from_signal,
     to_signal,
 )
+from napari_disentangle.steps import within
 from napari_disentangle.tiling import Span, tiles
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def measure(
 
     Yields after everything that takes long; closing cancels.
     """
-    return (yield from in_one_thread(_measure(method, config, field, index, axes)))
+    steps = _measure(method, config, field, index, axes)
+    return (yield from within(one_thread, steps))
 
 
 def _measure(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.detection.detector import Score
-    from napari_disentangle.infer import Operation
+    from napari_disentangle.operations import Operation
     from napari_disentangle.output import Output
 
 # Results up to this many values are computed at once; larger ones where they are seen.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -48,7 +48,7 @@ def along(
     image: Field,
     leads: Sequence[Lead],
     reach: int,
-    compute: Callable[[Lead], NDArray[Any]],
+    compute: Callable[[Lead], Generator[None, None, NDArray[Any]]],
 ) -> Iterator[tuple[Lead, dict[int, NDArray[Any]]] | None]:
     """Compute one region of planes, and show each plane those near it.
 
@@ -58,8 +58,8 @@ def along(
     Yields
     ------
     (lead, parts) or None
-        ``None`` after a plane was computed; a plane, and by distance along Z what was
-        computed of those near it, as soon as all of them are known.
+        ``None`` after a plane, or a step of it, was computed; a plane, and by distance
+        along Z what was computed of those near it, as soon as all of them are known.
     """
     known: dict[Lead, NDArray[Any]] = {}
     for lead in _z_last(image, leads):
@@ -67,7 +67,7 @@ def along(
         known = {one: known[one] for one in wanted.values() if one in known}
         for one in wanted.values():
             if one not in known:
-                known[one] = compute(one)
+                known[one] = yield from compute(one)
                 yield None
         yield lead, {distance: known[one] for distance, one in wanted.items()}
 

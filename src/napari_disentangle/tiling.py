@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # at the border, so that a network with strides meets the same grid in every tile.
 ALIGNED = 4
 
+# A part of a region, along Y and X.
+Part = tuple[slice, slice]
+
 
 @dataclass(frozen=True)
 class Span:
@@ -53,7 +56,7 @@ class Tile:
     outer: tuple[Span, Span]
 
     @property
-    def local(self) -> tuple[slice, slice]:
+    def local(self) -> Part:
         """Slices that cut ``inner`` out of an array read from ``outer``."""
         y, x = (
             slice(i.start - o.start, i.stop - o.start)

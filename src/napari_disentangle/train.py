@@ -137,6 +137,7 @@ def train(
     Progress
         One per micro-batch, and more of the same while the network is examined.
     """
+    from napari_disentangle.nets.loading import loading
     from napari_disentangle.nets.swaps import make
 
     with one_thread():
@@ -145,8 +146,8 @@ def train(
     rival = max(marks.values(), key=lambda mark: float(mark.mean()))
     known = {name: float(mark.mean()) for name, mark in marks.items()}
     net = yield from _telling(lesson.begin(bank, seed), preparing(steps, marks))
+    yield from _telling(loading(), preparing(steps, marks))
     course = _Course(net.to(device), lesson, steps)
-    yield preparing(steps, marks)  # torch may have taken a second to get ready
     held_out = held_out.to(device)
     first = _examined(course.mean, lesson, held_out)
     best = yield from _telling(first, preparing(steps, marks))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import DETECTORS, Recording, fitted, image, scene
+from strategies import DETECTORS, LEARNERS, Recording, fitted, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.tiling import Span
@@ -169,6 +169,17 @@ def test_a_map_is_scored_at_full_resolution_only(name):
     (only,) = lazy.levels
     alone = detector.score(nd.Field(levels[0], "YX"), model.attribute(field))
     np.testing.assert_array_equal(np.asarray(only), alone.z)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_tile_that_takes_long_can_be_stopped_in_between(name):
+    """After every pass of a predictor, of which there are three at least."""
+    field = image("fluorescence", size=96)
+    lazy = fitted(field, name).lazy(field)
+    counts = list(lazy.fill(np.empty(lazy.shape, lazy.dtype)))
+    assert lazy.parts() == 1
+    assert counts[:3] == [0, 0, 0]
+    assert counts[-1] == 1
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_way_out():

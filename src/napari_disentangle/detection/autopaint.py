@@ -20,10 +20,10 @@ import numpy as np
 from napari_disentangle.detection import prediction, robust
 from napari_disentangle.detection.base import Seen
 from napari_disentangle.detection.holes import grid, period
-from napari_disentangle.detection.prediction import predict
+from napari_disentangle.detection.prediction import predict, predicting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -107,15 +107,16 @@ class AutoPaint:
             else:
                 yield {**part, **_references(tiles, config, part)}
 
-    def see(
+    def seeing(
         self, signal: NDArray[np.float32], config: Config, learned: Learned
-    ) -> Seen:
+    ) -> Generator[None, None, Seen]:
         """Divergence, after the last round."""
         hide: Masks = np.zeros(signal.shape[1:], bool)
-        found = estimate(predict(signal, learned, config.policy))
+        found = estimate((yield from predicting(signal, learned, config.policy)))
         for _ in range(config.rounds - 1):
             hide |= divergence(found, learned["sure"]) > learned["odd"]
-            found = estimate(predict(signal, learned, config.policy, hide))
+            steps = predicting(signal, learned, config.policy, hide)
+            found = estimate((yield from steps))
         return Seen(divergence(found, learned["sure"])[None], found.expected)
 
     def fit(

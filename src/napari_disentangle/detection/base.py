@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class Judge(Protocol):
         features: NDArray[np.float32],
         normal: Mapping[str, NDArray[np.float64]],
     ) -> NDArray[np.float32]:
-        """How far feature vectors (F, ...) are from normal."""
+        """How far feature vectors (F, ...) are from normal, each for itself."""
 
 
 class Scorer(Judge, Protocol):
@@ -84,10 +84,16 @@ class Learner(Judge, Protocol):
             The share that is done; at last what was learned.
         """
 
-    def see(
+    def seeing(
         self,
         signal: NDArray[np.float32],
         config: Any,
         learned: Mapping[str, NDArray[Any]],
-    ) -> Seen:
-        """Look at a signal (C, h, w) that begins at a multiple of ``step``."""
+    ) -> Generator[None, None, Seen]:
+        """Look at a signal (C, h, w) that begins at a multiple of ``step``.
+
+        Yields
+        ------
+        None
+            After every pass.
+        """

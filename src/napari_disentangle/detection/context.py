@@ -21,7 +21,7 @@ from napari_disentangle.detection.filters import filtered, reach, sigmas, smooth
 from napari_disentangle.detection.holes import grid, period
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -107,14 +107,15 @@ class Context:
         """Train the predictor."""
         return prediction.learn(tiles, config.steps, seed)
 
-    def see(
+    def seeing(
         self,
         signal: NDArray[np.float32],
         config: Config,
         learned: Mapping[str, NDArray[Any]],
-    ) -> Seen:
+    ) -> Generator[None, None, Seen]:
         """18 features per channel, of the signal and of the residual, and 3 of all."""
-        return seen(signal, prediction.predict(signal, learned, config.policy))
+        steps = prediction.predicting(signal, learned, config.policy)
+        return seen(signal, (yield from steps))
 
     def fit(
         self, features: NDArray[np.float32], config: Config

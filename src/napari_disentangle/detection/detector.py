@@ -41,7 +41,7 @@ HELD_OUT = "held-out normals"
 SELF = "this image: rarity assumed"
 MARKED = "marked parts of this image"
 
-_TILE = 256
+_TILE = 384
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from napari_disentangle.detection import attenuation, context, prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -63,13 +63,13 @@ class Fader:
             else:
                 yield {**learned, **part}
 
-    def see(
+    def seeing(
         self, signal: NDArray[np.float32], config: context.Config, learned: Learned
-    ) -> Seen:
+    ) -> Generator[None, None, Seen]:
         """Features of context, with the attenuated predictor."""
         build = attenuation.attenuated
-        found = prediction.predict(signal, learned, config.policy, build=build)
-        return context.seen(signal, found)
+        steps = prediction.predicting(signal, learned, config.policy, build=build)
+        return context.seen(signal, (yield from steps))
 
     def fit(
         self, features: NDArray[np.float32], config: context.Config

@@ -44,22 +44,27 @@ def filtered(signal: NDArray[Any], scale: float) -> NDArray[np.float32]:
     )
 
 
-def smooth(
-    channel: NDArray[np.float32], sigma: float, order: tuple[int, int] = (0, 0)
-) -> NDArray[np.float32]:
-    """A Gaussian, or a derivative of it, of finite reach."""
-    from scipy.ndimage import gaussian_filter
-
-    result: NDArray[np.float32] = gaussian_filter(
-        channel, sigma, order, radius=reach(sigma)
-    )
-    return result
+def smooth(channel: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """A Gaussian of finite reach."""
+    return _along(_along(channel, sigma, 0, 0), sigma, 1, 0)
 
 
 def _three(channel: NDArray[np.float32], sigma: float) -> Iterator[NDArray[np.float32]]:
     """Smoothed value, gradient magnitude and Laplacian."""
-    yield smooth(channel, sigma)
     one = np.float32(sigma)
-    yield np.hypot(smooth(channel, sigma, (1, 0)), smooth(channel, sigma, (0, 1))) * one
-    curvature = smooth(channel, sigma, (2, 0)) + smooth(channel, sigma, (0, 2))
-    yield curvature * one**2
+    level, slope, bend = (_along(channel, sigma, 0, order) for order in range(3))
+    yield _along(level, sigma, 1, 0)
+    yield np.hypot(_along(slope, sigma, 1, 0), _along(level, sigma, 1, 1)) * one
+    yield (_along(bend, sigma, 1, 0) + _along(level, sigma, 1, 2)) * one**2
+
+
+def _along(
+    values: NDArray[np.float32], sigma: float, axis: int, order: int
+) -> NDArray[np.float32]:
+    """A Gaussian along one axis, or a derivative of it, of finite reach."""
+    from scipy.ndimage import gaussian_filter1d
+
+    found: NDArray[np.float32] = gaussian_filter1d(
+        values, sigma, axis, order, radius=reach(sigma)
+    )
+    return found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Distances from as many vectors to 2,000 stay in the cache of a core.
 _CHUNK = 512
 # Vectors of the bank in which the least is looked for together.
-_GROUP = 50
+_GROUP = 25
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def _distances(
     # Four times as fast as cdist, but inexact where vectors are close: it says which
     # one is nearest, and how near it is is computed from their difference.
     shifted = torch.addmm((bank**2).sum(1)[:, None], bank, x.T, alpha=-2)
-    distance = (x - bank[_least(shifted)]).square().mean(1).sqrt()
+    found = bank.index_select(0, _least(shifted))
+    distance = torch.linalg.vector_norm(x - found, dim=1) / x.shape[1] ** 0.5
     result: NDArray[np.float32] = distance.numpy()
     return result
 
@@ -117,8 +118,8 @@ def _distances(
 def _least(values: torch.Tensor) -> torch.Tensor:
     """Row (N,) of the least value of every column (n, N).
 
-    What is least is found fifteen times as fast as where it is: so first the least of
-    every group of rows.
+    What is least is found much faster than where it is: so first the least of every
+    group of rows.
     """
     import torch
 
@@ -126,7 +127,7 @@ def _least(values: torch.Tensor) -> torch.Tensor:
     if missing:
         values = torch.nn.functional.pad(values, (0, 0, 0, missing), value=torch.inf)
     groups = values.view(-1, _GROUP, values.shape[1])
-    group = groups.amin(1).argmin(0)
+    group = groups.amin(1).min(0).indices
     columns = torch.arange(values.shape[1])
     return group * _GROUP + groups[group, :, columns].argmin(1)
 

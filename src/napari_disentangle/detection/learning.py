@@ -16,13 +16,14 @@ from napari_disentangle.detection.depth import depth, reach, smoothed
 from napari_disentangle.detection.detector import Detector
 from napari_disentangle.detection.scoring import content_rendering, known_pixels
 from napari_disentangle.detection.sight import Normal, Sight, shrink_of
-from napari_disentangle.device import in_one_thread, memory_errors
+from napari_disentangle.device import memory_errors, one_thread
 from napari_disentangle.errors import DataError
 from napari_disentangle.field import Field
 from napari_disentangle.fitting import fit
 from napari_disentangle.model import checked
 from napari_disentangle.sampling import Block, blocks, strata
 from napari_disentangle.stacks import near
+from napari_disentangle.steps import finished, within
 from napari_disentangle.tiling import ALIGNED, Span, Tile
 
 if TYPE_CHECKING:
@@ -139,12 +140,12 @@ def fit_detector_steps(
     shrink = shrink_of(diameter, part)
     sight = Sight(named(detector), settings, shrink)
     teach, check = _split(renderings, shrink, seed)
-    sight = yield from in_one_thread(_seeing(sight, teach, seed))
-    normal = yield from in_one_thread(_normal(sight, teach, seed))
+    sight = yield from within(one_thread, _seeing(sight, teach, seed))
+    normal = yield from within(one_thread, _normal(sight, teach, seed))
     stacks = all(depth(image, diameter) for image in many)
     deep = _deep(check, diameter) if stacks else []
     checking = _calibrations(_some(check), deep, normal)
-    alone, through = yield from in_one_thread(checking)
+    alone, through = yield from within(one_thread, checking)
     yield Detector(model, normal, alone, through, tuple(many), diameter, seed, cell)
 
 
@@ -213,7 +214,7 @@ class Place:
         """Features (F, n) and signals (C, n) of some normal pixels."""
         signal, tile = self.signal(sight)
         small = sight.small(signal)
-        features = sight.see(small).features
+        features = finished(sight.seeing(small)).features
         use = np.zeros(signal.shape[1:], bool)
         use[tile.local] = self.use(tile, signal)
         whole = sight.small(use[None].astype(np.float32))[0] == 1
@@ -229,7 +230,7 @@ class Place:
         """Raw scores (h, w) at this place of a plane, NaN where nothing is known."""
         place = replace(self, block=replace(self.block, lead=lead))
         signal, tile = place.signal(normal.sight)
-        scores = normal.look(signal).raw[tile.local]
+        scores = finished(normal.looking(signal, tile.local)).raw
         return np.where(place.known(tile, signal), scores, np.float32(np.nan))
 
     def checked(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.detection.filters import finite
 from napari_disentangle.detection.holes import draw, spread
 from napari_disentangle.detection.nuisances import photographed
 from napari_disentangle.errors import DataError
+from napari_disentangle.steps import finished, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -125,7 +127,9 @@ def _untrained(channels: int, seed: int) -> Predictor:
     from napari_disentangle.nets.masked import Plan, Predictor
 
     torch.manual_seed(seed)
-    return Predictor(Plan(channels, 2, WIDTHS)).train()
+    net = Predictor(Plan(channels, 2, WIDTHS)).train()
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net
 
 
 def _training(
@@ -135,11 +139,14 @@ def _training(
     steps: int,
     seed: int,
 ) -> Iterator[int]:
-    """Train in place; yields the number of the step that was taken."""
+    """Train in place; yields the number of the step that was taken, at first none."""
     import torch
 
+    from napari_disentangle.nets.loading import loading
     from napari_disentangle.nets.masked import surprise
 
+    for _ in loading():
+        yield 0
     optimiser = torch.optim.AdamW(net.parameters(), _RATE)
     rate = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, _RATE, total_steps=steps + 1, pct_start=0.1
@@ -218,6 +225,17 @@ def predict(
     hide: Masks | None = None,
     build: Callable[[Learned], Net] | None = None,
 ) -> Prediction:
+    """Predict every pixel once per round; see :func:`predicting`."""
+    return finished(predicting(signal, learned, policy, hide, build))
+
+
+def predicting(
+    signal: NDArray[np.float32],
+    learned: Learned,
+    policy: Policy,
+    hide: Masks | None = None,
+    build: Callable[[Learned], Net] | None = None,
+) -> Generator[None, None, Prediction]:
     """Predict every pixel once per round, from others.
 
     Parameters
@@ -234,16 +252,23 @@ def predict(
         (h, w) pixels that are never looked at.
     build
         Makes the network from what was learned, :func:`network` unless given.
+
+    Yields
+    ------
+    None
+        After every pass of the network.
     """
     import torch
 
     net = (build or network)(learned)
     x = (signal - learned["center"]) / learned["scale"]
     known = np.isfinite(x).all(axis=0) & (True if hide is None else ~hide)
-    given = torch.from_numpy(np.nan_to_num(x, nan=0, posinf=0, neginf=0))[None]
+    given = _channels_last(finite(x)[None])
     unknown = torch.from_numpy(~known)[None, None]
-    with torch.inference_mode():
-        rounds = [in_turn(net, given, unknown, masks) for masks in policy]
+    rounds = []
+    for masks in policy:
+        steps = passes(net, given, unknown, masks)
+        rounds.append((yield from within(torch.inference_mode, steps)))
     expected, scale = (
         np.concatenate([part.numpy() for part in parts])
         for parts in zip(*rounds, strict=True)
@@ -267,6 +292,13 @@ def network(learned: Learned) -> Predictor:
 def in_turn(
     net: Net, given: torch.Tensor, unknown: torch.Tensor, masks: Masks
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Expected signal and its scale; see :func:`passes`."""
+    return finished(passes(net, given, unknown, masks))
+
+
+def passes(
+    net: Net, given: torch.Tensor, unknown: torch.Tensor, masks: Masks
+) -> Generator[None, None, tuple[torch.Tensor, torch.Tensor]]:
     """Expected signal and its scale (B, C, h, w), each pixel from when it was hidden.
 
     ``unknown`` (B, 1, h, w) is always hidden, and a margin around every mask.
@@ -281,4 +313,5 @@ def in_turn(
         found = net(given, wide | unknown)
         expected = torch.where(mask, found[0], expected)
         scale = torch.where(mask, found[1], scale)
+        yield
     return expected, scale

@@ -22,7 +22,7 @@ from napari_disentangle.detection.base import Seen
 from napari_disentangle.detection.holes import disjoint, period
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -93,14 +93,14 @@ class Riad:
         """Train the predictor."""
         return prediction.learn(tiles, config.steps, seed)
 
-    def see(
+    def seeing(
         self,
         signal: NDArray[np.float32],
         config: Config,
         learned: Mapping[str, NDArray[Any]],
-    ) -> Seen:
+    ) -> Generator[None, None, Seen]:
         """Distances of gradients and of values, each the mean over all rounds."""
-        found = prediction.predict(signal, learned, config.policy)
+        found = yield from prediction.predicting(signal, learned, config.policy)
         given = np.where(np.isfinite(signal), signal, found.mean)
         scale = learned["scale"]
         gradients = [msgms(given / scale, e / scale) for e in found.expected]

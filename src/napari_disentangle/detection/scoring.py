@@ -10,9 +10,10 @@ import numpy as np
 
 from napari_disentangle.detection.depth import reach, smoothed
 from napari_disentangle.rendering import Rendering
+from napari_disentangle.steps import finished
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from napari_disentangle.detection.sight import Looked
     from napari_disentangle.field import Field
     from napari_disentangle.model import Model
+    from napari_disentangle.tiling import Part
+
+    Steps = Generator[None, None, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +61,21 @@ class Scoring:
 
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
         """Score a region (C, h, w) of one plane: (1, h, w)."""
-        return self.told(self.seen(plane, lead))
+        h, w = plane.shape[1:]
+        return finished(self.steps(plane, lead, (slice(0, h), slice(0, w))))
 
-    def seen(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """Raw score of a region (C, h, w) and whether there is more or less: (2, h, w).
+    def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+        """Score the part of a region (C, h, w) that is kept."""
+        return self.told((yield from self.seeing(plane, lead, kept)))
+
+    def seeing(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+        """Raw score of a part of a region, and whether there is more or less (2, h, w).
 
         The score is NaN where nothing is known.
         """
         signal = self._signal(plane, lead)
-        return self._known(plane, signal, self.detector.normal.look(signal))
+        looked = yield from self.detector.normal.looking(signal, kept)
+        return self._known(plane[:, *kept], signal[:, *kept], looked)
 
     def told(self, seen: NDArray[Any]) -> NDArray[Any]:
         """The z map (1, h, w) of what was seen."""
@@ -94,13 +104,15 @@ class Expecting(Scoring):
         """The image's own type."""
         return source
 
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """Predict a region (C, h, w) of one plane, in its own units."""
-        signal = self._signal(plane, lead)
+    def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+        """Predict the part of a region (C, h, w) that is kept, in its own units."""
         sight = self.detector.sight
-        expected = sight.see(sight.small(signal)).expected
+        small = sight.small(self._signal(plane, lead))
+        expected = (yield from sight.seeing(small)).expected
         assert expected is not None
-        return _shown(self.rendering, plane, sight.large(expected, signal.shape))
+        around = sight.around(kept, small.shape)
+        found = sight.large(expected[:, *around], around, kept)
+        return _shown(self.rendering, plane[:, *kept], found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,13 +123,14 @@ class Both(Scoring):
         """A type that holds both."""
         return np.result_type(np.float32, source)
 
-    def seen(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+    def seeing(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
         """As without what was expected, and that behind it: (2 + C, h, w)."""
         signal = self._signal(plane, lead)
-        looked = self.detector.normal.look(signal)
+        looked = yield from self.detector.normal.looking(signal, kept)
         assert looked.expected is not None
-        expected = _shown(self.rendering, plane, looked.expected)
-        return np.concatenate([self._known(plane, signal, looked), expected])
+        part = plane[:, *kept]
+        known = self._known(part, signal[:, *kept], looked)
+        return np.concatenate([known, _shown(self.rendering, part, looked.expected)])
 
     def told(self, seen: NDArray[Any]) -> NDArray[Any]:
         """The z map and what was expected (1 + C, h, w)."""
@@ -141,9 +154,9 @@ class Smoothed(Scoring):
     def _depth(self) -> float:
         return self.detector.depth(self.rendering.field)
 
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
-        """What is seen in a region (C, h, w) of one plane."""
-        return self.seen(plane, lead)
+    def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+        """What is seen in the part of a region (C, h, w) of one plane that is kept."""
+        return self.seeing(plane, lead, kept)
 
     def merged(self, parts: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
         """The result for a plane, from what was seen in those near it."""

@@ -12,11 +12,12 @@ from napari_disentangle.detection.base import Learner, Seen
 from napari_disentangle.detection.filters import smooth
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
     from napari_disentangle.detection.base import Scorer
+    from napari_disentangle.tiling import Part
 
 # Diameter in pixels that cells have at the resolution of the score, about.
 CELL = 14.0
@@ -30,6 +31,11 @@ _SIGN_REACH = 6
 # Scale in pixels of the Gaussian that scores are smoothed by; it reaches less far than
 # that of the sign. OUR CHOICE: what is odd is larger than a pixel.
 _SMOOTH = 1.0
+# How far around a part of the small maps decides about it: that, and squares between
+# which there are lines.
+_AROUND = _SIGN_REACH + 1
+# Rows whose scores are computed together.
+_ROWS = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +70,7 @@ class Sight:
     @property
     def halo(self) -> int:
         """Reach in pixels of the image."""
-        own = self.by_name.halo(self.config) + _SIGN_REACH + 1
+        own = self.by_name.halo(self.config) + _AROUND
         return own * self.shrink
 
     @property
@@ -86,30 +92,48 @@ class Sight:
         means: NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
         return means
 
-    def see(self, small: NDArray[np.float32]) -> Seen:
-        """Features, and what was expected if anything was."""
+    def seeing(self, small: NDArray[np.float32]) -> Generator[None, None, Seen]:
+        """Features, and what was expected if anything was; see Learner.seeing."""
         own = self.by_name
         if isinstance(own, Learner):
-            return own.see(small, self.config, self.learned)
+            return (yield from own.seeing(small, self.config, self.learned))
         return Seen(own.features(small, self.config), None)
 
+    def around(self, kept: Part, shape: tuple[int, ...]) -> Part:
+        """Part of a small signal (C, h, w) that decides about a part of the image."""
+        y, x = (
+            slice(
+                max(0, part.start // self.shrink - _AROUND),
+                min(n, -(-part.stop // self.shrink) + _AROUND),
+            )
+            for part, n in zip(kept, shape[-2:], strict=True)
+        )
+        return y, x
+
     def large(
-        self, small: NDArray[np.float32], shape: tuple[int, ...]
+        self, small: NDArray[np.float32], around: Part, kept: Part
     ) -> NDArray[np.float32]:
-        """Maps at the resolution of an image (..., h, w), linear between squares."""
+        """Maps of a part of an image (..., h, w), linear between squares.
+
+        ``small`` are those of what lies :meth:`around` it.
+        """
         import torch
         from torch.nn.functional import interpolate
 
-        x = torch.from_numpy(np.ascontiguousarray(small))[None]
-        if self.shrink > 1:
-            x = interpolate(x, scale_factor=float(self.shrink), mode="bilinear")
-        maps: NDArray[np.float32] = x[0, :, : shape[-2], : shape[-1]].numpy()
+        k, large = self.shrink, torch.from_numpy(np.ascontiguousarray(small))[None]
+        if k > 1:
+            large = interpolate(large, scale_factor=float(k), mode="bilinear")
+        y, x = (
+            slice(part.start - k * seen.start, part.stop - k * seen.start)
+            for part, seen in zip(kept, around, strict=True)
+        )
+        maps: NDArray[np.float32] = large[0, :, y, x].numpy()
         return maps
 
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What a look at a signal gave, at the resolution of the image.
+    """What a look at a part of a signal gave, at the resolution of the image.
 
     Attributes
     ----------
@@ -144,17 +168,40 @@ class Normal:
     learned: Mapping[str, NDArray[np.float64]]
     typical: NDArray[np.float32]
 
-    def look(self, signal: NDArray[np.float32]) -> Looked:
-        """Score a signal (C, h, w) that begins at a step."""
+    def looking(
+        self, signal: NDArray[np.float32], kept: Part
+    ) -> Generator[None, None, Looked]:
+        """Score a part of a signal (C, h, w) that begins at a step.
+
+        Yields
+        ------
+        None
+            Wherever it can be stopped.
+        """
         small = self.sight.small(signal)
-        seen = self.sight.see(small)
+        seen = yield from self.sight.seeing(small)
+        yield
+        around = self.sight.around(kept, small.shape)
+        features, signals = seen.features[:, *around], small[:, *around]
+        expected = None if seen.expected is None else seen.expected[:, *around]
         typical = self.typical[:, None, None]
-        usual = typical if seen.expected is None else seen.expected
-        raw = smooth(self.sight.by_name.score(seen.features, self.learned), _SMOOTH)
-        maps = [raw[None], direction(small, usual)[None], seen.expected]
+        raw = smooth((yield from self._scoring(features)), _SMOOTH)
+        more = direction(signals, typical if expected is None else expected)
+        maps = [raw[None], more[None], expected]
         known = np.concatenate([part for part in maps if part is not None])
-        raw, more, *expected = self.sight.large(known, signal.shape)
-        return Looked(raw, more, np.stack(expected) if expected else None)
+        raw, more, *shown = self.sight.large(known, around, kept)
+        return Looked(raw, more, np.stack(shown) if shown else None)
+
+    def _scoring(
+        self, features: NDArray[np.float32]
+    ) -> Generator[None, None, NDArray[np.float32]]:
+        """Raw scores of features (F, h, w), rows by rows."""
+        scores = []
+        for start in range(0, features.shape[1], _ROWS):
+            part = features[:, start : start + _ROWS]
+            scores.append(self.sight.by_name.score(part, self.learned))
+            yield
+        return np.concatenate(scores)
 
 
 def shrink_of(cell: float, edge: int) -> int:

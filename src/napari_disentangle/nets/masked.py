@@ -55,11 +55,23 @@ class Gated(nn.Module):
     def __init__(self, inner: int, outer: int, ndim: int) -> None:
         super().__init__()
         self.both = CONVOLUTION[ndim](inner, 2 * outer, 3, padding=1)
+        self._convolve = functional.conv2d if ndim == 2 else functional.conv3d
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Gated features of the same size."""
-        value, gate = self.both(x).chunk(2, 1)
-        return functional.elu(value) * torch.sigmoid(gate)
+        """Gated features of the same size.
+
+        Value and gate are computed apart, and in place where nothing is learned: of
+        large tiles a third of the time went into getting memory.
+        """
+        assert self.both.bias is not None
+        weights, biases = self.both.weight.chunk(2), self.both.bias.chunk(2)
+        value, gate = (
+            self._convolve(x, weight, bias, padding=1)
+            for weight, bias in zip(weights, biases, strict=True)
+        )
+        if torch.is_grad_enabled():
+            return functional.elu(value) * torch.sigmoid(gate)
+        return functional.elu_(value).mul_(gate.sigmoid_())
 
 
 class Predictor(nn.Module):
