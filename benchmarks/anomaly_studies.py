@@ -106,19 +106,18 @@ class _Known:
 
 def planted_nuclei(seed: int = 0) -> Study:
     """Nuclei in fluorescence, parts of large fields."""
-    known = [_middle(one) for one in _nuclei("fluo_520x696")]
-    return _planted("planted, nuclei", "fluorescence", known, seed)
+    return _planted("planted, nuclei", "fluorescence", FIELDS["nuclei"](), seed)
 
 
 def planted_small(seed: int = 0) -> Study:
     """Nuclei in fluorescence, many kinds of experiment."""
-    known = _nuclei("fluo_256x256")
+    known = FIELDS["small nuclei"]()
     return _planted("planted, small nuclei", "fluorescence", known, seed)
 
 
 def planted_violet(seed: int = 0) -> Study:
     """Nuclei in violet histology."""
-    known = _nuclei("histo_violet_bg")
+    known = FIELDS["violet"]()
     return _planted("planted, violet histology", "brightfield", known, seed)
 
 
@@ -156,8 +155,24 @@ def _marked(name: str, words: str, found: Cases, clean: Sequence[Array]) -> Stud
 
 def planted_synthetic(seed: int = 0) -> Study:
     """Synthetic tissue, which needs no file."""
-    known = [_tissue(number) for number in range(10)]
+    known = FIELDS["synthetic"]()
     return _planted("planted, synthetic tissue", "brightfield", known, seed, 3)
+
+
+def everywhere(study: str, kind: str, size: float) -> list[tuple[Case, Array]]:
+    """One thing planted into each field of a study that is not fitted on.
+
+    Every case comes with its field as it was before.
+    """
+    known = FIELDS[study]()
+    others = [one for one in known if not _is_fitted(one.name)][:CASES]
+    pool = tuple((_signal(one.image), one.labels) for one in others)
+    seeds = [(SEED, crc32(f"{one.name} {kind} {size}".encode())) for one in others]
+    made = [
+        (_case(one, pool, kind, size, np.random.default_rng(seed)), one.image)
+        for one, seed in zip(others, seeds, strict=True)
+    ]
+    return [(case, before) for case, before in made if case.odd.any()]
 
 
 def _tissue(seed: int) -> _Known:
@@ -250,6 +265,13 @@ def _image(signal: Array, like: Array) -> Array:
         signal = (256 * 10**-signal - 1).transpose(1, 2, 0)
     return np.clip(np.rint(signal), 0, 255).astype(like.dtype)
 
+
+FIELDS: dict[str, Callable[[], list[_Known]]] = {
+    "nuclei": lambda: [_middle(one) for one in _nuclei("fluo_520x696")],
+    "small nuclei": lambda: _nuclei("fluo_256x256"),
+    "violet": lambda: _nuclei("histo_violet_bg"),
+    "synthetic": lambda: [_tissue(number) for number in range(10)],
+}
 
 STUDIES: dict[str, Callable[[int], Study]] = {
     "nuclei": planted_nuclei,

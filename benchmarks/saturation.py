@@ -33,22 +33,27 @@ if TYPE_CHECKING:
 
     from looks import Array
 
+    from napari_disentangle.detection.detector import Detector
+
 COMMAND = "python benchmarks/saturation.py"
 STUDIES = ("nuclei", "small nuclei", "violet", "white cells")
 # Share of the pixels of an image that a look may saturate before it counts as one
 # that does.
 FEW = 0.01
+# Looks of every image and draw; the first is that of the benchmark.
+LOOKS = 5
 
 METHOD = """\
 ## Anomaly detectors: looks that saturate
 
 Under some new looks `{detector}` calls far more than 0.05 of a normal image odd at
-p < {alpha:g}. Here are the normal images and looks of the benchmark above ({draws}
-draws of normal images), apart by the share of pixels that the look newly drives to the
-end of their range in some channel: there what was seen before is gone, and no model
-brings it back. *Keeps*: at most {few:g} of the pixels; *saturates*: more. Shares of
-pixels called odd, with intervals over images, and how many images. *Said*: of how many
-of those that are saturated a person is told so with the result.
+p < {alpha:g}. Here are the normal images of the benchmark above ({draws} draws of those
+to fit on), each under {looks} looks, of which the first is that of the benchmark. They
+are told apart by the share of pixels that the look newly drives to the end of their
+range in some channel: there what was seen before is gone, and no model brings it back.
+*Keeps*: at most {few:g} of the pixels; *saturates*: more. Shares of pixels called odd,
+with intervals over images, and how many images and looks. *Said*: of how many of those
+that are saturated a person is told so with the result.
 """
 
 
@@ -92,17 +97,25 @@ def alarms(place: tuple[str, int], steps: int) -> list[Alarm]:
     detector, _ = anomaly.fitted(study, job, "content")
     found = []
     for i, image in enumerate(study.clean):
-        changed = anomaly.moved(image, study, i)
-        shares = [
-            float((anomaly.look(detector, x).p < anomaly.ALPHA).mean())
-            for x in (image, changed)
-        ]
-        lost = newly_saturated(image, changed)
-        group = str(crc32(image.tobytes()))
-        words = " ".join(detector.on.inspect(field_of(changed)))
-        alarm = Alarm(study.name, group, lost, "saturated" in words, *shares)
-        found.append(alarm)
+        before = odd_share(detector, image)
+        for number in range(i, LOOKS * len(study.clean), len(study.clean)):
+            changed = anomaly.moved(image, study, number)
+            found.append(
+                Alarm(
+                    study.name,
+                    str(crc32(image.tobytes())),
+                    newly_saturated(image, changed),
+                    "saturated" in " ".join(detector.on.inspect(field_of(changed))),
+                    before,
+                    odd_share(detector, changed),
+                )
+            )
     return found
+
+
+def odd_share(detector: Detector, image: Array) -> float:
+    """Share of the pixels of an image that is called odd."""
+    return float((anomaly.look(detector, image).p < anomaly.ALPHA).mean())
 
 
 def section(names: Sequence[str], seeds: Sequence[int], processes: int) -> str:
@@ -111,10 +124,12 @@ def section(names: Sequence[str], seeds: Sequence[int], processes: int) -> str:
     with ProcessPoolExecutor(processes) as pool:
         parts = list(pool.map(work, product(names, seeds)))
     found = [alarm for part in parts for alarm in part]
-    head = ["study", "no look", "looks that keep", "looks that saturate", "said"]
+    head = ["study", "no look", "all looks", "looks that keep", "looks that saturate"]
     studies = list(dict.fromkeys(alarm.study for alarm in found))
     lines = [_line(name, [a for a in found if a.study == name]) for name in studies]
+    head.append("said")
     words = METHOD.format(
+        looks=LOOKS,
         detector=detection.named("default"),
         alpha=anomaly.ALPHA,
         few=FEW,
@@ -126,8 +141,11 @@ def section(names: Sequence[str], seeds: Sequence[int], processes: int) -> str:
 def _line(name: str, every: Sequence[Alarm]) -> list[str]:
     kept = [alarm for alarm in every if alarm.saturated <= FEW]
     lost = [alarm for alarm in every if alarm.saturated > FEW]
-    none = _cell([(alarm.group, alarm.before) for alarm in every])
-    under = [_cell([(alarm.group, alarm.after) for alarm in a]) for a in (kept, lost)]
+    first = {(alarm.group, alarm.before) for alarm in every}
+    none = _cell(sorted(first))
+    under = [
+        _cell([(alarm.group, alarm.after) for alarm in a]) for a in (every, kept, lost)
+    ]
     said = f"{sum(alarm.said for alarm in lost)} of {len(lost)}"
     return [name, none, *under, said]
 

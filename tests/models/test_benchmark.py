@@ -74,6 +74,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("masked.py", "| filters of both, holes 6, nearest |"),
         ("anomaly.py", "| `context` | "),
         ("texture.py", "| `mahalanobis` | "),
+        ("finding.py", "| foreign nucleus, 0.5 nuclei | "),
         ("saturation.py", "| planted, synthetic tissue | "),
         ("anomaly_speed.py", "| `mahalanobis` | "),
         ("stacks.py", "| `mahalanobis` | through z | "),

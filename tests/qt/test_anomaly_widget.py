@@ -168,6 +168,18 @@ def test_cancel_within_a_second(bench: Desk) -> None:
     assert bench.panel.run.isEnabled()
 
 
+def test_cancel_a_learned_detector_within_a_second(tissue: Desk) -> None:
+    """While it learns, and within a tile that it scores."""
+    tissue.panel.detector.setCurrentText("context")
+    for steps, doing in ((20_000, "learning"), (2, "computing")):
+        tissue.panel.detector_form["steps"].value = steps
+        tissue.click(tissue.panel.run)
+        tissue.wait(lambda now=doing: now in tissue.panel.progress.format())
+        tissue.click(tissue.panel.cancel)
+        assert tissue.wait(lambda: not tissue.widget.running, 20) < tissue.second
+        assert tissue.names == ["tissue"]
+
+
 def _sentence(desk: Desk, words: str) -> None:
     desk.click(desk.panel.run)
     assert not desk.widget.running

@@ -1,0 +1,129 @@
+"""Small and large: how many odd things are found, and how many would be by chance.
+
+``python benchmarks/finding.py`` fits as ``anomaly.py`` does and plants one foreign
+nucleus or one clump of debris at a time, of half a nucleus and of four nuclei, into
+every field that is not fitted on. It writes its section of ``docs/benchmarks.md``;
+``--quick`` prints a few on synthetic tissue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import anomaly
+import anomaly_studies
+import numpy as np
+import page
+import report
+import torch
+from scipy.stats import binomtest
+from swap import field_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from looks import Array
+
+    from napari_disentangle.detection.detector import Detector
+
+COMMAND = "python benchmarks/finding.py"
+STUDIES = ("nuclei", "small nuclei", "violet")
+DETECTORS = ("mahalanobis", "knn", "context")
+KINDS = ("foreign nucleus", "debris")
+SIZES = (0.5, 4.0)
+# At which regions are cut out, as the widget has it to begin with; and for regions.
+STRICT, ALPHA = 0.01, 0.05
+
+METHOD = """\
+## Anomaly detectors: half a nucleus and four nuclei
+
+One foreign nucleus or one clump of debris at a time, planted into every field that is
+not fitted on ({cases} at most; {steps} training steps where there is training, one
+seed). *Found*: things that a region at p <= {strict:g} meets; *by chance*: the same
+places in the same fields before anything was planted. *Odd as a whole*: things that a
+region meets which is itself odd at p <= {alpha:g} among normal blocks, and the same
+before. Shares of the things with 95 % intervals (Wilson), and how many things.
+"""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Regions of a field: all, and those that are odd as a whole."""
+
+    labels: Array
+    odd: Sequence[int]
+
+    def meets(self, place: Array) -> tuple[bool, bool]:
+        """Whether one lies in a place, and one that is odd as a whole."""
+        there = np.unique(self.labels[place])
+        return bool((there > 0).any()), bool(np.isin(there, self.odd).any())
+
+
+def marked(detector: Detector, image: Array) -> Marked:
+    """Score a field and cut out its regions."""
+    labels, table = detector.score(field_of(image)).regions(STRICT)
+    odd = np.asarray(table["label"])[np.asarray(table["p"]) <= ALPHA]
+    return Marked(labels, odd.tolist())
+
+
+def found(detector: Detector, study: str, kind: str, size: float) -> Array:
+    """(N, 2, 2): planted or not, met by a region or by one that is odd as a whole."""
+    cases = anomaly_studies.everywhere(study, kind, size)
+    return np.array(
+        [
+            [marked(detector, image).meets(case.odd) for image in (case.image, before)]
+            for case, before in cases
+        ]
+    )
+
+
+def row(study: str, detector: str, steps: int) -> list[list[str]]:
+    """Fit, plant and score; one line per kind and size."""
+    job = anomaly.Job(study, "", "", detector, 0, steps, raw=False)
+    fitted, _ = anomaly.fitted(anomaly.study_of(study, 0), job, "content")
+    lines = []
+    for kind, size in product(KINDS, SIZES):
+        hits = found(fitted, study, kind, size)
+        after, before = hits[:, 0], hits[:, 1]
+        shares = [
+            _share(column) for i in (0, 1) for column in (after[:, i], before[:, i])
+        ]
+        thing = f"{kind}, {size:g} nuclei"
+        lines.append([study, f"`{detector}`", thing, *shares, str(len(hits))])
+    return lines
+
+
+def _share(hits: Array) -> str:
+    n, k = len(hits), int(hits.sum())
+    low, high = binomtest(k, n).proportion_ci(method="wilson")
+    return f"{k / n:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def section(studies: Sequence[str], detectors: Sequence[str], steps: int) -> str:
+    """The section as Markdown."""
+    head = ["fields", "detector", "planted", "found", "by chance"]
+    head += ["odd as a whole", "by chance", "n"]
+    lines = [line for s, d in product(studies, detectors) for line in row(s, d, steps)]
+    words = METHOD.format(
+        cases=anomaly_studies.CASES, steps=f"{steps:,}", strict=STRICT, alpha=ALPHA
+    )
+    return page.section(COMMAND, words, report.table(head, lines))
+
+
+def main() -> None:
+    """Plant and score from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="a few, printed")
+    torch.set_num_threads(1)
+    if parser.parse_args().quick:
+        sys.stdout.write(section(["synthetic"], ["mahalanobis"], 5))
+        return
+    page.put(section(STUDIES, DETECTORS, anomaly.STEPS))
+
+
+if __name__ == "__main__":
+    main()
