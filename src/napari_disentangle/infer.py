@@ -7,6 +7,7 @@ may depend on the region itself: what is per image has been measured before.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -18,6 +19,7 @@ from napari_disentangle.axes import channels_back, with_channels
 from napari_disentangle.errors import DataError
 from napari_disentangle.operations import computing
 from napari_disentangle.stacks import Stacked, along
+from napari_disentangle.steps import side_by_side
 from napari_disentangle.tiling import Span, Tile, tiles
 
 if TYPE_CHECKING:
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
     from napari_disentangle.field import Field
     from napari_disentangle.operations import Operation
 
+    # Tiles of planes; ``None`` wherever it can be stopped before.
+    Job = Generator[tuple[Lead, Tile, NDArray[Any]] | None, None, None]
+
 TILE = 512
+# Tiles that are computed at once, at most: every one of them takes memory.
+_AT_ONCE = 4
 IN_MEMORY_LIMIT = 2**32
 
 Key = int | slice
@@ -168,11 +175,12 @@ class LazyImage:
             long; close the iterator to cancel.
         """
         done = 0
-        for part in self._computed():
-            if part is not None:
-                self._store(out, *part)
-                done += 1
-            yield done
+        with closing(side_by_side(self._jobs(), self._threads())) as parts:
+            for part in parts:
+                if part is not None:
+                    self._store(out, *part)
+                    done += 1
+                yield done
 
     # --- one tile -----------------------------------------------------------------
     def _of(self, axis: str) -> slice:
@@ -196,18 +204,28 @@ class LazyImage:
     def _run(self, tile: Tile, lead: Lead) -> Generator[None, None, NDArray[Any]]:
         return computing(self.operation, self.field, self.level, lead, tile)
 
-    def _computed(self) -> Iterator[tuple[Lead, Tile, NDArray[Any]] | None]:
-        """Every tile of every plane; ``None`` wherever it can be stopped before."""
+    def _threads(self) -> int:
+        """How many tiles are computed at once, each in one thread."""
+        import torch
+
+        many = torch.get_num_threads() if self.operation.device == "cpu" else 1
+        return max(1, min(many, _AT_ONCE, self.parts()))
+
+    def _jobs(self) -> Iterator[Job]:
+        """What can be computed apart: tiles, or in stacks tiles of all planes."""
         leads, grid, operation = self._leads(), self._grid(), self.operation
-        if not isinstance(operation, Stacked):
-            for lead, tile in product(leads, grid):
-                values = yield from self._run(tile, lead)
-                yield lead, tile, values
-            return
-        for tile in grid:
-            run = partial(self._run, tile)
-            for seen in along(self.field, leads, operation.reach, run):
-                yield seen and (seen[0], tile, operation.merged(seen[1]))
+        if isinstance(operation, Stacked):
+            return (self._through(operation, tile, leads) for tile in grid)
+        return (self._alone(tile, lead) for lead, tile in product(leads, grid))
+
+    def _alone(self, tile: Tile, lead: Lead) -> Job:
+        values = yield from self._run(tile, lead)
+        yield lead, tile, values
+
+    def _through(self, operation: Stacked, tile: Tile, leads: list[Lead]) -> Job:
+        run = partial(self._run, tile)
+        for seen in along(self.field, leads, operation.reach, run):
+            yield seen and (seen[0], tile, operation.merged(seen[1]))
 
     def _store(self, out: Any, lead: Lead, tile: Tile, values: NDArray[Any]) -> None:
         """Write what this view shows of a tile."""

@@ -1,16 +1,20 @@
-"""Generators of steps: run to their end, or each step inside a context of its own."""
+"""Generators of steps: to their end, inside a context of their own, side by side."""
 
 from __future__ import annotations
 
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
     from contextlib import AbstractContextManager
 
 _Step = TypeVar("_Step")
 _End = TypeVar("_End")
+# What an iterator gives that has ended.
+_END = object()
 
 
 def within(
@@ -37,3 +41,38 @@ def finished(steps: Generator[Any, None, _End]) -> _End:
         except StopIteration as end:
             found: _End = end.value
             return found
+
+
+def side_by_side(
+    jobs: Iterable[Generator[_Step, None, None]], threads: int
+) -> Generator[_Step, None, None]:
+    """What all jobs give, in the order in which it is there.
+
+    So many of them are at work at once, each a step at a time in some thread. Closed,
+    or failed, it ends when the steps that were begun have ended.
+    """
+    if threads == 1:
+        for job in jobs:
+            yield from job
+        return
+    waiting = iter(jobs)
+    running: dict[Future[Any], Generator[_Step, None, None]] = {}
+    with ThreadPoolExecutor(threads) as pool:
+
+        def go_on(job: Generator[_Step, None, None]) -> None:
+            running[pool.submit(next, job, _END)] = job
+
+        try:
+            for job in islice(waiting, threads):
+                go_on(job)
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job, step = running.pop(future), future.result()
+                    for following in islice(waiting, 1) if step is _END else [job]:
+                        go_on(following)
+                    if step is not _END:
+                        yield step
+        finally:
+            wait(running)
+            for job in running.values():
+                job.close()

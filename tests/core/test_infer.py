@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import dask.array as da
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DETECTORS, LEARNERS, Recording, fitted, image, scene
@@ -180,6 +182,31 @@ def test_a_tile_that_takes_long_can_be_stopped_in_between(name):
     assert lazy.parts() == 1
     assert counts[:3] == [0, 0, 0]
     assert counts[-1] == 1
+
+
+@contextmanager
+def threads(n):
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+        assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["content", *DETECTORS])
+def test_threads_change_no_byte(name):
+    """A tile is computed in one thread, however many are computed at once."""
+    field = nd.Field(scene("ZYX", (3, 96, 80)), "ZYX")
+    model = nd.fit(field, "meanstd")
+    detector = None if name == "content" else fitted(field, name, model)
+    output = "content" if name == "content" else "anomaly"
+    lazy = replace(nd.apply(model, field, output, detector=detector), tile=48)
+    with threads(1):
+        one = np.asarray(lazy)
+    with threads(3):
+        np.testing.assert_array_equal(np.asarray(lazy), one)
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_way_out():
