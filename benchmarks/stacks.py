@@ -27,13 +27,16 @@ import napari_disentangle as nd
 from napari_disentangle.detection.sight import Normal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from looks import Array
     from planted_stacks import Stack
 
     from napari_disentangle.detection.detector import Detector, Score
     from napari_disentangle.detection.sight import Looked
+    from napari_disentangle.tiling import Part
+
+    Looking = Generator[None, None, Looked]
 
 COMMAND = "python benchmarks/stacks.py"
 DETECTORS = ("mahalanobis", "knn", "context")
@@ -117,18 +120,21 @@ class Row:
 
 
 # --- scores ---------------------------------------------------------------------------
-def remembering() -> mock._patch[Callable[[Normal, Array], Looked]]:
+def remembering() -> mock._patch[Callable[[Normal, Array, Part], Looking]]:
     """Planes that were looked at before are not looked at again."""
-    look, known = Normal.look, OrderedDict()
+    looking, known = Normal.looking, OrderedDict()
 
-    def once(normal: Normal, signal: Array) -> Looked:
-        key = (normal, blake2b(np.ascontiguousarray(signal).tobytes()).digest())
-        known[key] = known.pop(key) if key in known else look(normal, signal)
+    def once(normal: Normal, signal: Array, kept: Part) -> Looking:
+        seen = blake2b(np.ascontiguousarray(signal).tobytes()).digest()
+        key = (normal, seen, str(kept))
+        if key not in known:
+            known[key] = yield from looking(normal, signal, kept)
+        known.move_to_end(key)
         while len(known) > LOOKS:
             known.popitem(last=False)
         return known[key]
 
-    return mock.patch.object(Normal, "look", once)
+    return mock.patch.object(Normal, "looking", once)
 
 
 def fitted(stack: Stack, name: str, kept: int, steps: int) -> Detector:
