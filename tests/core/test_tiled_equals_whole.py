@@ -84,6 +84,24 @@ def test_any_tiling_gives_the_whole_map_of_a_learner(name, axes, shape):
     assert np.abs(region - whole[33:38, 11:53]).max() <= LEARNED * whole.std()
 
 
+@pytest.mark.parametrize(
+    ("name", "cell"), [("mahalanobis", 28), ("knn", 42), ("context", 28)]
+)
+def test_any_tiling_gives_the_whole_where_cells_are_large(name, cell):
+    """Squares of pixels are looked at then, and tiles may begin inside of them."""
+    image = nd.Field(scene("YX", (101, 173), "float32"), "YX")
+    normal = nd.Field(scene("YX", (192, 192), "float32", 1), "YX")
+    detector = fitted(normal, name, None, cell=cell)
+    assert detector.sight.shrink == cell / 14
+    lazy = detector.whole(image)
+    whole = np.asarray(replace(lazy, tile=WHOLE))
+    for tile in (19, 40):
+        tiled = np.asarray(replace(lazy, tile=tile))
+        assert_tiled_equals_whole(tiled, whole, LEARNED)
+    region = np.asarray(lazy[..., 33:38, 11:53])
+    assert_tiled_equals_whole(region, whole[..., 33:38, 11:53], LEARNED)
+
+
 @pytest.mark.parametrize(("name", "modality", "kind"), OUTPUTS)
 def test_a_region_read_alone_is_that_of_the_whole(name, modality, kind):
     axes, shape = SHAPES[modality][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import lcm
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,9 +76,13 @@ class Sight:
 
     @property
     def step(self) -> int:
-        """Regions begin at multiples of this many pixels of the image."""
+        """Regions begin at multiples of this many pixels of the image.
+
+        So they end at the border with the same mirrored pixels wherever they begin.
+        """
         own = self.by_name
-        return self.shrink * (own.step(self.config) if isinstance(own, Learner) else 1)
+        step = own.step(self.config) if isinstance(own, Learner) else 1
+        return self.shrink * lcm(step, _WHOLE)
 
     def small(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Means over squares (C, h/k, w/k) of a signal (C, h, w) that starts a step.
