@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 WHOLE = 10**6
 TILES = (19, 32, 64)
-# Convolutions of tiles of different sizes differ in the last bit, and maps of hardly
-# trained networks have little spread: measured up to 1.2e-5.
-LEARNED = 2e-5
+# Convolutions of tiles of different sizes differ in the last bit, and this map of a
+# hardly trained network has little spread: measured up to 1.2e-5.
+WIDER = {"riad": 2e-5}
 SHAPES = {
     "brightfield": [("YXC", (101, 75, 3)), ("ZYXC", (2, 45, 33, 3))],
     "fluorescence": [("YX", (101, 75)), ("TCZYX", (2, 2, 2, 45, 33))],
@@ -79,9 +79,10 @@ def test_any_tiling_gives_the_whole_map_of_a_learner(name, axes, shape):
     lazy = output(name, "anomaly", image, small, "image")
     whole = np.asarray(replace(lazy, tile=WHOLE))
     tiled = np.asarray(replace(lazy, tile=40))
-    assert_tiled_equals_whole(tiled, whole, LEARNED)
+    share = WIDER.get(name, 1e-5)
+    assert_tiled_equals_whole(tiled, whole, share)
     region = np.asarray(lazy[33:38, 11:53])
-    assert np.abs(region - whole[33:38, 11:53]).max() <= LEARNED * whole.std()
+    assert np.abs(region - whole[33:38, 11:53]).max() <= share * whole.std()
 
 
 @pytest.mark.parametrize(
@@ -97,9 +98,9 @@ def test_any_tiling_gives_the_whole_where_cells_are_large(name, cell):
     whole = np.asarray(replace(lazy, tile=WHOLE))
     for tile in (19, 40):
         tiled = np.asarray(replace(lazy, tile=tile))
-        assert_tiled_equals_whole(tiled, whole, LEARNED)
+        assert_tiled_equals_whole(tiled, whole)
     region = np.asarray(lazy[..., 33:38, 11:53])
-    assert_tiled_equals_whole(region, whole[..., 33:38, 11:53], LEARNED)
+    assert np.abs(region - whole[..., 33:38, 11:53]).max() <= 1e-5 * whole.std()
 
 
 @pytest.mark.parametrize(("name", "modality", "kind"), OUTPUTS)
