@@ -71,6 +71,14 @@ def why_no_gpu() -> str:
     return "torch is built for GPUs, but the driver reports none"
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch says so of a CPU only in words."""
+    import torch
+
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return known or "can't allocate memory" in str(error)
+
+
 @contextmanager
 def memory_errors(doing: str) -> Iterator[None]:
     """Turn running out of memory into one sentence.
@@ -80,11 +88,11 @@ def memory_errors(doing: str) -> Iterator[None]:
     DeviceMemoryError
         Instead of torch's or Python's own error.
     """
-    import torch
-
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
         raise DeviceMemoryError(
             f"there is no memory left for {doing}: close other programs or images "
             "and run again"

@@ -12,6 +12,7 @@ import numpy as np
 from napari_disentangle.axes import Lead, channels_first, check_axes, plane_key
 from napari_disentangle.channels import ChannelStack, split_names
 from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.turns import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -235,7 +236,8 @@ class Field:
         """
         key = plane_key(self.axes, lead, y, x)
         try:
-            region = np.asarray(self.levels[level][key])
+            with in_turn(self):
+                region = np.asarray(self.levels[level][key])
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(f"{self.name!r} cannot be read: {error}") from error
         return channels_first(region, self.axes)

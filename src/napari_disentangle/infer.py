@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.axes import channels_back, with_channels
-from napari_disentangle.errors import DataError
+from napari_disentangle.errors import DataError, DeviceMemoryError
 from napari_disentangle.operations import computing
 from napari_disentangle.stacks import Stacked, along
 from napari_disentangle.steps import side_by_side
@@ -174,8 +174,23 @@ class LazyImage:
             Number of tiles done so far, also between the steps of one that takes
             long; close the iterator to cancel.
         """
+        threads, most = self._threads(), 0
+        try:
+            for most in self._filling(out, threads):
+                yield most
+        except DeviceMemoryError:
+            if threads == 1:
+                raise
+            # What does not fit beside others may fit alone.
+            for done in self._filling(out, 1):
+                yield max(done, most)
+
+    def _filling(self, out: Any, threads: int) -> Iterator[int]:
+        import torch
+
+        begin = partial(torch.set_num_threads, torch.get_num_threads())
         done = 0
-        with closing(side_by_side(self._jobs(), self._threads())) as parts:
+        with closing(side_by_side(self._jobs(), threads, begin)) as parts:
             for part in parts:
                 if part is not None:
                     self._store(out, *part)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from napari_disentangle.device import one_thread
+from napari_disentangle.device import one_thread, out_of_memory
 from napari_disentangle.errors import DeviceMemoryError
 from napari_disentangle.steps import within
 from napari_disentangle.tiling import Span, Tile, tiles
@@ -91,13 +91,13 @@ def computing(
     DeviceMemoryError
         If the smallest tile does not fit the CPU's memory either.
     """
-    import torch
-
     try:
         steps = _steps(operation, field, level, lead, tile)
         return (yield from within(_inferring, steps))
-    except (torch.OutOfMemoryError, MemoryError):
-        pass  # retried below, outside the frames that hold the memory
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+    # Retried here, outside the frames that hold the memory.
     smaller = _halves(operation, field, level, tile)
     if smaller:
         parts = []

@@ -44,12 +44,15 @@ def finished(steps: Generator[Any, None, _End]) -> _End:
 
 
 def side_by_side(
-    jobs: Iterable[Generator[_Step, None, None]], threads: int
+    jobs: Iterable[Generator[_Step, None, None]],
+    threads: int,
+    begin: Callable[[], None] | None = None,
 ) -> Generator[_Step, None, None]:
     """What all jobs give, in the order in which it is there.
 
-    So many of them are at work at once, each a step at a time in some thread. Closed,
-    or failed, it ends when the steps that were begun have ended.
+    So many of them are at work at once, each a step at a time in some thread, which
+    begins with ``begin``. Close it: then, or if a job fails, it ends when the steps
+    that were begun have ended.
     """
     if threads == 1:
         for job in jobs:
@@ -57,7 +60,7 @@ def side_by_side(
         return
     waiting = iter(jobs)
     running: dict[Future[Any], Generator[_Step, None, None]] = {}
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=begin) as pool:
 
         def go_on(job: Generator[_Step, None, None]) -> None:
             running[pool.submit(next, job, _END)] = job
@@ -66,12 +69,13 @@ def side_by_side(
             for job in islice(waiting, threads):
                 go_on(job)
             while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    job, step = running.pop(future), future.result()
-                    for following in islice(waiting, 1) if step is _END else [job]:
-                        go_on(following)
-                    if step is not _END:
-                        yield step
+                future = wait(running, return_when=FIRST_COMPLETED).done.pop()
+                job, step = running.pop(future), future.result()
+                if step is not _END:
+                    go_on(job)
+                    yield step
+                elif following := next(waiting, None):
+                    go_on(following)
         finally:
             wait(running)
             for job in running.values():

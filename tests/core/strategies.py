@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 import napari_disentangle as nd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODELS = [
     (name, modality)
@@ -32,6 +37,18 @@ SCORERS = [name for name in DETECTORS if name not in LEARNERS]
 def fitted(normals: Any, name: str, on: Any = None, **config: Any) -> nd.Detector:
     """A detector with quick settings, unless others are given."""
     return nd.fit_detector(normals, name, on=on, **QUICK.get(name, {}) | config)
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """So many threads for torch, and no change of that inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+        assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(before)
 
 
 def scene(

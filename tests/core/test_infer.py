@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event, Lock
 
 import dask.array as da
 import numpy as np
@@ -11,7 +12,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import DETECTORS, LEARNERS, Recording, fitted, image, scene
+from strategies import (
+    DETECTORS,
+    LEARNERS,
+    Recording,
+    fitted,
+    image,
+    scene,
+    threads,
+)
 
 import napari_disentangle as nd
 from napari_disentangle.tiling import Span
@@ -184,17 +193,6 @@ def test_a_tile_that_takes_long_can_be_stopped_in_between(name):
     assert counts[-1] == 1
 
 
-@contextmanager
-def threads(n):
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-        assert torch.get_num_threads() == n
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("name", ["content", *DETECTORS])
 def test_threads_change_no_byte(name):
     """A tile is computed in one thread, however many are computed at once."""
@@ -207,6 +205,39 @@ def test_threads_change_no_byte(name):
         one = np.asarray(lazy)
     with threads(3):
         np.testing.assert_array_equal(np.asarray(lazy), one)
+
+
+class File:
+    """An array that is read from one place, which takes a while, like a file."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+        self.place = Lock()
+
+    def __getitem__(self, key):
+        assert self.place.acquire(blocking=False), "two read at once"
+        Event().wait(0.001)
+        self.place.release()
+        return self.array[key]
+
+
+def test_an_image_is_read_by_one_thread_after_another():
+    data = scene("YX", (96, 96), "uint16")
+    field, file = nd.Field(data, "YX"), nd.Field(File(data), "YX")
+    model = nd.fit(field, "meanstd")
+    own, reference = model.attribute(field), model.reference
+    lazy = replace(model.lazy(file, reference, own), tile=16)
+    with threads(4):
+        whole = model.lazy(field, reference, own)
+        np.testing.assert_array_equal(np.asarray(lazy), np.asarray(whole))
+
+
+def test_threads_started_later_have_as_many_as_before():
+    field = nd.Field(scene("YX", (300, 300)), "YX")
+    lazy = replace(nd.apply(nd.fit(field, "meanstd"), field), tile=16)
+    with threads(4), ThreadPoolExecutor(1) as later:
+        np.asarray(lazy)
+        assert later.submit(torch.get_num_threads).result() == 4
 
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_way_out():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tracemalloc
 from collections import deque
 from dataclasses import dataclass, replace
+from threading import current_thread, main_thread
 
 import numpy as np
 import pytest
 import torch
-from strategies import LEARNERS, SCORERS, Endless, fitted, image, scene
+from strategies import LEARNERS, SCORERS, Endless, fitted, image, scene, threads
 
 import napari_disentangle as nd
 from napari_disentangle.errors import DeviceMemoryError
@@ -144,6 +145,23 @@ def test_tiles_shrink_until_they_fit(lazy, most):
 def test_a_small_device_hands_over_to_the_cpu(lazy):
     difference = np.abs(held(lazy, 0, "cuda:0") - np.asarray(lazy, float))
     assert difference.max() <= 1e-5 * np.asarray(lazy, float).std()
+
+
+def test_what_does_not_fit_beside_other_tiles_is_computed_alone():
+    image = nd.Field(scene("YX", (300, 300)), "YX")
+    lazy = replace(nd.apply(nd.fit(image, "meanstd"), image), tile=128)
+
+    class Crowded(Small):
+        def hold(self, plane):
+            if current_thread() is not main_thread():
+                raise MemoryError
+
+    out, counts = np.empty_like(image.data), []
+    with threads(2):
+        crowded = replace(lazy, operation=Crowded(lazy.operation, 0))
+        counts += crowded.fill(out)
+    np.testing.assert_array_equal(out, np.asarray(lazy))
+    assert counts == list(range(1, lazy.parts() + 1))
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])

@@ -127,7 +127,13 @@ def _untrained(channels: int, seed: int) -> Predictor:
     from napari_disentangle.nets.masked import Plan, Predictor
 
     torch.manual_seed(seed)
-    net = Predictor(Plan(channels, 2, WIDTHS)).train()
+    return _laid_out(Predictor(Plan(channels, 2, WIDTHS))).train()
+
+
+def _laid_out(net: Predictor) -> Predictor:
+    """With weights in the order in which convolutions on a CPU are quickest."""
+    import torch
+
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return net
 
@@ -280,13 +286,16 @@ def predicting(
 
 
 def network(learned: Learned) -> Predictor:
-    """The network with these tensors."""
+    """The network with these tensors; no random number is drawn for it."""
     import torch
 
-    net = _untrained(len(learned["center"]), 0)
+    from napari_disentangle.nets.masked import Plan, Predictor
+
+    with torch.device("meta"):
+        net = Predictor(Plan(len(learned["center"]), 2, WIDTHS))
     own = {name: torch.from_numpy(learned[name]) for name in net.state_dict()}
-    net.load_state_dict(own)
-    return net.eval()
+    net.load_state_dict(own, assign=True)
+    return _laid_out(net).eval()
 
 
 def in_turn(

@@ -126,13 +126,13 @@ class Sight:
         from torch.nn.functional import interpolate
 
         k, large = self.shrink, torch.from_numpy(np.ascontiguousarray(small))[None]
-        if k > 1:
-            large = interpolate(large, scale_factor=float(k), mode="bilinear")
+        if k > 1:  # in double, so that no place depends on where the part begins
+            large = interpolate(large.double(), scale_factor=float(k), mode="bilinear")
         y, x = (
             slice(part.start - k * seen.start, part.stop - k * seen.start)
             for part, seen in zip(kept, around, strict=True)
         )
-        maps: NDArray[np.float32] = large[0, :, y, x].numpy()
+        maps: NDArray[np.float32] = large[0, :, y, x].float().numpy()
         return maps
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def loading() -> Generator[None, None, None]:
 
     known = torch.distributed.is_available()
     for name in _PARTS[: 1 + known]:
-        importlib.import_module(name)
+        with suppress(ImportError):  # in another torch it may have another name
+            importlib.import_module(name)
         yield
     torch.optim.SGD([torch.zeros(1)])
     yield
