@@ -155,7 +155,7 @@ def study_of(name: str, seed: int) -> Study:
 
 def fitted(study: Study, job: Job, on: str) -> tuple[Detector, float]:
     """The detector of a job, on content or on raw images, and minutes of a core."""
-    normals = [field_of(image) for image in study.normals]
+    normals = [field_of(image, str(i)) for i, image in enumerate(study.normals)]
     config = nd.detectors()[job.detector].config
     steps = {"steps": job.steps} if hasattr(config, "steps") else {}
     model = nd.load(ON[study.modality]) if on == "content" else None

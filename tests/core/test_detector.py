@@ -232,6 +232,22 @@ def test_only_marked_pixels_are_learned(normal):
     assert spared[labels > 0].mean() > learned[labels > 0].mean()
 
 
+@pytest.mark.parametrize("odd", [None, 3])
+def test_a_normal_image_that_decides_alone_is_named(odd):
+    content = [tissue(20 + i, 96) for i in range(12)]
+    images = [picture(c, VIOLET, i, f"field {i}") for i, c in enumerate(content)]
+    if odd is not None:
+        images[odd] = replace(images[odd], data=images[odd].data[:, ::-1] // 2)
+    detector = nd.fit_detector(images, "mahalanobis")
+    shown = nd.apply(detector.on, images[0], "anomaly", detector=detector)
+    assert shown.provenance["status"] == [*detector.status]
+    if odd is None:
+        assert detector.status == ()
+    else:
+        (said,) = detector.status
+        assert said.startswith("'field 3' alone, one of 6 normal images,")
+
+
 def test_same_seed_same_map_and_another_seed_another_sample(normal, model):
     one, again, other = (
         nd.fit_detector(normal, on=model, seed=seed) for seed in (3, 3, 4)

@@ -147,6 +147,8 @@ class Detector:
         Seed it was fitted with.
     cell
         Diameter of a cell in pixels that it was told; ``None`` if it was measured.
+    status
+        What a person should know of the normals, in sentences.
     """
 
     on: Model
@@ -157,6 +159,7 @@ class Detector:
     diameter: float
     seed: int = 0
     cell: float | None = None
+    status: tuple[str, ...] = ()
 
     @property
     def sight(self) -> Sight:

@@ -56,6 +56,9 @@ _PIXELS_PER_BLOCK = 1024
 _MEASURED, _MIDDLE = 8, 256
 # Of so many images, every other one calibrates; of fewer, every other block.
 _MANY = 4
+# Where so many images or more calibrate, one should not hold half of this share of
+# pixels, the most surprising ones.
+_SEVERAL, _TOP = 6, 0.01
 # With fewer pixels nothing is learned, and p could not even reach 0.05.
 _FEWEST = 20
 # Shares of the work after which images are measured, tiles are cut, seeing is learned,
@@ -145,8 +148,10 @@ def fit_detector_steps(
     stacks = all(depth(image, diameter) for image in many)
     deep = _deep(check, diameter) if stacks else []
     checking = _calibrations(_some(check), deep, normal)
-    alone, through = yield from within(one_thread, checking)
-    yield Detector(model, normal, alone, through, tuple(many), diameter, seed, cell)
+    alone, through, status = yield from within(one_thread, checking)
+    yield Detector(
+        model, normal, alone, through, tuple(many), diameter, seed, cell, status
+    )
 
 
 def _look(model: Model, image: Field, done: float) -> Generator[float, None, Attribute]:
@@ -347,8 +352,10 @@ def _deep(check: Sequence[Place], diameter: float) -> list[tuple[Place, float]]:
 
 def _calibrations(
     alone: Sequence[Place], deep: Sequence[tuple[Place, float]], normal: Normal
-) -> Generator[float, None, tuple[Calibration, Calibration | None]]:
+) -> Generator[float, None, tuple[Calibration, Calibration | None, tuple[str, ...]]]:
     """Calibrate on planes that are scored alone, and on smoothed ones if there are any.
+
+    At last come both calibrations, and what a person should know of the normals.
 
     What lies near a block counts as it does in an image that is scored: if it is known,
     whether it is marked or not.
@@ -362,4 +369,25 @@ def _calibrations(
             yield _FITTED + (1 - _FITTED) * len(raw) / len(jobs)
         raw.append(place.checked(smoothed(parts, sigma)))
     n = len(alone)
-    return calibration(raw[:n]), calibration(raw[n:]) if deep else None
+    smooth = calibration(raw[n:]) if deep else None
+    return calibration(raw[:n]), smooth, _doubts(alone, raw[:n])
+
+
+def _doubts(
+    places: Sequence[Place], scores: Sequence[NDArray[np.float32]]
+) -> tuple[str, ...]:
+    """Which image decides alone what is surprising, if one of several does."""
+    images = list(dict.fromkeys(place.image for place in places))
+    if len(images) < _SEVERAL:
+        return ()
+    pairs = list(zip(places, scores, strict=True))
+    limit = np.nanquantile(np.concatenate([s.ravel() for s in scores]), 1 - _TOP)
+    above = [sum((s > limit).sum() for p, s in pairs if p.image is i) for i in images]
+    if max(above) <= sum(above) / 2:
+        return ()
+    name = images[int(np.argmax(above))].name
+    return (
+        f"{name!r} alone, one of {len(images)} normal images, holds most of the most "
+        f"surprising {_TOP:.0%} of normal pixels: if it is not normal, leave it out, "
+        "or little else will be found",
+    )
