@@ -161,7 +161,8 @@ def scores(study: Study, given: str, steps: int) -> dict[str, list[tuple]]:
     found: dict[str, list[tuple]] = {}
     for case in study.cases:
         for name, small in maps(see(detector, case.image), normal):
-            large = detector.sight.large(small[None], case.odd.shape)[0]
+            every = [np.s_[0:h, 0:w] for h, w in (small.shape, case.odd.shape)]
+            large = detector.sight.large(small[None], *every)[0]
             values = (case.group, *_scored(case, large))
             found.setdefault(name, []).append(values)
     return found
