@@ -60,8 +60,8 @@ class Gated(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Gated features of the same size.
 
-        Value and gate are computed apart, and in place where nothing is learned: of
-        large tiles a third of the time went into getting memory.
+        Value and gate are computed apart, and in place where nothing is learned: with
+        large tiles much of the time goes into getting memory.
         """
         assert self.both.bias is not None
         weights, biases = self.both.weight.chunk(2), self.both.bias.chunk(2)
