@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING
 
 import anomaly
@@ -47,8 +47,9 @@ not fitted on ({cases} at most; {steps} training steps where there is training, 
 seed). *Found*: things that a region at p <= {strict:g} meets; *by chance*: the same
 places in the same fields before anything was planted. *Odd as a whole*: things that a
 region meets which is itself odd at p <= {alpha:g} among normal blocks, and the same
-before. Shares of the things with 95 % intervals (Wilson), and how many things. Where
-the detector says that one normal field alone holds most of the most surprising normal
+before. *Anywhere*: fields that hold such a region before anything is planted. Shares of
+the things or fields with 95 % intervals (Wilson), and how many there are. Where the
+detector says that one normal field alone holds most of the most surprising normal
 pixels, everything is done again without that field, until it says so no more.
 """
 
@@ -74,14 +75,17 @@ def marked(detector: Detector, image: Array) -> Marked:
 
 
 def found(detector: Detector, study: str, kind: str, size: float) -> Array:
-    """(N, 2, 2): planted or not, met by a region or by one that is odd as a whole."""
-    cases = anomaly_studies.everywhere(study, kind, size)
-    return np.array(
-        [
-            [marked(detector, image).meets(case.odd) for image in (case.image, before)]
-            for case, before in cases
-        ]
-    )
+    """What was met in each of N cases (N, 5).
+
+    By a region, and before planting; by one that is odd as a whole, and before; whether
+    there was one anywhere before.
+    """
+    rows = []
+    for case, before in anomaly_studies.everywhere(study, kind, size):
+        now, then = marked(detector, case.image), marked(detector, before)
+        pairs = zip(now.meets(case.odd), then.meets(case.odd), strict=True)
+        rows.append([*chain.from_iterable(pairs), len(then.odd) > 0])
+    return np.array(rows)
 
 
 def rows(study: str, detector: str, steps: int) -> list[list[str]]:
@@ -113,10 +117,7 @@ def _lines(words: str, detector: Detector, study: str = "") -> list[list[str]]:
     lines = []
     for kind, size in product(KINDS, SIZES):
         hits = found(detector, study or words, kind, size)
-        after, before = hits[:, 0], hits[:, 1]
-        shares = [
-            _share(column) for i in (0, 1) for column in (after[:, i], before[:, i])
-        ]
+        shares = [_share(column) for column in hits.T]
         thing = f"{kind}, {size:g} nuclei"
         lines.append([words, f"`{detector.name}`", thing, *shares, str(len(hits))])
     return lines
@@ -131,7 +132,7 @@ def _share(hits: Array) -> str:
 def section(studies: Sequence[str], detectors: Sequence[str], steps: int) -> str:
     """The section as Markdown."""
     head = ["fields", "detector", "planted", "found", "by chance"]
-    head += ["odd as a whole", "by chance", "n"]
+    head += ["odd as a whole", "by chance", "anywhere", "n"]
     lines = [line for s, d in product(studies, detectors) for line in rows(s, d, steps)]
     words = METHOD.format(
         cases=anomaly_studies.CASES, steps=f"{steps:,}", strict=STRICT, alpha=ALPHA

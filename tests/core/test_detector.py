@@ -185,7 +185,7 @@ def test_p_falls_as_z_rises(normal, model, name):
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=20, max_size=60), st.integers(-1, 51))
 def test_p_counts_the_held_out_scores_that_are_as_large(held_out, score):
-    p = calibration([np.array(held_out, np.float32)]).p(np.array([score], np.float32))
+    p = calibration([np.array([held_out], np.float32)]).p(np.array([score], np.float32))
     expected = (1 + sum(one >= score for one in held_out)) / (1 + len(held_out))
     assert p[0] == pytest.approx(expected)
 
@@ -274,7 +274,7 @@ def test_the_hash_tells_what_it_stands_on(normal, model):
     one = nd.fit_detector(normal, on=model)
     assert one.hash != nd.fit_detector(normal, on=model, scale=2.0).hash
     assert one.hash != replace(one, on=nd.fit(normal[0], "mk")).hash
-    recalibrated = calibration([one.calibration.scores[:100]])
+    recalibrated = calibration([one.calibration.scores[None, :100]])
     assert one.hash != replace(one, calibration=recalibrated).hash
 
 

@@ -66,8 +66,10 @@ def example():
     score[0, 0, 6, 6] = 0
     score[1, 2, 9:12, 9:12] = score[1, 2, 12:14, 12:14] = 99
     spacing, units = (1, 2, 0.5, 0.5), ("second", *["micrometer"] * 3)
-    known = calibration([np.linspace(0, 1, 100) for _ in range(40)])
-    return *regions(score, 1, known, 0.05, 1, spacing, connected=3), units
+    known = calibration([np.linspace(0, 1, 100)[None] for _ in range(40)])
+    return *regions(
+        score, known.extent(score), 1, known, 0.05, 1, spacing, connected=3
+    ), units
 
 
 def refuse(constant):

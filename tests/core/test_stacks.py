@@ -257,7 +257,7 @@ def test_half_of_a_stack_is_enough_to_tell_regions_from_chance():
     assert len(_blocks(half, False, 1, 64, 0)) == 64
     detector = fit(half, cell=CELL)
     for calibration in (detector.calibration, detector.smoothed):
-        assert len(calibration.maxima) >= 19
+        assert len(calibration.extents) >= 19
     p = detector.score(field(tissue(0))).p[~where]
     assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.02)
 
@@ -267,4 +267,4 @@ def test_only_marked_planes_calibrate_and_planes_near_them_count():
     where[6] = True
     one = fit(field(tissue(0), where=where), cell=CELL)
     assert one.smoothed.spread < one.calibration.spread
-    assert len(one.smoothed.maxima) == len(one.calibration.maxima)
+    assert len(one.smoothed.extents) == len(one.calibration.extents)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.detection.extent import extents
 from napari_disentangle.errors import DataError
+from napari_disentangle.steps import finished
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -23,6 +25,8 @@ _MAD_TO_STD = 1.4826
 _FEWEST_PIXELS = 20
 _FEWEST_BLOCKS = 19
 _MOST_PIXELS = 2**20
+# p of pixels from which on their extent counts; every further level is half as large.
+_SURPRISING = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,14 +37,14 @@ class Calibration:
     ----------
     scores
         Scores of pixels, sorted (N,).
-    maxima
-        Largest score of every block, sorted (B,).
+    extents
+        Largest extent of every block, sorted (B,), see :meth:`extent`.
     block_size
         Mean number of usable pixels in a block.
     """
 
     scores: NDArray[np.float32]
-    maxima: NDArray[np.float32]
+    extents: NDArray[np.uint32]
     block_size: float
 
     @cached_property
@@ -92,14 +96,29 @@ class Calibration:
             return np.inf
         return -np.inf if allowed == n else float(self.scores[n - 1 - allowed])
 
-    def region_p(self, maximum: ArrayLike) -> NDArray[np.float64]:
-        """Conformal p value of regions, from their largest score.
+    @cached_property
+    def levels(self) -> tuple[float, ...]:
+        """Scores above which p is at most 0.05, 0.025, and so on."""
+        n = int(np.log2(_SURPRISING * (1 + len(self.scores)))) + 1
+        return tuple(self.threshold(_SURPRISING / 2**i) for i in range(n))
 
-        The share of normal blocks whose largest score is at least as large, counted
-        like :meth:`p`; NaN if too few blocks were held out, see :attr:`limits`.
+    def extent(self, scores: NDArray[np.floating]) -> NDArray[np.uint32]:
+        """How many pixels are surprising together, for every pixel of (..., Y, X).
+
+        The number of those that are connected in the plane with p of at most 0.05,
+        plus the number of those with at most 0.025, and so on, see
+        :func:`napari_disentangle.detection.extent.extents`.
         """
-        p = _conformal(self.maxima, maximum)
-        return p if len(self.maxima) >= _FEWEST_BLOCKS else np.full_like(p, np.nan)
+        return extents(scores, self.levels)
+
+    def region_p(self, extent: ArrayLike) -> NDArray[np.float64]:
+        """Conformal p value of regions, from their largest extent.
+
+        The share of normal blocks with one at least as large, counted like :meth:`p`;
+        NaN if too few blocks were held out, see :attr:`limits`.
+        """
+        p = _conformal(self.extents, extent)
+        return p if len(self.extents) >= _FEWEST_BLOCKS else np.full_like(p, np.nan)
 
     def figures(self, alphas: Sequence[float]) -> dict[str, Any]:
         """What tells p from z, in plain JSON types.
@@ -117,14 +136,14 @@ class Calibration:
             "center": self.center,
             "spread": self.spread,
             "pixels": len(self.scores),
-            "blocks": len(self.maxima),
+            "blocks": len(self.extents),
             "z_at": z_at,
         }
 
     @property
     def limits(self) -> str:
         """Why regions have no p value, in one sentence; empty if they have."""
-        n = len(self.maxima)
+        n = len(self.extents)
         if n >= _FEWEST_BLOCKS:
             return ""
         return (
@@ -143,24 +162,35 @@ def calibration(blocks: Sequence[NDArray[np.floating]]) -> Calibration:
     Parameters
     ----------
     blocks
-        Scores of each block, of any shape, NaN where a pixel cannot be used. Blocks
-        without any usable pixel are left out.
+        Scores (h, w) of each block, NaN where a pixel cannot be used. Blocks without
+        any usable pixel are left out.
 
     Raises
     ------
     DataError
         If fewer than 20 pixels are left: p could not even reach 0.05.
     """
-    known = [block[np.isfinite(block)] for block in blocks]
-    used = [block for block in known if block.size]
-    n = sum(block.size for block in used)
+    return finished(calibrating(blocks))
+
+
+def calibrating(
+    blocks: Sequence[NDArray[np.floating]], done: float = 1
+) -> Generator[float, None, Calibration]:
+    """Calibrate block by block, after each of which ``done`` is said."""
+    used = [block for block in blocks if np.isfinite(block).any()]
+    known = [block[np.isfinite(block)] for block in used]
+    n = sum(scores.size for scores in known)
     if n < _FEWEST_PIXELS:
         raise DataError(
             f"only {n} normal pixels are left to calibrate on: mark more as normal"
         )
-    scores = np.sort(np.concatenate(used)).astype(np.float32)
-    maxima = np.sort([block.max() for block in used]).astype(np.float32)
-    return Calibration(_thinned(scores), maxima, n / len(used))
+    scores = np.sort(np.concatenate(known)).astype(np.float32)
+    pixels = Calibration(_thinned(scores), np.zeros(0, np.uint32), n / len(used))
+    largest = []
+    for block in used:
+        largest.append(pixels.extent(block).max())
+        yield done
+    return replace(pixels, extents=np.sort(np.array(largest)))
 
 
 def adjusted(

@@ -88,6 +88,11 @@ class Score:
         """Conformal p value of every pixel, in (0, 1]."""
         return self.calibration.p(self.calibration.raw(self.z))
 
+    @cached_property
+    def extent(self) -> NDArray[np.uint32]:
+        """How many pixels are surprising together, see :meth:`Calibration.extent`."""
+        return self.calibration.extent(self.calibration.raw(self.z))
+
     def regions(
         self, alpha: float = 0.01, min_size: int = 16
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[Any]]]:
@@ -101,6 +106,7 @@ class Score:
         """
         return regions(
             self.calibration.raw(self.z),
+            self.extent,
             np.sign(self.z),
             self.calibration,
             alpha,
@@ -118,7 +124,7 @@ class Score:
         known = self.calibration
         looks = known.looks(self.z)
         tests = max(len(table["label"]), looks)
-        return known.limits or adjusted_limits(len(known.maxima), tests)
+        return known.limits or adjusted_limits(len(known.extents), tests)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +189,7 @@ class Detector:
         known.append(self.diameter)
         arrays: list[NDArray[Any]] = [self.on.reference.values, self.normal.typical]
         for calibration in filter(None, (self.calibration, self.smoothed)):
-            arrays += [calibration.scores, calibration.maxima]
+            arrays += [calibration.scores, calibration.extents]
         for learned in (self.normal.learned, self.sight.learned):
             arrays += [learned[key] for key in sorted(learned)]
         parts = [json.dumps(known).encode(), *(array.tobytes() for array in arrays)]

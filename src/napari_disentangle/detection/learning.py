@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_disentangle.detection import named, scorer
 from napari_disentangle.detection.base import Learner
-from napari_disentangle.detection.calibrate import calibration
+from napari_disentangle.detection.calibrate import calibrating
 from napari_disentangle.detection.cells import cell_diameter
 from napari_disentangle.detection.depth import depth, reach, smoothed
 from napari_disentangle.detection.detector import Detector
@@ -62,8 +62,8 @@ _SEVERAL, _TOP = 6, 0.01
 # With fewer pixels nothing is learned, and p could not even reach 0.05.
 _FEWEST = 20
 # Shares of the work after which images are measured, tiles are cut, seeing is learned,
-# and normal is.
-_READ, _CUT, _SEEING, _FITTED = 0.05, 0.1, 0.8, 0.9
+# normal is, and blocks are scored that calibrate.
+_READ, _CUT, _SEEING, _FITTED, _SCORED = 0.05, 0.1, 0.8, 0.9, 0.98
 
 
 def fit_detector(
@@ -366,11 +366,12 @@ def _calibrations(
         parts = {}
         for distance, lead in place.near(sigma).items():
             parts[distance] = place.scores(normal, lead)
-            yield _FITTED + (1 - _FITTED) * len(raw) / len(jobs)
+            yield _FITTED + (_SCORED - _FITTED) * len(raw) / len(jobs)
         raw.append(place.checked(smoothed(parts, sigma)))
     n = len(alone)
-    smooth = calibration(raw[n:]) if deep else None
-    return calibration(raw[:n]), smooth, _doubts(alone, raw[:n])
+    plain = yield from calibrating(raw[:n], _SCORED)
+    smooth = (yield from calibrating(raw[n:], _SCORED)) if deep else None
+    return plain, smooth, _doubts(alone, raw[:n])
 
 
 def _doubts(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def regions(
     score: NDArray[np.floating],
+    extent: NDArray[np.uint32],
     sign: ArrayLike,
     calibration: Calibration,
     alpha: float,
@@ -40,6 +41,8 @@ def regions(
     ----------
     score
         Raw scores (Y, X), (Z, Y, X), or with more axes before those.
+    extent
+        What :meth:`Calibration.extent` says of them.
     sign
         +1 or -1: one for all, or of the shape of ``score``.
     calibration
@@ -67,11 +70,11 @@ def regions(
     table
         Columns, one row per label: ``label``; ``size`` in pixels; ``area`` or
         ``volume`` and ``equivalent_diameter`` in world units; ``max_z`` of the most
-        surprising pixel and ``mean_z``, signed; ``p`` and ``q`` of the region, NaN if
-        too few normal blocks are known; ``mean_observed`` and ``mean_expected``, with
-        ``_<channel>`` if there are channels; ``centroid-<axis>`` in pixels and
-        ``centroid_world-<axis>``. With ``index`` = ``label`` it can be the features
-        of a napari Labels layer.
+        surprising pixel and ``mean_z``, signed; ``p`` and ``q`` of the region, from its
+        largest extent, NaN if too few normal blocks are known; ``mean_observed`` and
+        ``mean_expected``, with ``_<channel>`` if there are channels;
+        ``centroid-<axis>`` in pixels and ``centroid_world-<axis>``. With ``index`` =
+        ``label`` it can be the features of a napari Labels layer.
 
     Raises
     ------
@@ -89,8 +92,9 @@ def regions(
     table: Table = {"label": np.arange(1, inside.n + 1), "size": inside.sizes}
     table |= _extent(inside.sizes, spacing[-space:])
     table |= {"max_z": z[top], "mean_z": inside.mean(z)}
-    p = calibration.region_p(found[top])
-    n_blocks, looks = len(calibration.maxima), calibration.looks(score)
+    together = extent[inside.at]
+    p = calibration.region_p(together[inside.last_by(together)])
+    n_blocks, looks = len(calibration.extents), calibration.looks(score)
     table |= {"p": p, "q": adjusted(p, n_blocks, looks)}
     for name, values in (("mean_observed", observed), ("mean_expected", expected)):
         maps = _maps(name, values, score.shape, channel_names)
