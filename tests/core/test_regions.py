@@ -70,6 +70,19 @@ def test_blocks_count_with_their_usable_pixels():
     np.testing.assert_array_equal(known.extents, sorted(largest))
     assert len(known.scores) == 2250
     assert known.block_size == 750
+
+
+def test_a_sliver_is_no_block_but_its_pixels_count():
+    blocks = [noise(30, 30), noise(30, 14, seed=1), noise(30, 30, seed=2)]
+    known = calibration(blocks)
+    assert len(known.scores) == 2220
+    assert (len(known.extents), known.block_size) == (2, 900)
+
+
+def test_places_are_counted_by_the_usable_pixels_of_a_block():
+    blocks = [noise(30, 30, seed=i) for i in range(3)]
+    blocks[1][:15] = np.nan
+    known = calibration(blocks)
     assert known.looks(blocks[1]) == 1
     assert known.looks(noise(60, 60)) == 5
 
@@ -109,7 +122,20 @@ def test_extent_sums_the_sizes_of_the_parts_a_pixel_is_in():
     expected = np.where(score > 0, 26, 0)
     expected[2:4, 2:4] += 4
     expected[8, 8] = 3
-    np.testing.assert_array_equal(extents(score, [0.5, 1.5, 9]), expected)
+    np.testing.assert_array_equal(extents(score, [0.5, 1.5, 9], 9), expected)
+
+
+def test_parts_end_with_the_window_as_blocks_do():
+    score = odd(2, 20, 30)
+    score[1, 4:14, 6:26] = 1
+    expected = np.zeros(score.shape)
+    expected[1, 4:10, 6:10] = 24
+    expected[1, 4:10, 10:20] = 60
+    expected[1, 4:10, 20:26] = 36
+    expected[1, 10:14, 6:10] = 16
+    expected[1, 10:14, 10:20] = 40
+    expected[1, 10:14, 20:26] = 24
+    np.testing.assert_array_equal(extents(score, [0.5], 10), expected)
 
 
 @st.composite
@@ -141,9 +167,9 @@ def test_p_of_a_region_counts_normal_blocks():
 
 
 def test_a_wide_region_is_odd_where_a_hot_pixel_is_not():
-    score = odd(40, 60)
+    score = odd(64, 64)
     score[8, 8] = 99
-    score[10:30, 30:50] = NORMAL.threshold(0.01) + 0.1
+    score[34:54, 34:54] = NORMAL.threshold(0.01) + 0.1
     _, table = find(score)
     assert table["max_z"][0] > 10 * table["max_z"][1]
     assert table["p"][0] > 0.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Calibration:
     extents
         Largest extent of every block, sorted (B,), see :meth:`extent`.
     block_size
-        Mean number of usable pixels in a block.
+        Mean number of usable pixels in these blocks.
     """
 
     scores: NDArray[np.float32]
@@ -105,11 +106,11 @@ class Calibration:
     def extent(self, scores: NDArray[np.floating]) -> NDArray[np.uint32]:
         """How many pixels are surprising together, for every pixel of (..., Y, X).
 
-        The number of those that are connected in the plane with p of at most 0.05,
-        plus the number of those with at most 0.025, and so on, see
+        The number of those that are connected with p of at most 0.05, plus the number
+        of those with at most 0.025, and so on, in windows of the size of a block, see
         :func:`napari_disentangle.detection.extent.extents`.
         """
-        return extents(scores, self.levels)
+        return extents(scores, self.levels, max(1, round(self.block_size**0.5)))
 
     def region_p(self, extent: ArrayLike) -> NDArray[np.float64]:
         """Conformal p value of regions, from their largest extent.
@@ -162,8 +163,9 @@ def calibration(blocks: Sequence[NDArray[np.floating]]) -> Calibration:
     Parameters
     ----------
     blocks
-        Scores (h, w) of each block, NaN where a pixel cannot be used. Blocks without
-        any usable pixel are left out.
+        Scores (h, w) of each block, NaN where a pixel cannot be used. Blocks with less
+        than half as many usable pixels as the median one are no block: little can be
+        connected in them. Their pixels count.
 
     Raises
     ------
@@ -177,17 +179,19 @@ def calibrating(
     blocks: Sequence[NDArray[np.floating]], done: float = 1
 ) -> Generator[float, None, Calibration]:
     """Calibrate block by block, after each of which ``done`` is said."""
-    used = [block for block in blocks if np.isfinite(block).any()]
-    known = [block[np.isfinite(block)] for block in used]
-    n = sum(scores.size for scores in known)
-    if n < _FEWEST_PIXELS:
+    known = [block[np.isfinite(block)] for block in blocks]
+    sizes = np.array([len(scores) for scores in known])
+    if sizes.sum() < _FEWEST_PIXELS:
         raise DataError(
-            f"only {n} normal pixels are left to calibrate on: mark more as normal"
+            f"only {sizes.sum()} normal pixels are left to calibrate on: mark more as "
+            "normal"
         )
     scores = np.sort(np.concatenate(known)).astype(np.float32)
-    pixels = Calibration(_thinned(scores), np.zeros(0, np.uint32), n / len(used))
+    counted = sizes >= np.median(sizes[sizes > 0]) / 2
+    size = float(sizes[counted].mean())
+    pixels = Calibration(_thinned(scores), np.zeros(0, np.uint32), size)
     largest = []
-    for block in used:
+    for block in compress(blocks, counted):
         largest.append(pixels.extent(block).max())
         yield done
     return replace(pixels, extents=np.sort(np.array(largest)))
