@@ -47,8 +47,9 @@ not fitted on ({cases} at most; {steps} training steps where there is training, 
 seed). *Found*: things that a region at p <= {strict:g} meets; *by chance*: the same
 places in the same fields before anything was planted. *Odd as a whole*: things that a
 region meets which is itself odd at p <= {alpha:g} among normal blocks, and the same
-before. *Anywhere*: fields that hold such a region before anything is planted. Shares of
-the things or fields with 95 % intervals (Wilson), and how many there are. Where the
+before. *Anywhere*: fields that hold such a region before anything is planted; a field
+is as large as several blocks, so that it should be more than {alpha:g}. Shares of the
+things or fields with 95 % intervals (Wilson), and how many there are. Where the
 detector says that one normal field alone holds most of the most surprising normal
 pixels, everything is done again without that field, until it says so no more.
 """
@@ -80,12 +81,12 @@ def found(detector: Detector, study: str, kind: str, size: float) -> Array:
     By a region, and before planting; by one that is odd as a whole, and before; whether
     there was one anywhere before.
     """
-    rows = []
+    cases = []
     for case, before in anomaly_studies.everywhere(study, kind, size):
         now, then = marked(detector, case.image), marked(detector, before)
         pairs = zip(now.meets(case.odd), then.meets(case.odd), strict=True)
-        rows.append([*chain.from_iterable(pairs), len(then.odd) > 0])
-    return np.array(rows)
+        cases.append([*chain.from_iterable(pairs), len(then.odd) > 0])
+    return np.array(cases)
 
 
 def rows(study: str, detector: str, steps: int) -> list[list[str]]:

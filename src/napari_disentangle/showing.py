@@ -100,6 +100,8 @@ def scored(
 ) -> Generator[Step, None, Score]:
     """Compute the score behind an anomaly map, and what was expected if anything was.
 
+    Its :attr:`Score.extent` is known then.
+
     Parameters
     ----------
     output
@@ -119,10 +121,14 @@ def scored(
         raise DataError(f"{output.kind} has no regions: only an anomaly map has them")
     _check_size(lazy, what)
     if expected is not None:
-        return detector.read((yield from whole(lazy, doing)), output.image, expected)
-    rendering = lazy.operation.rendering
-    both = detector.whole(output.image, rendering.source, rendering.device)
-    return detector.read_whole((yield from whole(both, doing)), output.image)
+        found = detector.read((yield from whole(lazy, doing)), output.image, expected)
+    else:
+        rendering = lazy.operation.rendering
+        both = detector.whole(output.image, rendering.source, rendering.device)
+        found = detector.read_whole((yield from whole(both, doing)), output.image)
+    for _ in found.extending():
+        yield Step("looking for regions", 1)
+    return found
 
 
 def _check_size(lazy: LazyImage, what: str) -> None:

@@ -28,6 +28,8 @@ _FEWEST_BLOCKS = 19
 _MOST_PIXELS = 2**20
 # p of pixels from which on their extent counts; every further level is half as large.
 _SURPRISING = 0.05
+# What has a smaller share of the usable pixels of the median block is none.
+_SLIVER = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +112,14 @@ class Calibration:
         of those with at most 0.025, and so on, in windows of the size of a block, see
         :func:`napari_disentangle.detection.extent.extents`.
         """
-        return extents(scores, self.levels, max(1, round(self.block_size**0.5)))
+        return finished(self.extending(scores))
+
+    def extending(
+        self, scores: NDArray[np.floating]
+    ) -> Generator[None, None, NDArray[np.uint32]]:
+        """The same, some rows at a time."""
+        known = np.where(np.isfinite(scores), scores, np.nan)
+        return extents(known, self.levels, max(1, round(self.block_size**0.5)))
 
     def region_p(self, extent: ArrayLike) -> NDArray[np.float64]:
         """Conformal p value of regions, from their largest extent.
@@ -163,9 +172,10 @@ def calibration(blocks: Sequence[NDArray[np.floating]]) -> Calibration:
     Parameters
     ----------
     blocks
-        Scores (h, w) of each block, NaN where a pixel cannot be used. Blocks with less
-        than half as many usable pixels as the median one are no block: little can be
-        connected in them. Their pixels count.
+        Scores (h, w) of each block, NaN where a pixel cannot be used. What has less
+        than a quarter as many usable pixels as the median one is no block, as little
+        can be connected in it; its pixels count. Thin lines of them are no good blocks
+        either: p of a region may then be up to twice as small as it should be.
 
     Raises
     ------
@@ -178,23 +188,28 @@ def calibration(blocks: Sequence[NDArray[np.floating]]) -> Calibration:
 def calibrating(
     blocks: Sequence[NDArray[np.floating]], done: float = 1
 ) -> Generator[float, None, Calibration]:
-    """Calibrate block by block, after each of which ``done`` is said."""
-    known = [block[np.isfinite(block)] for block in blocks]
-    sizes = np.array([len(scores) for scores in known])
-    if sizes.sum() < _FEWEST_PIXELS:
-        raise DataError(
-            f"only {sizes.sum()} normal pixels are left to calibrate on: mark more as "
-            "normal"
-        )
-    scores = np.sort(np.concatenate(known)).astype(np.float32)
-    counted = sizes >= np.median(sizes[sizes > 0]) / 2
-    size = float(sizes[counted].mean())
-    pixels = Calibration(_thinned(scores), np.zeros(0, np.uint32), size)
+    """Calibrate as :func:`calibration` does, and say ``done`` after every block."""
+    scores = _known(blocks)
+    sizes = np.array([np.isfinite(block).sum() for block in blocks])
+    counted = sizes >= _SLIVER * np.median(sizes[sizes > 0])
+    pixels = Calibration(scores, np.zeros(0, np.uint32), float(sizes[counted].mean()))
     largest = []
     for block in compress(blocks, counted):
-        largest.append(pixels.extent(block).max())
+        rounded_as_a_map = pixels.raw(pixels.z(block))
+        largest.append(pixels.extent(rounded_as_a_map).max())
         yield done
     return replace(pixels, extents=np.sort(np.array(largest)))
+
+
+def _known(blocks: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+    """Scores of all usable pixels, sorted (N,), or some if there are very many."""
+    known = [block[np.isfinite(block)] for block in blocks]
+    n = sum(map(len, known))
+    if n < _FEWEST_PIXELS:
+        raise DataError(
+            f"only {n} normal pixels are left to calibrate on: mark more as normal"
+        )
+    return _thinned(np.sort(np.concatenate(known)).astype(np.float32))
 
 
 def adjusted(

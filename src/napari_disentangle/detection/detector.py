@@ -25,9 +25,10 @@ from napari_disentangle.detection.scoring import (
     content_rendering,
 )
 from napari_disentangle.infer import LazyImage
+from napari_disentangle.steps import finished
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from numpy.typing import NDArray
 
@@ -91,7 +92,14 @@ class Score:
     @cached_property
     def extent(self) -> NDArray[np.uint32]:
         """How many pixels are surprising together, see :meth:`Calibration.extent`."""
-        return self.calibration.extent(self.calibration.raw(self.z))
+        return finished(self.extending())
+
+    def extending(self) -> Generator[None, None, NDArray[np.uint32]]:
+        """Compute :attr:`extent` some rows at a time, and keep it."""
+        raw = self.calibration.raw(self.z)
+        found = yield from self.calibration.extending(raw)
+        self.__dict__["extent"] = found  # where a cached property looks
+        return found
 
     def regions(
         self, alpha: float = 0.01, min_size: int = 16
@@ -190,6 +198,7 @@ class Detector:
         arrays: list[NDArray[Any]] = [self.on.reference.values, self.normal.typical]
         for calibration in filter(None, (self.calibration, self.smoothed)):
             arrays += [calibration.scores, calibration.extents]
+            known.append(calibration.block_size)
         for learned in (self.normal.learned, self.sight.learned):
             arrays += [learned[key] for key in sorted(learned)]
         parts = [json.dumps(known).encode(), *(array.tobytes() for array in arrays)]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
 
 def extents(
     score: NDArray[np.floating], thresholds: Sequence[float], edge: int
-) -> NDArray[np.uint32]:
+) -> Generator[None, None, NDArray[np.uint32]]:
     """Sizes of the parts of a window that a pixel is in, summed over thresholds.
 
     A part is what is connected above a threshold, corners included. What is wide has a
@@ -34,6 +34,11 @@ def extents(
     edge
         Of a window in pixels, the first of which begins at the first pixel.
 
+    Yields
+    ------
+    None
+        After every row of windows.
+
     Returns
     -------
     ndarray
@@ -41,34 +46,37 @@ def extents(
     """
     found = np.zeros(score.shape, np.uint32)
     for lead in np.ndindex(score.shape[:-2]):
-        found[lead] = _summed(score[lead], thresholds, edge)
+        for y in range(0, score.shape[-2], edge):
+            row = (*lead, slice(y, y + edge))
+            found[row] = _summed(score[row], thresholds, edge)
+            yield
     return found
 
 
 def _summed(
-    plane: NDArray[np.floating], thresholds: Sequence[float], edge: int
+    row: NDArray[np.floating], thresholds: Sequence[float], edge: int
 ) -> NDArray[np.uint32]:
-    """The same for one plane (Y, X), cut into a stack of windows."""
-    h, w = plane.shape
-    grid = -(-h // edge), -(-w // edge)
-    beyond = [(0, n * edge - size) for n, size in zip(grid, (h, w), strict=True)]
-    whole = np.pad(plane, beyond, constant_values=-np.inf)
-    by_window = whole.reshape(grid[0], edge, grid[1], edge).swapaxes(1, 2)
-    summed = np.zeros(by_window.shape, np.uint32)
+    """The same for one row of windows (y, X)."""
+    h, w = row.shape
+    edge = min(edge, w)
+    n = -(-w // edge)
+    whole = np.pad(row, [(0, 0), (0, n * edge - w)], constant_values=-np.inf)
+    windows = whole.reshape(h, n, edge).swapaxes(0, 1)
+    summed = np.zeros(windows.shape, np.uint32)
     for threshold in thresholds:
-        summed += _sizes(by_window > threshold)
-    found: NDArray[np.uint32] = summed.swapaxes(1, 2).reshape(whole.shape)[:h, :w]
+        summed += _sizes(windows > threshold)
+    found: NDArray[np.uint32] = summed.swapaxes(0, 1).reshape(h, n * edge)[:, :w]
     return found
 
 
 def _sizes(above: NDArray[np.bool_]) -> NDArray[np.uint32]:
-    """Size of the connected part that each pixel (N, M, y, x) is in, 0 in none."""
+    """Size of the connected part that each pixel (N, y, x) is in, 0 in none."""
     from scipy.ndimage import label
 
     if not above.any():
         return np.zeros(above.shape, np.uint32)
-    touching = np.zeros((3, 3, 3, 3), bool)
-    touching[1, 1] = True
+    touching = np.zeros((3, 3, 3), bool)
+    touching[1] = True
     parts, _ = label(above, touching)
     sizes: NDArray[np.uint32] = np.bincount(parts.ravel()).astype(np.uint32)
     sizes[0] = 0

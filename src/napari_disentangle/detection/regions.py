@@ -90,7 +90,7 @@ def regions(
     z = calibration.z(found, np.broadcast_to(sign, score.shape)[inside.at])
     top = inside.last_by(found)
     table: Table = {"label": np.arange(1, inside.n + 1), "size": inside.sizes}
-    table |= _extent(inside.sizes, spacing[-space:])
+    table |= _measures(inside.sizes, spacing[-space:])
     table |= {"max_z": z[top], "mean_z": inside.mean(z)}
     together = extent[inside.at]
     p = calibration.region_p(together[inside.last_by(together)])
@@ -160,7 +160,7 @@ def _inside(labels: NDArray[np.int32]) -> _Inside:
     return _Inside(at, row, np.bincount(row))
 
 
-def _extent(sizes: NDArray[np.int64], spacing: Sequence[float]) -> Table:
+def _measures(sizes: NDArray[np.int64], spacing: Sequence[float]) -> Table:
     """Area or volume, and the diameter of the disk or ball that has it."""
     extent = sizes * float(np.prod(spacing))
     if len(spacing) == 2:
