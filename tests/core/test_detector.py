@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import DETECTORS, LEARNERS, SCORERS, fitted, scene, stored
@@ -268,6 +269,16 @@ def test_threads_do_not_change_what_is_learned(normal, name):
         assert torch.get_num_threads() == n
     torch.set_num_threads(before)
     assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("name", ["context", "fader"])
+def test_learning_leaves_random_numbers_of_others_alone(name):
+    normal = [picture(tissue(0, 64), VIOLET), picture(tissue(1, 64), ROSE)]
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    nd.fit_detector(normal, name, steps=1)
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_the_hash_tells_what_it_stands_on(normal, model):

@@ -83,8 +83,9 @@ def learn(
 
     from napari_disentangle.nets.attenuator import Attenuated
 
-    torch.manual_seed(seed)
-    net = Attenuated(network(learned))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Attenuated(network(learned))
     tiles, edge = large(tiles)
     standard = standardised(tiles, learned)
     teach = [t for i, t in enumerate(standard) if i % _HELD_OUT] or standard

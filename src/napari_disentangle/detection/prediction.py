@@ -126,8 +126,10 @@ def _untrained(channels: int, seed: int) -> Predictor:
 
     from napari_disentangle.nets.masked import Plan, Predictor
 
-    torch.manual_seed(seed)
-    return _laid_out(Predictor(Plan(channels, 2, WIDTHS))).train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = Predictor(Plan(channels, 2, WIDTHS))
+    return _laid_out(net).train()
 
 
 def _laid_out(net: Predictor) -> Predictor:
