@@ -75,6 +75,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("anomaly.py", "| `context` | "),
         ("texture.py", "| `mahalanobis` | "),
         ("finding.py", "| foreign nucleus, 0.5 nuclei | "),
+        ("windows.py", "| planted, synthetic tissue | `mahalanobis` | "),
         ("saturation.py", "| planted, synthetic tissue | "),
         ("anomaly_speed.py", "| `mahalanobis` | "),
         ("stacks.py", "| `mahalanobis` | through z | "),
