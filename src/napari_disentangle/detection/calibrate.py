@@ -174,8 +174,8 @@ def calibration(blocks: Sequence[NDArray[np.floating]]) -> Calibration:
     blocks
         Scores (h, w) of each block, NaN where a pixel cannot be used. What has less
         than a quarter as many usable pixels as the median one is no block, as little
-        can be connected in it; its pixels count. Thin lines of them are no good blocks
-        either: p of a region may then be up to twice as small as it should be.
+        can be connected in it; its pixels count. Neither can much be in thin lines:
+        with such blocks p of regions is too small.
 
     Raises
     ------
