@@ -25,6 +25,7 @@ from memory import resident
 
 import napari_disentangle as nd
 from napari_disentangle import sample_data
+from napari_disentangle.device import list_devices, pick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,8 +47,8 @@ every pixel is looked at, with what was expected where a detector expects someth
 then the same for cells twice as large, whose images are looked at at half the size.
 *Pause*: the longest time between two signs of life, at each of which a person can
 cancel. *Memory*: what the process held at most while scoring, above what it held
-before, the result of {result:.0f} MB included. {cores} cores of a {machine}, no GPU,
-{threads} threads.
+before, the result of {result:.0f} MB included. {cores} cores of a {machine},
+{threads} threads; scored on: {device}.
 """
 
 
@@ -74,7 +75,7 @@ def scoring(detector: Detector, image: nd.Field, held: list[float]) -> Iterator[
     for part in detector.on.measuring(image):
         looks.append(part)
         yield part
-    lazy = detector.whole(image, looks[-1])
+    lazy = detector.whole(image, looks[-1], pick())
     out = np.empty(lazy.shape, lazy.dtype)
     for done in lazy.fill(out):
         held.append(resident())
@@ -113,6 +114,7 @@ def section(names: Sequence[str], edge: int) -> str:
         cores=os.cpu_count(),
         machine=platform.machine(),
         threads=torch.get_num_threads(),
+        device=list_devices()[pick()].partition(",")[0],
     )
     return page.section(COMMAND, words, report.table(head, rows))
 

@@ -89,30 +89,33 @@ class Nearest:
         self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
     ) -> NDArray[np.float32]:
         """Distance to the nearest, divided by the root of the feature count."""
-        flat = features.reshape(len(features), -1)
+        flat, bank = features.reshape(len(features), -1), _vectors(normal["bank"])
         scores = np.empty(flat.shape[1], np.float32)
         for start in range(0, len(scores), _CHUNK):
             part = slice(start, start + _CHUNK)
-            scores[part] = _distances(whitened(flat[:, part], normal), normal)
+            white = _vectors(whitened(flat[:, part], normal))
+            scores[part] = distances(white, bank).numpy()
         return scores.reshape(features.shape[1:])
 
 
-def _distances(
-    white: NDArray[np.float64], normal: Mapping[str, NDArray[np.float64]]
-) -> NDArray[np.float32]:
-    """Distance (N,) of whitened vectors (F, N) to their nearest in the bank."""
+def _vectors(values: NDArray[np.float64]) -> torch.Tensor:
+    """Vectors (N, F) of (F, N)."""
     import torch
 
-    x, bank = (
-        torch.from_numpy(v.astype(np.float32).T) for v in (white, normal["bank"])
-    )
+    return torch.from_numpy(values.astype(np.float32).T)
+
+
+def distances(x: torch.Tensor, bank: torch.Tensor) -> torch.Tensor:
+    """Distance (N,) of vectors (N, F) to their nearest in a bank (n, F)."""
+    import torch
+
     # Four times as fast as cdist, but inexact where vectors are close: it says which
     # one is nearest, and how near it is is computed from their difference.
     shifted = torch.addmm((bank**2).sum(1)[:, None], bank, x.T, alpha=-2)
     found = bank.index_select(0, _least(shifted))
-    distance = torch.linalg.vector_norm(x - found, dim=1) / x.shape[1] ** 0.5
-    result: NDArray[np.float32] = distance.numpy()
-    return result
+    distance: torch.Tensor = torch.linalg.vector_norm(x - found, dim=1)
+    distance /= x.shape[1] ** 0.5
+    return distance
 
 
 def _least(values: torch.Tensor) -> torch.Tensor:
@@ -128,7 +131,7 @@ def _least(values: torch.Tensor) -> torch.Tensor:
         values = torch.nn.functional.pad(values, (0, 0, 0, missing), value=torch.inf)
     groups = values.view(-1, _GROUP, values.shape[1])
     group = groups.amin(1).min(0).indices
-    columns = torch.arange(values.shape[1])
+    columns = torch.arange(values.shape[1], device=values.device)
     return group * _GROUP + groups[group, :, columns].argmin(1)
 
 

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.detection import on_gpu
 from napari_disentangle.detection.depth import reach, smoothed
+from napari_disentangle.detection.sight import Looked
 from napari_disentangle.rendering import Rendering
 from napari_disentangle.steps import finished
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
+    import torch
     from numpy.typing import NDArray
 
     from napari_disentangle.attribute import Attribute
     from napari_disentangle.axes import Lead
     from napari_disentangle.detection.detector import Detector
-    from napari_disentangle.detection.sight import Looked
     from napari_disentangle.field import Field
     from napari_disentangle.model import Model
     from napari_disentangle.tiling import Part
@@ -38,7 +40,7 @@ class Scoring:
 
     @property
     def device(self) -> str:
-        """Where the content is rendered."""
+        """Where the content is rendered, and scored if it can be there."""
         return self.rendering.device
 
     @property
@@ -73,8 +75,13 @@ class Scoring:
 
         The score is NaN where nothing is known.
         """
-        signal = self._signal(plane, lead)
-        looked = yield from self.detector.normal.looking(signal, kept)
+        normal, on_device = self.detector.normal, self.rendering.signal(plane, lead)
+        signal = _array(on_device)
+        if on_gpu.sees(normal.sight, self.device):
+            raw, more = on_gpu.maps(normal, on_device, kept).cpu().numpy()
+            looked = Looked(raw, more, None)
+        else:
+            looked = yield from normal.looking(signal, kept)
         return self._known(plane[:, *kept], signal[:, *kept], looked)
 
     def told(self, seen: NDArray[Any]) -> NDArray[Any]:
@@ -84,8 +91,7 @@ class Scoring:
         return calibration.z(raw, np.where(more < 0, -1, 1))[None]
 
     def _signal(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
-        signal: NDArray[Any] = self.rendering.signal(plane, lead).cpu().numpy()
-        return signal.astype(np.float32, copy=False)
+        return _array(self.rendering.signal(plane, lead))
 
     def _known(
         self, plane: NDArray[Any], signal: NDArray[np.float32], looked: Looked
@@ -169,6 +175,11 @@ class Smoothed(Scoring):
 @dataclass(frozen=True, eq=False)
 class SmoothedBoth(Smoothed, Both):
     """The same with what was expected."""
+
+
+def _array(signal: torch.Tensor) -> NDArray[np.float32]:
+    known: NDArray[Any] = signal.cpu().numpy()
+    return known.astype(np.float32, copy=False)
 
 
 def _shown(

@@ -25,16 +25,16 @@ CELL = 14.0
 # Edge of the smallest part of an image that says what is normal.
 _LEAST = 32
 # Networks halve the resolution twice.
-_WHOLE = 4
+WHOLE = 4
 # Scale in pixels at which it is decided whether there is more or less than expected.
-_SIGN = 2.0
-_SIGN_REACH = 6
+SIGN = 2.0
+SIGN_REACH = 6
 # Scale in pixels of the Gaussian that scores are smoothed by; it reaches less far than
 # that of the sign. OUR CHOICE: what is odd is larger than a pixel.
-_SMOOTH = 1.0
+SMOOTH = 1.0
 # How far around a part of the small maps decides about it: that, and squares between
 # which there are lines.
-_AROUND = _SIGN_REACH + 1
+_AROUND = SIGN_REACH + 1
 # Rows whose scores are computed together.
 _ROWS = 128
 
@@ -82,7 +82,7 @@ class Sight:
         """
         own = self.by_name
         step = own.step(self.config) if isinstance(own, Learner) else 1
-        return self.shrink * lcm(step, _WHOLE)
+        return self.shrink * lcm(step, WHOLE)
 
     def small(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         """Means over squares (C, h/k, w/k) of a signal (C, h, w) that starts a step.
@@ -90,7 +90,7 @@ class Sight:
         What is missing to whole squares is mirrored; NaN wherever one pixel is.
         """
         c, h, w = signal.shape
-        unit = self.shrink * _WHOLE
+        unit = self.shrink * WHOLE
         filled = np.pad(signal, ((0, 0), (0, -h % unit), (0, -w % unit)), "symmetric")
         k = self.shrink
         squares = filled.reshape(c, filled.shape[1] // k, k, filled.shape[2] // k, k)
@@ -190,7 +190,7 @@ class Normal:
         features, signals = seen.features[:, *around], small[:, *around]
         expected = None if seen.expected is None else seen.expected[:, *around]
         typical = self.typical[:, None, None]
-        raw = smooth((yield from self._scoring(features)), _SMOOTH)
+        raw = smooth((yield from self._scoring(features)), SMOOTH)
         more = direction(signals, typical if expected is None else expected)
         maps = [raw[None], more[None], expected]
         known = np.concatenate([part for part in maps if part is not None])
@@ -224,5 +224,5 @@ def direction(
     from scipy.ndimage import gaussian_filter
 
     more = np.nan_to_num(signal - expected, posinf=0, neginf=0).sum(axis=0)
-    smooth: NDArray[np.float32] = gaussian_filter(more, _SIGN, radius=_SIGN_REACH)
+    smooth: NDArray[np.float32] = gaussian_filter(more, SIGN, radius=SIGN_REACH)
     return smooth

@@ -1,0 +1,159 @@
+"""The look of the detectors that are not trained, as tensors: for a GPU.
+
+What :class:`~napari_disentangle.detection.sight.Normal` does with arrays on a CPU,
+where filters from a library are quicker than these.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.detection.filters import reach, sigmas
+from napari_disentangle.detection.knn import distances
+from napari_disentangle.detection.sight import SIGN, SIGN_REACH, SMOOTH, WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.detection.sight import Normal, Sight
+    from napari_disentangle.tiling import Part
+
+# Distances of as many pixels to all of a bank are computed at once.
+_CHUNK = 2**15
+
+
+def sees(sight: Sight, device: str) -> bool:
+    """Whether the look of a detector can be computed there.
+
+    Not on an Apple GPU, which has no numbers of double precision.
+    """
+    return sight.name in ("mahalanobis", "knn") and device.startswith("cuda")
+
+
+def maps(normal: Normal, signal: torch.Tensor, kept: Part) -> torch.Tensor:
+    """Raw score, and whether there is more or less than expected.
+
+    Parameters
+    ----------
+    normal
+        Of a detector that :func:`sees`.
+    signal
+        (C, h, w), which begins at a step.
+    kept
+        Part of it that is scored.
+
+    Returns
+    -------
+    torch.Tensor
+        (2, h', w') float32 on the device of ``signal``, as
+        :meth:`Normal.looking` finds it but for rounding.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    sight, k = normal.sight, normal.sight.shrink
+    small = _small(signal.double(), k)
+    around = sight.around(kept, tuple(small.shape))
+    features = _filtered(_finite(small), sight.config.scale)[:, *around]
+    raw = _scores(features, normal.learned)
+    typical = torch.as_tensor(normal.typical, device=small.device)[:, None, None]
+    more = _finite(small[:, *around] - typical).sum(0)
+    found = torch.stack(
+        [_smooth(raw, SMOOTH, reach(SMOOTH)), _smooth(more, SIGN, SIGN_REACH)]
+    )
+    if k > 1:
+        found = interpolate(found[None], scale_factor=float(k), mode="bilinear")[0]
+    y, x = (
+        slice(part.start - k * seen.start, part.stop - k * seen.start)
+        for part, seen in zip(kept, around, strict=True)
+    )
+    return found[:, y, x].float()
+
+
+def _finite(values: torch.Tensor) -> torch.Tensor:
+    return values.nan_to_num(nan=0, posinf=0, neginf=0)
+
+
+def _small(signal: torch.Tensor, k: int) -> torch.Tensor:
+    """Means over squares (C, h/k, w/k), mirrored to whole ones."""
+    unit = k * WHOLE
+    h, w = signal.shape[1:]
+    filled = _mirrored(_mirrored(signal, 1, 0, -h % unit), 2, 0, -w % unit)
+    rows, columns = filled.shape[1] // k, filled.shape[2] // k
+    return filled.reshape(-1, rows, k, columns, k).mean((2, 4))
+
+
+def _filtered(signal: torch.Tensor, scale: float) -> torch.Tensor:
+    """Nine features per channel (9C, h, w) of a signal (C, h, w)."""
+    import torch
+
+    every = [one for sigma in sigmas(scale) for one in _three(signal, sigma)]
+    return torch.stack(every, 1).flatten(0, 1)
+
+
+def _three(signal: torch.Tensor, sigma: float) -> Iterator[torch.Tensor]:
+    """Smoothed value, gradient magnitude and Laplacian."""
+    r = reach(sigma)
+    level, slope, bend = (_along(signal, sigma, r, -2, order) for order in range(3))
+    yield _along(level, sigma, r, -1, 0)
+    yield _along(slope, sigma, r, -1, 0).hypot(_along(level, sigma, r, -1, 1)) * sigma
+    yield (_along(bend, sigma, r, -1, 0) + _along(level, sigma, r, -1, 2)) * sigma**2
+
+
+def _scores(
+    features: torch.Tensor, learned: Mapping[str, NDArray[np.float64]]
+) -> torch.Tensor:
+    """Distance from normal (h, w) of features (F, h, w)."""
+    import torch
+
+    known = {n: torch.as_tensor(v, device=features.device) for n, v in learned.items()}
+    flat = features.flatten(1)
+    white = known["whiten"] @ (flat - known["mean"][:, None])
+    if "bank" not in known:
+        return (white**2).mean(0).sqrt().reshape(features.shape[1:])
+    x, bank = white.T.float(), known["bank"].T.float()
+    starts = range(0, len(x), _CHUNK)
+    far = [distances(x[start : start + _CHUNK], bank) for start in starts]
+    return torch.cat(far).double().reshape(features.shape[1:])
+
+
+def _smooth(values: torch.Tensor, sigma: float, radius: int) -> torch.Tensor:
+    return _along(_along(values, sigma, radius, -2, 0), sigma, radius, -1, 0)
+
+
+def _along(
+    values: torch.Tensor, sigma: float, radius: int, axis: int, order: int
+) -> torch.Tensor:
+    """A Gaussian along one axis of (..., h, w), or a derivative of it.
+
+    Added up tap by tap, as convolutions on a GPU may be rounded coarsely.
+    """
+    n = values.shape[axis]
+    wide = _mirrored(values, axis, radius, radius)
+    summed = values.new_zeros(values.shape)
+    for start, weight in enumerate(_weights(sigma, radius, order).tolist()):
+        summed.add_(wide.narrow(axis, start, n), alpha=weight)
+    return summed
+
+
+def _weights(sigma: float, radius: int, order: int) -> NDArray[Any]:
+    """What the library weighs values by, from the first to the last."""
+    from scipy.ndimage import gaussian_filter1d
+
+    peak = np.eye(1, 4 * radius + 1, 2 * radius)[0]
+    answer = gaussian_filter1d(peak, sigma, order=order, radius=radius)
+    weights: NDArray[Any] = answer[radius : 3 * radius + 1][::-1]
+    return weights
+
+
+def _mirrored(values: torch.Tensor, axis: int, before: int, after: int) -> torch.Tensor:
+    """Values with more at both ends of an axis, mirrored."""
+    import torch
+
+    places = np.pad(np.arange(values.shape[axis]), (before, after), "symmetric")
+    return values.index_select(axis, torch.as_tensor(places, device=values.device))
