@@ -16,6 +16,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 AUTO = "auto"
 
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+)
+
 
 def list_devices() -> dict[str, str]:
     """Devices that torch can use, best first: ``{"cuda:0": "NVIDIA ...", "cpu": ...}``.
@@ -72,11 +78,11 @@ def why_no_gpu() -> str:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: torch says so of a CPU only in words."""
+    """Whether memory ran out: torch says so of a CPU and of cuBLAS only in words."""
     import torch
 
     known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return known or "can't allocate memory" in str(error)
+    return known or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import torch
 from strategies import LEARNERS, SCORERS, Endless, fitted, image, scene, threads
 
 import napari_disentangle as nd
+from napari_disentangle.device import out_of_memory
 from napari_disentangle.errors import DeviceMemoryError
 from napari_disentangle.infer import LazyImage
 from napari_disentangle.operations import Gradual
@@ -176,3 +177,16 @@ def test_no_memory_at_all_ends_in_one_sentence(error):
         DeviceMemoryError, match="no memory left for computing 'slide 7'"
     ):
         np.asarray(LazyImage(field, Full(inner, 0)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory",
+    ],
+)
+def test_memory_that_ran_out_is_known_by_words(words):
+    assert out_of_memory(RuntimeError(words))
+    assert not out_of_memory(RuntimeError("CUDA error: an illegal memory access"))

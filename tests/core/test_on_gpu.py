@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import napari_disentangle as nd
 from napari_disentangle.detection import on_gpu
@@ -47,12 +49,32 @@ def test_a_detector_finds_the_same_by_either(detectors, monkeypatch):
         np.testing.assert_allclose(detector.score(picture(9)).z, z, atol=1e-3)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_finds_what_the_cpu_finds(detectors):
+    for detector in detectors:
+        here, there = (detector.score(picture(9), device=d) for d in ("cpu", "cuda:0"))
+        np.testing.assert_allclose(there.z, here.z, atol=1e-3)
+
+
+class OnMeta(TorchDispatchMode):
+    """Refuses what a GPU refuses: tensors elsewhere, products of unlike numbers."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        tensors = [x for x in tree_leaves((args, kwargs)) if torch.is_tensor(x)]
+        if "_to_copy" not in str(function) and "lift_fresh" not in str(function):
+            assert {x.device.type for x in tensors} <= {"meta"}, function
+        if "mm" in str(function):
+            assert len({x.dtype for x in tensors}) == 1, function
+        return function(*args, **(kwargs or {}))
+
+
 def test_everything_is_on_the_device_of_the_signal(detectors):
-    """A meta tensor has no values, but no other can be added to it."""
     signal = torch.zeros((3, 40, 44), device="meta")
     for detector in detectors:
         kept = (slice(3, 30), slice(0, 44))
-        found = on_gpu.maps(detector.normal, signal, kept)
+        with OnMeta():
+            found = on_gpu.maps(detector.normal, signal, kept)
         assert (found.device.type, found.shape) == ("meta", (2, 27, 44))
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from napari_disentangle.detection.sight import Normal, Sight
     from napari_disentangle.tiling import Part
 
-# Distances of as many pixels to all of a bank are computed at once.
-_CHUNK = 2**15
+# As many distances are computed at once, of pixels to the vectors of a bank.
+_DISTANCES = 2**26
 
 
 def sees(sight: Sight, device: str) -> bool:
@@ -57,11 +57,11 @@ def maps(normal: Normal, signal: torch.Tensor, kept: Part) -> torch.Tensor:
     from torch.nn.functional import interpolate
 
     sight, k = normal.sight, normal.sight.shrink
-    small = _small(signal.double(), k)
+    small = _small(signal.float().double(), k)
     around = sight.around(kept, tuple(small.shape))
     features = _filtered(_finite(small), sight.config.scale)[:, *around]
     raw = _scores(features, normal.learned)
-    typical = torch.as_tensor(normal.typical, device=small.device)[:, None, None]
+    typical = torch.tensor(normal.typical, device=small.device)[:, None, None]
     more = _finite(small[:, *around] - typical).sum(0)
     found = torch.stack(
         [_smooth(raw, SMOOTH, reach(SMOOTH)), _smooth(more, SIGN, SIGN_REACH)]
@@ -111,18 +111,19 @@ def _scores(
     """Distance from normal (h, w) of features (F, h, w)."""
     import torch
 
-    known = {n: torch.as_tensor(v, device=features.device) for n, v in learned.items()}
+    known = {n: torch.tensor(v, device=features.device) for n, v in learned.items()}
     flat = features.flatten(1)
     white = known["whiten"] @ (flat - known["mean"][:, None])
     if "bank" not in known:
         return (white**2).mean(0).sqrt().reshape(features.shape[1:])
     x, bank = white.T.float(), known["bank"].T.float()
-    starts = range(0, len(x), _CHUNK)
-    far = [distances(x[start : start + _CHUNK], bank) for start in starts]
+    n = max(1, _DISTANCES // len(bank))
+    far = [distances(x[start : start + n], bank) for start in range(0, len(x), n)]
     return torch.cat(far).double().reshape(features.shape[1:])
 
 
 def _smooth(values: torch.Tensor, sigma: float, radius: int) -> torch.Tensor:
+    """A Gaussian of finite reach."""
     return _along(_along(values, sigma, radius, -2, 0), sigma, radius, -1, 0)
 
 

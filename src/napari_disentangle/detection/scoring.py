@@ -75,10 +75,10 @@ class Scoring:
 
         The score is NaN where nothing is known.
         """
-        normal, on_device = self.detector.normal, self.rendering.signal(plane, lead)
-        signal = _array(on_device)
+        normal, rendered = self.detector.normal, self.rendering.signal(plane, lead)
+        signal = _on_cpu(rendered)
         if on_gpu.sees(normal.sight, self.device):
-            raw, more = on_gpu.maps(normal, on_device, kept).cpu().numpy()
+            raw, more = on_gpu.maps(normal, rendered, kept).cpu().numpy()
             looked = Looked(raw, more, None)
         else:
             looked = yield from normal.looking(signal, kept)
@@ -91,7 +91,7 @@ class Scoring:
         return calibration.z(raw, np.where(more < 0, -1, 1))[None]
 
     def _signal(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
-        return _array(self.rendering.signal(plane, lead))
+        return _on_cpu(self.rendering.signal(plane, lead))
 
     def _known(
         self, plane: NDArray[Any], signal: NDArray[np.float32], looked: Looked
@@ -177,7 +177,7 @@ class SmoothedBoth(Smoothed, Both):
     """The same with what was expected."""
 
 
-def _array(signal: torch.Tensor) -> NDArray[np.float32]:
+def _on_cpu(signal: torch.Tensor) -> NDArray[np.float32]:
     known: NDArray[Any] = signal.cpu().numpy()
     return known.astype(np.float32, copy=False)
 
