@@ -63,14 +63,17 @@ class Counted:
 
 
 def odd_windows(detector: Detector, image: Array) -> float:
-    """Share of the whole windows of an image that hold an odd region; NaN if none."""
+    """Share of the whole windows of an image that hold an odd region.
+
+    NaN if there is none, or if too few blocks calibrate for p of regions.
+    """
     score = detector.score(field_of(image))
-    edge = round(score.calibration.block_size**0.5)
+    edge = score.calibration.window
     h, w = (n // edge for n in score.extent.shape)
     whole = score.extent[: h * edge, : w * edge]
     largest = whole.reshape(h, edge, w, edge).max(axis=(1, 3))
     p = score.calibration.region_p(largest)
-    return float((p <= ALPHA).mean()) if p.size else float("nan")
+    return float((p <= ALPHA).mean()) if np.isfinite(p).any() else float("nan")
 
 
 def counted(place: tuple[str, str, int]) -> list[Counted]:
@@ -81,11 +84,16 @@ def counted(place: tuple[str, str, int]) -> list[Counted]:
     job = anomaly.Job(name, "", "", by, seed, anomaly.STEPS, raw=False)
     detector, _ = anomaly.fitted(study, job, "content")
     blocks = len(detector.calibration.extents)
-    shares = [(image, odd_windows(detector, image)) for image in study.clean]
     return [
-        Counted(study.name, by, seed, str(crc32(image.tobytes())), share, blocks)
-        for image, share in shares
-        if np.isfinite(share)
+        Counted(
+            study.name,
+            by,
+            seed,
+            str(crc32(image.tobytes())),
+            odd_windows(detector, image),
+            blocks,
+        )
+        for image in study.clean
     ]
 
 

@@ -105,6 +105,12 @@ class Calibration:
         n = int(np.log2(_SURPRISING * (1 + len(self.scores)))) + 1
         return tuple(self.threshold(_SURPRISING / 2**i) for i in range(n))
 
+    @property
+    def window(self) -> int:
+        """Edge in pixels of what is as large as a block."""
+        edge: int = max(1, round(self.block_size**0.5))
+        return edge
+
     def extent(self, scores: NDArray[np.floating]) -> NDArray[np.uint32]:
         """How many pixels are surprising together, for every pixel of (..., Y, X).
 
@@ -119,7 +125,7 @@ class Calibration:
     ) -> Generator[None, None, NDArray[np.uint32]]:
         """The same, some rows at a time."""
         known = np.where(np.isfinite(scores), scores, np.nan)
-        return extents(known, self.levels, max(1, round(self.block_size**0.5)))
+        return extents(known, self.levels, self.window)
 
     def region_p(self, extent: ArrayLike) -> NDArray[np.float64]:
         """Conformal p value of regions, from their largest extent.
