@@ -105,6 +105,18 @@ def memory_errors(doing: str) -> Iterator[None]:
         ) from error
 
 
+def use_threads(n: int) -> None:
+    """Compute with so many CPU threads in this thread, which has begun just now.
+
+    Asked first, as torch answers a thread for the first time with what another one has
+    set last, whatever was set in this one before.
+    """
+    import torch
+
+    torch.get_num_threads()
+    torch.set_num_threads(n)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute with one CPU thread: same bytes on every machine, no idle spinning."""

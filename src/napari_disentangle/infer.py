@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.axes import channels_back, with_channels
+from napari_disentangle.device import use_threads
 from napari_disentangle.errors import DataError, DeviceMemoryError
 from napari_disentangle.operations import computing
 from napari_disentangle.stacks import Stacked, along
@@ -188,7 +189,7 @@ class LazyImage:
     def _filling(self, out: Any, threads: int) -> Iterator[int]:
         import torch
 
-        begin = partial(torch.set_num_threads, torch.get_num_threads())
+        begin = partial(use_threads, torch.get_num_threads())
         done = 0
         with closing(side_by_side(self._jobs(), threads, begin)) as parts:
             for part in parts:

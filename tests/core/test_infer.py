@@ -23,6 +23,7 @@ from strategies import (
 )
 
 import napari_disentangle as nd
+from napari_disentangle.device import use_threads
 from napari_disentangle.tiling import Span
 
 AXES, SHAPE = "TZCYX", (2, 3, 2, 23, 29)
@@ -230,6 +231,13 @@ def test_an_image_is_read_by_one_thread_after_another():
     with threads(4):
         whole = model.lazy(field, reference, own)
         np.testing.assert_array_equal(np.asarray(lazy), np.asarray(whole))
+
+
+def test_a_thread_keeps_its_number_whatever_another_sets():
+    with threads(4), ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(use_threads, 4).result()
+        other.submit(torch.set_num_threads, 1).result()
+        assert one.submit(torch.get_num_threads).result() == 4
 
 
 def test_threads_started_later_have_as_many_as_before():
