@@ -255,6 +255,7 @@ def test_the_predictor_is_left_as_it_is_and_gates_are_used_if_they_help(monkeypa
         assert value.tobytes() == used[key].tobytes() == refused[key].tobytes()
     assert not any(key.startswith("gates.") for key in refused)
     policy, signal = Context().policy, texture(30)
+    state = torch.get_rng_state()
     plain, gated, without = (
         prediction.predict(signal, learned, policy, build=build).expected
         for learned, build in (
@@ -264,6 +265,7 @@ def test_the_predictor_is_left_as_it_is_and_gates_are_used_if_they_help(monkeypa
         )
     )
     assert plain.tobytes() == without.tobytes() != gated.tobytes()
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_corruptions_change_what_they_say():

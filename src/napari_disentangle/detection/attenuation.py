@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_disentangle.detection.holes import Masks
     from napari_disentangle.detection.prediction import Learned, Net
     from napari_disentangle.nets.attenuator import Attenuated
+    from napari_disentangle.nets.masked import Predictor
 
 _BATCH, _RATE = 4, 2e-3
 # Edge of the patches that an error is the mean of.
@@ -95,8 +96,11 @@ def learn(
     yield _verdict(net, draw(standard[::_HELD_OUT], _CROPS, edge, rng), masks)
 
 
-def attenuated(learned: Learned) -> Net:
-    """The network with these tensors: with gates if they are of use."""
+def attenuated(learned: Learned) -> Predictor | Attenuated:
+    """The network with these tensors: with gates if they are of use.
+
+    No random number is drawn for it.
+    """
     import torch
 
     from napari_disentangle.nets.attenuator import Attenuated
@@ -104,11 +108,10 @@ def attenuated(learned: Learned) -> Net:
     predictor = network(learned)
     if not learned["attenuated"]:
         return predictor
-    net = Attenuated(predictor)
-    own = net.gates.state_dict()
-    net.gates.load_state_dict(
-        {name: torch.from_numpy(learned[f"gates.{name}"]) for name in own}
-    )
+    with torch.device("meta"):
+        net = Attenuated(predictor)
+    own = {n: torch.from_numpy(learned[f"gates.{n}"]) for n in net.gates.state_dict()}
+    net.gates.load_state_dict(own, assign=True)
     return net.eval()
 
 
