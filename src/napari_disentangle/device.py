@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from napari_disentangle.errors import DeviceMemoryError
@@ -21,6 +22,10 @@ _OUT_OF_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
 )
+
+# How convolutions are computed on a GPU, which torch has one setting of for all
+# threads: the first that computes changes it, the last one sets it back.
+_settings, _lock, _computing = ExitStack(), Lock(), 0
 
 
 def list_devices() -> dict[str, str]:
@@ -128,3 +133,31 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def exactly(device: str) -> Iterator[None]:
+    """On a GPU convolve in whole single precision, and always in the same way.
+
+    Otherwise torch rounds what goes into convolutions to 10 bits there, and a GPU finds
+    something else than a CPU.
+    """
+    import torch
+
+    global _computing
+    if not device.startswith("cuda"):
+        yield
+        return
+    with _lock:
+        if not _computing:
+            flags = torch.backends.cudnn.flags
+            exact = flags(enabled=True, deterministic=True, allow_tf32=False)
+            _settings.enter_context(exact)
+        _computing += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _computing -= 1
+            if not _computing:
+                _settings.close()

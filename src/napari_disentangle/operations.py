@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from napari_disentangle.device import one_thread, out_of_memory
+from napari_disentangle.device import exactly, one_thread, out_of_memory
 from napari_disentangle.errors import DeviceMemoryError
 from napari_disentangle.steps import within
 from napari_disentangle.tiling import Span, Tile, tiles
@@ -93,7 +94,7 @@ def computing(
     """
     try:
         steps = _steps(operation, field, level, lead, tile)
-        return (yield from within(_inferring, steps))
+        return (yield from within(partial(_inferring, operation.device), steps))
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
@@ -123,10 +124,10 @@ def _steps(
 
 
 @contextmanager
-def _inferring() -> Iterator[None]:
+def _inferring(device: str) -> Iterator[None]:
     import torch
 
-    with one_thread(), torch.inference_mode():
+    with one_thread(), exactly(device), torch.inference_mode():
         yield
 
 
