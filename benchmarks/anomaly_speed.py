@@ -48,8 +48,7 @@ then the same for cells twice as large, whose images are looked at at half the s
 *Pause*: the longest time between two signs of life, at each of which a person can
 cancel. *Memory*: what the process held at most while scoring, above what it held
 before, the result of {result:.0f} MB included, memory of a GPU not. {cores} cores of a
-{machine}, {threads} threads; device: {device} (of a GPU `context` uses the rendering
-alone).
+{machine}, {threads} threads; device: {device}.
 """
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import fitted
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import napari_disentangle as nd
-from napari_disentangle.detection import on_gpu
+from napari_disentangle.detection import attenuation, on_gpu
+from napari_disentangle.device import exactly
 from napari_disentangle.steps import finished
 from napari_disentangle.synthetic import VIOLET, render, tissue
 
-NAMES = ("mahalanobis", "knn")
+NAMES = ("mahalanobis", "knn", "context", "fader")
 
 
 def picture(seed: int, edge: int = 64) -> nd.Field:
@@ -24,37 +28,61 @@ def picture(seed: int, edge: int = 64) -> nd.Field:
 
 @pytest.fixture(scope="module")
 def detectors():
-    normal = [picture(seed) for seed in range(2)]
-    return [nd.fit_detector(normal, n, cell=c) for n in NAMES for c in (14.0, 28.0)]
+    """At full and at half resolution; one of two faders is attenuated."""
+    normal, found, better = [picture(seed) for seed in range(2)], [], count()
+    for cell, rise in ((14.0, -np.inf), (28.0, np.inf)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(attenuation, "_RISE", rise)
+            patch.setattr(attenuation, "_auroc", lambda *_: next(better))
+            found += [fitted(normal, name, cell=cell) for name in NAMES]
+    gated = [d.sight.learned["attenuated"] for d in found if d.name == "fader"]
+    assert gated == [0, 1]
+    return found
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_look_as_tensors_is_that_of_arrays(detectors, data):
     normal = data.draw(st.sampled_from(detectors)).normal
     h, w = (data.draw(st.integers(9, 60)) for _ in "yx")
     signal = np.random.default_rng(h * w).random((3, h, w), np.float32)
     signal[:, : data.draw(st.integers(0, 3)), 4] = np.nan
+    signal[:, -1, -1] = data.draw(st.sampled_from((0.5, 1e3)))
     kept = tuple(slice(n - data.draw(st.integers(1, n)), n) for n in (h, w))
-    expected = finished(normal.looking(signal, kept))
-    raw, more = on_gpu.maps(normal, torch.from_numpy(signal), kept).numpy()
-    np.testing.assert_allclose(raw, expected.raw, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(more, expected.more, rtol=1e-4, atol=1e-4)
+    known = finished(normal.looking(signal, kept))
+    maps = finished(on_gpu.looking(normal, torch.from_numpy(signal), kept)).numpy()
+    expected = () if known.expected is None else known.expected
+    for found, own in zip(maps, (known.raw, known.more, *expected), strict=True):
+        np.testing.assert_allclose(found, own, rtol=1e-4, atol=1e-4)
+
+
+def same(one: nd.Score, two: nd.Score) -> None:
+    np.testing.assert_allclose(one.z, two.z, atol=1e-3)
+    if two.expected is not None:
+        differ = one.expected.astype(int) - two.expected
+        assert np.abs(differ).max() <= 1
+        assert np.count_nonzero(differ) <= 1e-4 * differ.size
 
 
 def test_a_detector_finds_the_same_by_either(detectors, monkeypatch):
-    expected = [detector.score(picture(9)).z for detector in detectors]
+    known = [detector.score(picture(9)) for detector in detectors]
     monkeypatch.setattr(on_gpu, "sees", lambda *_: True)
-    for detector, z in zip(detectors, expected, strict=True):
-        np.testing.assert_allclose(detector.score(picture(9)).z, z, atol=1e-3)
+    for detector, score in zip(detectors, known, strict=True):
+        same(detector.score(picture(9)), score)
+        if score.expected is not None:
+            expected = np.moveaxis(np.asarray(detector.expected(picture(9))), -1, 0)
+            np.testing.assert_array_equal(expected, detector.score(picture(9)).expected)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_finds_what_the_cpu_finds(detectors):
     for detector in detectors:
-        here, there = (detector.score(picture(9), device=d) for d in ("cpu", "cuda:0"))
-        np.testing.assert_allclose(there.z, here.z, atol=1e-3)
+        same(*(detector.score(picture(9), device=d) for d in ("cuda:0", "cpu")))
+
+
+# What may see tensors that are elsewhere: it moves them.
+MOVES = ("aten.to.", "aten._to_copy", "aten.lift_fresh")
 
 
 class OnMeta(TorchDispatchMode):
@@ -62,9 +90,9 @@ class OnMeta(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         tensors = [x for x in tree_leaves((args, kwargs)) if torch.is_tensor(x)]
-        if "_to_copy" not in str(function) and "lift_fresh" not in str(function):
+        if not str(function).startswith(MOVES):
             assert {x.device.type for x in tensors} <= {"meta"}, function
-        if "mm" in str(function):
+        if "mm" in str(function) or "conv" in str(function):
             assert len({x.dtype for x in tensors}) == 1, function
         return function(*args, **(kwargs or {}))
 
@@ -74,13 +102,35 @@ def test_everything_is_on_the_device_of_the_signal(detectors):
     for detector in detectors:
         kept = (slice(3, 30), slice(0, 44))
         with OnMeta():
-            found = on_gpu.maps(detector.normal, signal, kept)
-        assert (found.device.type, found.shape) == ("meta", (2, 27, 44))
+            found = finished(on_gpu.looking(detector.normal, signal, kept))
+        maps = 5 if detector.sight.expects else 2
+        assert (found.device.type, found.shape) == ("meta", (maps, 27, 44))
 
 
-def test_only_what_is_not_trained_is_seen_on_an_nvidia_gpu(detectors):
+def test_detectors_by_filters_see_on_an_nvidia_gpu_and_nowhere_else(detectors):
     for name in nd.detectors():
         sight = type(detectors[0].sight)(name, None)
         assert on_gpu.sees(sight, "cuda:1") == (name in NAMES)
         assert not on_gpu.sees(sight, "cpu")
         assert not on_gpu.sees(sight, "mps")
+
+
+# --- convolutions ---------------------------------------------------------------------
+def settings_of_convolutions():
+    cudnn = torch.backends.cudnn
+    return cudnn.allow_tf32, cudnn.deterministic, cudnn.enabled
+
+
+def test_convolutions_are_not_rounded_until_the_last_thread_is_done():
+    before = settings_of_convolutions()
+    assert before == (True, False, True)
+    first, second = exactly("cuda:0"), exactly("cuda:1")
+    with exactly("cpu"):
+        assert settings_of_convolutions() == before
+    first.__enter__()
+    second.__enter__()
+    assert settings_of_convolutions() == (False, True, True)
+    first.__exit__(None, None, None)
+    assert settings_of_convolutions() == (False, True, True)
+    second.__exit__(None, None, None)
+    assert settings_of_convolutions() == before

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from napari_disentangle.detection.prediction import Prediction
 
 # A residual beyond this many foreseen errors counts no more.
-_MOST = 30.0
+MOST = 30.0
 # Finest scale of the filters in pixels.
-_SCALE = 1.0
+SCALE = 1.0
 # What is compared with normal, each for itself; the second has three features more.
-_PARTS = ("signal", "residual")
+PARTS = ("signal", "residual")
 _SIZES = 3
 # Of so many normal pixels one says how far from each other normal is.
 _EVERY = 7
@@ -83,7 +83,7 @@ class Config:
     @property
     def nearest(self) -> knn.Config:
         """Settings of the comparison with normal."""
-        return knn.Config(_SCALE, self.trim, bank=self.bank)
+        return knn.Config(SCALE, self.trim, bank=self.bank)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Context:
 
     def halo(self, config: Config) -> int:
         """Reach of the filters behind that of the predictor."""
-        return reach(sigmas(_SCALE)[-1]) + prediction.REACH
+        return reach(sigmas(SCALE)[-1]) + prediction.REACH
 
     def step(self, config: Config) -> int:
         """Where both the grid and the network begin anew."""
@@ -122,15 +122,15 @@ class Context:
     ) -> Mapping[str, NDArray[np.float64]]:
         """Keep some normal vectors of the signal, and some of the residual."""
         fits = [_compared(part, config.nearest) for part in _parts(features)]
-        pairs = zip(_PARTS, fits, strict=True)
+        pairs = zip(PARTS, fits, strict=True)
         return {f"{part}.{key}": v for part, own in pairs for key, v in own.items()}
 
     def score(
         self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
     ) -> NDArray[np.float32]:
         """Mean of the distances to the nearest of them, each in its own units."""
-        pairs = zip(_PARTS, _parts(features), strict=True)
-        scores = [_distance(part, _own(normal, name)) for name, part in pairs]
+        pairs = zip(PARTS, _parts(features), strict=True)
+        scores = [_distance(part, own(normal, name)) for name, part in pairs]
         mean: NDArray[np.float32] = np.mean(scores, axis=0)
         return mean
 
@@ -151,9 +151,10 @@ def _compared(
     return known | robust.spread(usual[None])
 
 
-def _own(
+def own(
     normal: Mapping[str, NDArray[np.float64]], name: str
 ) -> dict[str, NDArray[np.float64]]:
+    """What was learned of one of the parts."""
     start = f"{name}."
     return {k.removeprefix(start): v for k, v in normal.items() if k.startswith(start)}
 
@@ -169,15 +170,15 @@ def _distance(
 # --- seeing -----------------------------------------------------------------------
 def seen(signal: NDArray[np.float32], found: Prediction) -> Seen:
     """Filters of the signal and of what is left, and how much is left."""
-    residual = np.clip(found.residual.mean(axis=0), -_MOST, _MOST)
-    parts = [filtered(signal, _SCALE), filtered(residual, _SCALE)]
+    residual = np.clip(found.residual.mean(axis=0), -MOST, MOST)
+    parts = [filtered(signal, SCALE), filtered(residual, SCALE)]
     return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
 
 
 def _sizes(residual: NDArray[np.float32]) -> NDArray[np.float32]:
     """Size of the residual around each pixel, at three scales (3, h, w)."""
     size = np.abs(residual).mean(axis=0)
-    return np.stack([smooth(size, sigma) for sigma in sigmas(_SCALE)])
+    return np.stack([smooth(size, sigma) for sigma in sigmas(SCALE)])
 
 
 SCORER = Context()

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_disentangle.axes import with_channels
 from napari_disentangle.channels import ChannelStack
-from napari_disentangle.detection import check_expects
+from napari_disentangle.detection import check_expects, on_gpu
 from napari_disentangle.detection.calibrate import adjusted_limits
 from napari_disentangle.detection.depth import depth
 from napari_disentangle.detection.regions import regions
@@ -42,7 +42,8 @@ HELD_OUT = "held-out normals"
 SELF = "this image: rarity assumed"
 MARKED = "marked parts of this image"
 
-_TILE = 384
+# A GPU is busy for a while only with more.
+_TILE, _TILE_ON_GPU = 384, 768
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +235,7 @@ class Detector:
         """The z map, computed where it is read."""
         rendering = content_rendering(self.on, image, source, device)
         kind = Smoothed if self.depth(image) else Scoring
-        return LazyImage(image, kind(self, rendering), tile=_TILE)
+        return LazyImage(image, kind(self, rendering), tile=self._tile(device))
 
     def expected(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -248,7 +249,7 @@ class Detector:
         """
         check_expects(self.name)
         rendering = content_rendering(self.on, image, source, device)
-        return LazyImage(image, Expecting(self, rendering), tile=_TILE)
+        return LazyImage(image, Expecting(self, rendering), tile=self._tile(device))
 
     def score(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -269,7 +270,10 @@ class Detector:
         rendering = content_rendering(self.on, image, source, device)
         kind = SmoothedBoth if self.depth(image) else Both
         both = kind(self, rendering, ("z", *image.channel_names))
-        return LazyImage(image, both, tile=_TILE)
+        return LazyImage(image, both, tile=self._tile(device))
+
+    def _tile(self, device: str) -> int:
+        return _TILE_ON_GPU if on_gpu.sees(self.sight, device) else _TILE
 
     def read_whole(self, computed: NDArray[np.floating], image: Field) -> Score:
         """Put what :meth:`whole` computed together with the image."""

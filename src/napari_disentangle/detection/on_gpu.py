@@ -1,4 +1,4 @@
-"""The look of the detectors that are not trained, as tensors: for a GPU.
+"""The look of detectors as tensors: for a GPU.
 
 What :class:`~napari_disentangle.detection.sight.Normal` does with arrays on a CPU,
 where filters from a library are quicker than these.
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.detection import attenuation, context, prediction
 from napari_disentangle.detection.filters import reach, sigmas
 from napari_disentangle.detection.knn import distances
 from napari_disentangle.detection.sight import SIGN, SIGN_REACH, SMOOTH, WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     import torch
     from numpy.typing import NDArray
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from napari_disentangle.detection.sight import Normal, Sight
     from napari_disentangle.tiling import Part
 
+    Learned = Mapping[str, NDArray[np.float64]]
+
+# Detectors by filters alone, and those beside whose filters there is a predictor.
+_PLAIN = ("mahalanobis", "knn")
+_NETWORKS = {"context": prediction.network, "fader": attenuation.attenuated}
 # As many distances are computed at once, of pixels to the vectors of a bank.
 _DISTANCES = 2**26
 
@@ -32,11 +38,13 @@ def sees(sight: Sight, device: str) -> bool:
 
     Not on an Apple GPU, which has no numbers of double precision.
     """
-    return sight.name in ("mahalanobis", "knn") and device.startswith("cuda")
+    return sight.name in (*_PLAIN, *_NETWORKS) and device.startswith("cuda")
 
 
-def maps(normal: Normal, signal: torch.Tensor, kept: Part) -> torch.Tensor:
-    """Raw score, and whether there is more or less than expected.
+def looking(
+    normal: Normal, signal: torch.Tensor, kept: Part
+) -> Generator[None, None, torch.Tensor]:
+    """Raw score, whether there is more or less than expected, and what was expected.
 
     Parameters
     ----------
@@ -47,32 +55,76 @@ def maps(normal: Normal, signal: torch.Tensor, kept: Part) -> torch.Tensor:
     kept
         Part of it that is scored.
 
+    Yields
+    ------
+    None
+        Wherever it can be stopped.
+
     Returns
     -------
     torch.Tensor
-        (2, h', w') float32 on the device of ``signal``, as
-        :meth:`Normal.looking` finds it but for rounding.
+        (2, h', w') float32 on the device of ``signal``, (2 + C, h', w') of a detector
+        that expects something, as :meth:`Normal.looking` finds it but for rounding.
     """
     import torch
-    from torch.nn.functional import interpolate
 
-    sight, k = normal.sight, normal.sight.shrink
-    small = _small(signal.float().double(), k)
+    sight = normal.sight
+    small = _small(signal.float().double(), sight.shrink)
     around = sight.around(kept, tuple(small.shape))
-    features = _filtered(_finite(small), sight.config.scale)[:, *around]
-    raw = _scores(features, normal.learned)
+    if sight.name in _NETWORKS:
+        raw, expected = yield from _beside_expected(normal, small, around)
+    else:
+        features = _filtered(_finite(small), sight.config.scale)
+        raw, expected = _scores(features[:, *around], normal.learned), small[:0]
     typical = torch.tensor(normal.typical, device=small.device)[:, None, None]
-    more = _finite(small[:, *around] - typical).sum(0)
-    found = torch.stack(
-        [_smooth(raw, SMOOTH, reach(SMOOTH)), _smooth(more, SIGN, SIGN_REACH)]
+    usual = expected[:, *around] if len(expected) else typical
+    more = _finite(small[:, *around] - usual).sum(0)
+    maps = [_smooth(raw, SMOOTH, reach(SMOOTH)), _smooth(more, SIGN, SIGN_REACH)]
+    found = torch.cat([torch.stack(maps), expected[:, *around]])
+    return _large(found, around, kept, sight.shrink)
+
+
+def _beside_expected(
+    normal: Normal, small: torch.Tensor, around: Part
+) -> Generator[None, None, tuple[torch.Tensor, torch.Tensor]]:
+    """Scores of ``context`` (h', w'), and what was expected (C, h, w)."""
+    import torch
+
+    expected, residual = yield from _predicting(normal.sight, small.float())
+    scale = normal.sight.config.nearest.scale
+    left = residual.mean(0).double().clamp(-context.MOST, context.MOST)
+    size = left.abs().mean(0)
+    sizes = torch.stack([_smooth(size, sigma, reach(sigma)) for sigma in sigmas(scale)])
+    both = _filtered(torch.cat([_finite(small), left]), scale)[:, *around]
+    signal, rest = both.chunk(2)
+    parts = signal, torch.cat([rest, sizes[:, *around]])
+    pairs = zip(context.PARTS, parts, strict=True)
+    scores = [_distance(part, context.own(normal.learned, n)) for n, part in pairs]
+    return torch.stack(scores).mean(0), expected.mean(0).double()
+
+
+def _predicting(
+    sight: Sight, small: torch.Tensor
+) -> Generator[None, None, tuple[torch.Tensor, torch.Tensor]]:
+    """Expected signal, and residual in units of the error that was foreseen."""
+    import torch
+
+    learned = sight.learned
+    net = _NETWORKS[sight.name](learned).to(small.device)
+    center, scale = (
+        torch.tensor(learned[name], device=small.device) for name in ("center", "scale")
     )
-    if k > 1:
-        found = interpolate(found[None], scale_factor=float(k), mode="bilinear")[0]
-    y, x = (
-        slice(part.start - k * seen.start, part.stop - k * seen.start)
-        for part, seen in zip(kept, around, strict=True)
-    )
-    return found[:, y, x].float()
+    x = ((small - center) / scale)[None]
+    unknown = ~x.isfinite().all(1, keepdim=True)
+    steps = prediction.rounds(net, _finite(x), unknown, sight.config.policy)
+    found, residual = yield from steps
+    return found * scale + center, residual
+
+
+def _distance(features: torch.Tensor, learned: Learned) -> torch.Tensor:
+    """Distance (h, w) from normal, in units of that of normal ones."""
+    center, width = (float(learned[name][0]) for name in ("center", "width"))
+    return (_scores(features, learned) - center) / width
 
 
 def _finite(values: torch.Tensor) -> torch.Tensor:
@@ -86,6 +138,19 @@ def _small(signal: torch.Tensor, k: int) -> torch.Tensor:
     filled = _mirrored(_mirrored(signal, 1, 0, -h % unit), 2, 0, -w % unit)
     rows, columns = filled.shape[1] // k, filled.shape[2] // k
     return filled.reshape(-1, rows, k, columns, k).mean((2, 4))
+
+
+def _large(found: torch.Tensor, around: Part, kept: Part, k: int) -> torch.Tensor:
+    """Maps of a part of the image (N, h', w') from small ones around it."""
+    from torch.nn.functional import interpolate
+
+    if k > 1:
+        found = interpolate(found[None], scale_factor=float(k), mode="bilinear")[0]
+    y, x = (
+        slice(part.start - k * seen.start, part.stop - k * seen.start)
+        for part, seen in zip(kept, around, strict=True)
+    )
+    return found[:, y, x].float()
 
 
 def _filtered(signal: torch.Tensor, scale: float) -> torch.Tensor:
@@ -105,9 +170,7 @@ def _three(signal: torch.Tensor, sigma: float) -> Iterator[torch.Tensor]:
     yield (_along(bend, sigma, r, -1, 0) + _along(level, sigma, r, -1, 2)) * sigma**2
 
 
-def _scores(
-    features: torch.Tensor, learned: Mapping[str, NDArray[np.float64]]
-) -> torch.Tensor:
+def _scores(features: torch.Tensor, learned: Learned) -> torch.Tensor:
     """Distance from normal (h, w) of features (F, h, w)."""
     import torch
 

@@ -273,18 +273,28 @@ def predicting(
     known = np.isfinite(x).all(axis=0) & (True if hide is None else ~hide)
     given = _channels_last(finite(x)[None])
     unknown = torch.from_numpy(~known)[None, None]
-    rounds = []
+    expected, residual = yield from rounds(net, given, unknown, policy)
+    return Prediction(
+        expected.numpy() * learned["scale"] + learned["center"], residual.numpy()
+    )
+
+
+def rounds(
+    net: Net, given: torch.Tensor, unknown: torch.Tensor, policy: Policy
+) -> Generator[None, None, tuple[torch.Tensor, torch.Tensor]]:
+    """Expected signal and residual (R, C, h, w), both standardised; see predicting.
+
+    Of a standardised signal (1, C, h, w), of which ``unknown`` (1, 1, h, w) is never
+    looked at.
+    """
+    import torch
+
+    found = []
     for masks in policy:
         steps = passes(net, given, unknown, masks)
-        rounds.append((yield from within(torch.inference_mode, steps)))
-    expected, scale = (
-        np.concatenate([part.numpy() for part in parts])
-        for parts in zip(*rounds, strict=True)
-    )
-    residual = (given.numpy() - expected) / scale
-    return Prediction(
-        expected * learned["scale"] + learned["center"], residual.astype(np.float32)
-    )
+        found.append((yield from within(torch.inference_mode, steps)))
+    expected, scale = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return expected, (given - expected) / scale
 
 
 def network(learned: Learned) -> Predictor:
@@ -319,7 +329,7 @@ def passes(
 
     expected, scale = torch.zeros_like(given), torch.ones_like(given)
     shape = (given.shape[-2], given.shape[-1])
-    for mask in torch.from_numpy(spread(masks, shape)):
+    for mask in torch.from_numpy(spread(masks, shape)).to(given.device):
         wide = max_pool2d(mask[None, None].float(), 2 * MARGIN + 1, 1, MARGIN) > 0
         found = net(given, wide | unknown)
         expected = torch.where(mask, found[0], expected)

@@ -75,13 +75,8 @@ class Scoring:
 
         The score is NaN where nothing is known.
         """
-        normal, rendered = self.detector.normal, self.rendering.signal(plane, lead)
-        signal = _on_cpu(rendered)
-        if on_gpu.sees(normal.sight, self.device):
-            raw, more = on_gpu.maps(normal, rendered, kept).cpu().numpy()
-            looked = Looked(raw, more, None)
-        else:
-            looked = yield from normal.looking(signal, kept)
+        signal = self.rendering.signal(plane, lead)
+        looked = yield from self._looking(signal, kept)
         return self._known(plane[:, *kept], signal[:, *kept], looked)
 
     def told(self, seen: NDArray[Any]) -> NDArray[Any]:
@@ -90,13 +85,21 @@ class Scoring:
         calibration = self.detector.calibrated(self.rendering.field)
         return calibration.z(raw, np.where(more < 0, -1, 1))[None]
 
-    def _signal(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
-        return _on_cpu(self.rendering.signal(plane, lead))
+    def _looking(
+        self, signal: torch.Tensor, kept: Part
+    ) -> Generator[None, None, Looked]:
+        """Look at a signal where it is, if that can be done there."""
+        normal = self.detector.normal
+        if on_gpu.sees(normal.sight, self.device):
+            found = yield from on_gpu.looking(normal, signal, kept)
+            raw, more, *expected = found.cpu().numpy()
+            return Looked(raw, more, np.stack(expected) if expected else None)
+        return (yield from normal.looking(_on_cpu(signal), kept))
 
     def _known(
-        self, plane: NDArray[Any], signal: NDArray[np.float32], looked: Looked
+        self, plane: NDArray[Any], signal: torch.Tensor, looked: Looked
     ) -> NDArray[np.float32]:
-        known = known_pixels(self.rendering, plane, signal)
+        known = known_pixels(self.rendering, plane, _on_cpu(signal))
         return np.stack([np.where(known, looked.raw, np.float32(np.nan)), looked.more])
 
 
@@ -112,13 +115,9 @@ class Expecting(Scoring):
 
     def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
         """Predict the part of a region (C, h, w) that is kept, in its own units."""
-        sight = self.detector.sight
-        small = sight.small(self._signal(plane, lead))
-        expected = (yield from sight.seeing(small)).expected
-        assert expected is not None
-        around = sight.around(kept, small.shape)
-        found = sight.large(expected[:, *around], around, kept)
-        return _shown(self.rendering, plane[:, *kept], found)
+        looked = yield from self._looking(self.rendering.signal(plane, lead), kept)
+        assert looked.expected is not None
+        return _shown(self.rendering, plane[:, *kept], looked.expected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +130,8 @@ class Both(Scoring):
 
     def seeing(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
         """As without what was expected, and that behind it: (2 + C, h, w)."""
-        signal = self._signal(plane, lead)
-        looked = yield from self.detector.normal.looking(signal, kept)
+        signal = self.rendering.signal(plane, lead)
+        looked = yield from self._looking(signal, kept)
         assert looked.expected is not None
         part = plane[:, *kept]
         known = self._known(part, signal[:, *kept], looked)
