@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from napari_disentangle.model import Model, Pool
 
 
+# Share of what comes before an output after which looks are measured.
+_MEASURED = 0.1
+
+
 @dataclass(frozen=True)
 class Step:
     """A sign of life of a long run.
@@ -97,7 +101,7 @@ def follow(
         if isinstance(part, Attribute):
             sources.append(_told(part, cautions))
         doing = part.text if isinstance(part, Step) else "measuring"
-        yield Step(doing, len(sources) / (len(inputs.images) + 1))
+        yield Step(doing, _MEASURED * len(sources) / len(inputs.images))
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     reference = yield from _reference(model, recipe, inputs, sources, looks)
@@ -265,7 +269,7 @@ def _looks(
     for image in images:
         for part in model.measuring(image, pool):
             if part is None:
-                yield Step(f"measuring {image.name}", len(looks) / len(images))
+                yield Step(f"measuring {image.name}", _MEASURED)
             else:
                 looks.append(part)
     return looks
@@ -378,5 +382,5 @@ def _learn(
     for part in steps:
         if isinstance(part, Detector):
             return part
-        yield Step("learning normal", part)
+        yield Step("learning normal", _MEASURED + (1 - _MEASURED) * part)
     raise AssertionError("fitting a detector ends with the detector")

@@ -25,6 +25,8 @@ SAMPLES = Path(__file__).parent / "samples"
 
 # Pixels between images that are laid side by side.
 GAP = 16
+# In the metadata of a layer that shows what is to be found.
+KNOWN_ANSWER = "known_answer"
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def synthetic_pair() -> list[LayerData]:
     labels = {
         "name": "planted anomalies",
         "axis_labels": ("y", "x"),
-        "metadata": dict(SYNTHETIC),
+        "metadata": {**SYNTHETIC, KNOWN_ANSWER: True},
     }
     return [
         _rgb(pair.first, "synthetic tissue 1 (violet)", SYNTHETIC),

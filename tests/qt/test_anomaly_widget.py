@@ -180,6 +180,33 @@ def test_cancel_a_learned_detector_within_a_second(tissue: Desk) -> None:
         assert tissue.names == ["tissue"]
 
 
+def test_a_cancelled_run_leaves_what_there_was(tissue: Desk) -> None:
+    tissue.run()
+    rows, first = _rows(tissue), tissue.layer(REGIONS)
+    tissue.panel.detector.setCurrentText("context")
+    tissue.click(tissue.panel.run)
+    tissue.wait(lambda: "learning" in tissue.panel.progress.format())
+    assert _rows(tissue) == rows
+    tissue.click(tissue.panel.cancel)
+    tissue.wait(lambda: not tissue.widget.running, 20)
+    assert _rows(tissue) == rows
+    assert tissue.layer(REGIONS) is first
+    assert tissue.panel.regions.save_table.isEnabled()
+    tissue.panel.regions.set_alpha(0.1)
+    tissue.wait(lambda: len(_labels(tissue)) != len(rows), 5)
+
+
+def test_the_bar_grows_while_a_detector_learns(tissue: Desk) -> None:
+    tissue.panel.detector.setCurrentText("context")
+    tissue.panel.detector_form["steps"].value = 12
+    shown: list[int] = []
+    tissue.panel.progress.valueChanged.connect(shown.append)
+    tissue.run()
+    during = [value for value in shown if 0 < value < 100]
+    assert during == sorted(during)
+    assert len([value for value in during if value < 50]) > 10
+
+
 def _sentence(desk: Desk, words: str) -> None:
     desk.click(desk.panel.run)
     assert not desk.widget.running
@@ -202,6 +229,25 @@ def test_nothing_painted_is_one_sentence(tissue: Desk) -> None:
     far = np.array([[500, 500], [500, 600], [600, 600], [600, 500]])
     tissue.viewer.add_shapes([far], units=("um", "um"))
     _sentence(tissue, "marks nothing on the images")
+
+
+def test_what_was_painted_last_is_normal_and_is_named(tissue: Desk) -> None:
+    tissue.viewer.add_labels(np.zeros((384, 384), np.uint8), name="old", **PLACE)
+    _paint(tissue)
+    assert tissue.panel.marks.currentText() == "normal"
+    tissue.viewer.add_points(np.zeros((1, 2)))
+    tissue.panel.marks.setCurrentText("old")
+    tissue.viewer.add_image(np.zeros((9, 9)))
+    assert tissue.panel.marks.currentText() == "old"
+    tissue.panel.marks.setCurrentText("normal")
+    tissue.run()
+    assert "'normal'" in tissue.panel.regions.basis.text()
+
+
+def test_planted_anomalies_of_a_sample_are_not_offered_as_normal(bench: Desk) -> None:
+    bench.viewer.open_sample("napari-disentangle", "synthetic")
+    bench.panel.choose_normal("painted")
+    assert bench.panel.marks.count() == 0
 
 
 def test_a_second_run_replaces_the_first(tissue: Desk) -> None:

@@ -59,6 +59,9 @@ class AnomalyWidget(BaseWidget):
         super().__init__(viewer, self.panel)
         self._results: list[Result] = []
         self._found: list[Found] = []
+        # Layer that says what is normal: for what is shown, and for what is computed.
+        self._marks, self._next_marks = "", ""
+        self._outdated = False
         self._follow_slider = qthrottled(self._find_again, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self._find_again, timeout=_REST_MS)
         self.panel.choose_device(preferred_device())
@@ -100,9 +103,8 @@ class AnomalyWidget(BaseWidget):
     def start(self) -> None:
         """Run (the button)."""
         with errors_said():
-            job, _ = job_of(self.panel, self.viewer.layers)
-            self._results, self._found = [], []
-            self.panel.regions.show_maps([])
+            job, names = job_of(self.panel, self.viewer.layers)
+            self._next_marks, self._outdated = names.marks, True
             self.launch(lambda: run_job(job))
 
     def _step(self, step: Any) -> None:
@@ -117,11 +119,19 @@ class AnomalyWidget(BaseWidget):
             if data[2] == "labels":
                 layer.events.selected_label.connect(self._label_selected)
                 layer.mouse_drag_callbacks.append(_select_clicked)
+        if self._outdated:
+            self._forget()
         if result.score is not None:
             self._results.append(result)
             self._found.append(self._find(result))
             self._offer()
         self._note(result)
+
+    def _forget(self) -> None:
+        """Show nothing of the run before: there is something of this one."""
+        self._results, self._found, self._outdated = [], [], False
+        self._marks = self._next_marks
+        self.panel.regions.show_maps([])
 
     def _finished(self) -> None:
         super()._finished()
@@ -179,7 +189,8 @@ class AnomalyWidget(BaseWidget):
         counted = f"{n} region{'s' * (n != 1)}"
         counted += f" (the first {LISTED} are listed)" * (n > LISTED)
         cell = _cell(detector, result.output.image)
-        text = f"{counted} by {detector.name}; {cell}; normal: {score.basis}."
+        normal = score.basis + f" (painted in {self._marks!r})" * bool(self._marks)
+        text = f"{counted} by {detector.name}; {cell}; normal: {normal}."
         regions.basis.setText(text)
         limits = score.limits(table)
         regions.limits.setText(limits[:1].upper() + limits[1:] + "." * bool(limits))

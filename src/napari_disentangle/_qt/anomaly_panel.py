@@ -110,12 +110,18 @@ class AnomalyPanel(BasePanel):
 
     # --- what is shown ------------------------------------------------------------
     def show_marks(self, layers: Iterable[Any]) -> None:
-        """Offer layers that something can be painted in."""
-        chosen = self.marks.currentText()
+        """Offer layers that something can be painted in, a new one before others."""
+        names = [layer.name for layer in layers]
+        before = [self.marks.itemText(i) for i in range(self.marks.count())]
+        at = min(self.marks.currentIndex(), len(names) - 1)
+        if self.marks.currentText() in names:
+            at = names.index(self.marks.currentText())
+        new = [i for i, name in enumerate(names) if name not in before]
+        if len(names) > len(before) and new:
+            at = new[-1]
         self.marks.clear()
-        self.marks.addItems([layer.name for layer in layers])
-        at = self.marks.findText(chosen)
-        self.marks.setCurrentIndex(at if at >= 0 else self.marks.count() - 1)
+        self.marks.addItems(names)
+        self.marks.setCurrentIndex(at)
         self._normal_chosen()
 
     def show_cell(self, size: float, unit: str) -> None:

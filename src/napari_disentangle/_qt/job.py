@@ -56,11 +56,11 @@ class Result:
 
 def run_job(job: Job) -> Generator[Step | Result, None, None]:
     """Compute all outputs; the steps' ``done`` counts the whole run."""
-    parts = len(job.picked) * len(job.recipe.outputs) + 1
+    parts = len(job.picked) * len(job.recipe.outputs)
     finished = 0
     for part in follow(job.recipe, job.inputs):
         if isinstance(part, Step):
-            yield replace(part, done=finished / parts)
+            yield replace(part, done=(finished + part.done / 2) / parts)
             continue
         output = part.remembering()  # for the slider
         picked = next(one for one in job.picked if one.field is output.image)

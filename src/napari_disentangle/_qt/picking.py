@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QListWidget, QListWidgetItem
 from napari_disentangle.field import axes_of_labels
 from napari_disentangle.layers import KEY
 from napari_disentangle.placing import Picked
+from napari_disentangle.sample_data import KNOWN_ANSWER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,11 +76,12 @@ def sources(layers: Iterable[Any]) -> list[Any]:
 
 
 def marking_layers(layers: Iterable[Any]) -> list[Any]:
-    """Layers that something can be painted in, but for results of ours."""
+    """Layers that something can be painted in, but for our results and answers."""
+    ours = {KEY, KNOWN_ANSWER}
     return [
         layer
         for layer in layers
-        if layer._type_string in ("shapes", "labels") and KEY not in layer.metadata
+        if layer._type_string in ("shapes", "labels") and not ours & {*layer.metadata}
     ]
 
 
