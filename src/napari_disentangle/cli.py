@@ -329,20 +329,20 @@ def regions(
         write_geojson(geojson, labels, table, score.axes, score.units)
     print("\n".join(map(str, targets)))
     print(f"{len(table['label'])} regions, normal: {score.basis}", file=sys.stderr)
-    if score.limits(table):
-        print(score.limits(table), file=sys.stderr)
+    for words in filter(None, (*score.status, score.limits(table))):
+        print(words, file=sys.stderr)
 
 
 def _scored(plan: nd.Recipe) -> nd.Score:
     """Follow the recipe of one anomaly map up to its score."""
     from napari_disentangle.batch import Step, follow, open_inputs
-    from napari_disentangle.showing import scored, whole
+    from napari_disentangle.showing import scored
 
     for output in follow(plan, open_inputs(plan)):
         if isinstance(output, Step):
             _show(_words(output))
     assert not isinstance(output, Step)
-    score: nd.Score = _ended(scored(output, _ended(whole(output.lazy, "computing"))))
+    score: nd.Score = _ended(scored(output, "the anomaly map"))
     return score
 
 

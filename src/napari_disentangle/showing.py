@@ -126,6 +126,7 @@ def scored(
         rendering = lazy.operation.rendering
         both = detector.whole(output.image, rendering.source, rendering.device)
         found = detector.read_whole((yield from whole(both, doing)), output.image)
+    found = replace(found, status=output.status)
     for _ in found.extending():
         yield Step("looking for regions", 1)
     return found

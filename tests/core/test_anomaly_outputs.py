@@ -240,6 +240,38 @@ def test_regions_of_the_command_line_are_those_of_the_console(slide, tmp_path, c
     assert len(json.loads(files[1].read_text())["features"]) == len(rows) > 0
 
 
+def test_what_is_odd_about_an_image_is_said_with_its_regions(tmp_path, capsys):
+    import imageio.v3 as iio
+
+    cells = (255 * (pair(seed=1, size=160).content_first[0] > 0.5)).astype(np.uint8)
+    picture = cells // 2 + np.arange(160, dtype=np.uint8) // 4
+    picture[40:80, 40:80] = 255
+    path = tmp_path / "blob.png"
+    iio.imwrite(path, picture)
+    image = nd.read(path)
+    model = nd.fit(image, "meanstd")
+    score = nd.fit_detector(image, on=model).score(image)
+    assert any("saturated" in words for words in score.status)
+    files = ("--csv", tmp_path / "r.csv", "--model", "meanstd", "--device", "cpu")
+    assert call("regions", path, *files) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert all(words in said for words in score.status)
+
+
+def test_raw_values_of_another_scale_are_said(slide):
+    grey = nd.Field(np.asarray(slide.data)[..., 0], "YX", name="grey")
+    wide = nd.Field(np.asarray(grey.data).astype(np.uint16) * 257, "YX", name="wide")
+    detector = nd.fit_detector(grey)
+    (words,) = detector.score(wide).status
+    assert "255" in words
+    assert "65535" in words
+    lazy = nd.apply(detector.on, wide, "anomaly", detector=detector)
+    assert words in lazy.provenance["status"]
+    assert detector.score(grey).status == ()
+    matched = nd.fit_detector(grey, on=nd.fit(grey, "meanstd"))
+    assert not any("65535" in words for words in matched.score(wide).status)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,8 @@ class Score:
         before that; ``expected`` is ``None`` if nothing was.
     channel_names
         Names of those channels.
+    status
+        What a person should know of the image and of the normals, in sentences.
     """
 
     z: NDArray[np.float32]
@@ -84,6 +86,7 @@ class Score:
     observed: NDArray[Any] | None = field(default=None, repr=False)
     expected: NDArray[Any] | None = field(default=None, repr=False)
     channel_names: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
 
     @cached_property
     def p(self) -> NDArray[np.float32]:
@@ -212,6 +215,20 @@ class Detector:
             return HELD_OUT
         return SELF if any(known.where is None for known in own) else MARKED
 
+    def doubts(self, image: Field) -> tuple[str, ...]:
+        """What a person should know before this image is compared with the normals."""
+        scales = sorted({known.full_scale or 1.0 for known in self.fitted_on})
+        raw = not self.on.reference.names and image.modality == "fluorescence"
+        if not raw or image.full_scale in scales:
+            return self.status
+        normal = ", ".join(f"{scale:g}" for scale in scales)
+        return (
+            *self.status,
+            f"its full scale is {image.full_scale:g}, that of the normal images "
+            f"{normal}, and raw values are compared: convert them to one type and "
+            "range, or take the look away first",
+        )
+
     def depth(self, image: Field) -> float:
         """How far scores of an image are smoothed along Z.
 
@@ -255,8 +272,9 @@ class Detector:
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
     ) -> Score:
         """Score a whole image in memory; ``source`` is measured if ``None``."""
-        lazy = self.whole(image, source, device)
-        return self.read_whole(np.asarray(lazy), image)
+        own = self.on.attribute(image) if source is None else source
+        found = self.read_whole(np.asarray(self.whole(image, own, device)), image)
+        return replace(found, status=(*own.status, *found.status))
 
     def whole(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -313,6 +331,7 @@ class Detector:
             observed=_by_channel(whole, image.axes),
             expected=None if expected is None else _by_channel(expected, image.axes),
             channel_names=image.channel_names if "C" in image.axes else (),
+            status=self.doubts(image),
         )
 
 
