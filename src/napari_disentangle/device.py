@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.errors import DeviceMemoryError
 
@@ -21,11 +21,14 @@ _OUT_OF_MEMORY = (
     "can't allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    # what cuDNN's own errors, of memory above all, end in
+    "unable to find an engine to execute this computation",
 )
 
 # How convolutions are computed on a GPU, which torch has one setting of for all
 # threads: the first that computes changes it, the last one sets it back.
-_settings, _lock, _computing = ExitStack(), Lock(), 0
+_lock, _computing, _usual = Lock(), 0, ("none", False)
 
 
 def list_devices() -> dict[str, str]:
@@ -137,22 +140,18 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def exactly(device: str) -> Iterator[None]:
-    """On a GPU convolve in whole single precision, and always in the same way.
+    """On a GPU convolve in whole single precision, and so that it can be repeated.
 
     Otherwise torch rounds what goes into convolutions to 10 bits there, and a GPU finds
     something else than a CPU.
     """
-    import torch
-
-    global _computing
     if not device.startswith("cuda"):
         yield
         return
+    global _computing, _usual
     with _lock:
         if not _computing:
-            flags = torch.backends.cudnn.flags
-            exact = flags(enabled=True, deterministic=True, allow_tf32=False)
-            _settings.enter_context(exact)
+            _usual = _set_convolutions("ieee", True)
         _computing += 1
     try:
         yield
@@ -160,4 +159,14 @@ def exactly(device: str) -> Iterator[None]:
         with _lock:
             _computing -= 1
             if not _computing:
-                _settings.close()
+                _set_convolutions(*_usual)
+
+
+def _set_convolutions(precision: str, deterministic: bool) -> tuple[str, bool]:
+    """Precision of convolutions, and whether they repeat; returns what was set."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    before = cudnn.conv.fp32_precision, cudnn.deterministic
+    cudnn.conv.fp32_precision, cudnn.deterministic = precision, deterministic
+    return before

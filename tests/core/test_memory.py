@@ -185,6 +185,8 @@ def test_no_memory_at_all_ends_in_one_sentence(error):
         "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
         "CUDA error: out of memory",
+        "CUDNN_STATUS_ALLOC_FAILED",
+        "GET was unable to find an engine to execute this computation",
     ],
 )
 def test_memory_that_ran_out_is_known_by_words(words):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +16,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import napari_disentangle as nd
+from napari_disentangle import model
 from napari_disentangle.detection import attenuation, on_gpu
 from napari_disentangle.device import exactly
 from napari_disentangle.steps import finished
 from napari_disentangle.synthetic import VIOLET, render, tissue
 
 NAMES = ("mahalanobis", "knn", "context", "fader")
+# So many steps that what is hidden from it matters to a predictor.
+MORE = {"context": {"steps": 60}}
 
 
 def picture(seed: int, edge: int = 64) -> nd.Field:
@@ -29,14 +34,15 @@ def picture(seed: int, edge: int = 64) -> nd.Field:
 @pytest.fixture(scope="module")
 def detectors():
     """At full and at half resolution; one of two faders is attenuated."""
-    normal, found, better = [picture(seed) for seed in range(2)], [], count()
+    normal, found, better = [picture(seed, 128) for seed in range(2)], [], count()
     for cell, rise in ((14.0, -np.inf), (28.0, np.inf)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(attenuation, "_RISE", rise)
             patch.setattr(attenuation, "_auroc", lambda *_: next(better))
-            found += [fitted(normal, name, cell=cell) for name in NAMES]
+            found += [fitted(normal, n, cell=cell, **MORE.get(n, {})) for n in NAMES]
     gated = [d.sight.learned["attenuated"] for d in found if d.name == "fader"]
     assert gated == [0, 1]
+    assert [d.sight.shrink for d in found] == 4 * [1] + 4 * [2]
     return found
 
 
@@ -116,21 +122,65 @@ def test_detectors_by_filters_see_on_an_nvidia_gpu_and_nowhere_else(detectors):
 
 
 # --- convolutions ---------------------------------------------------------------------
-def settings_of_convolutions():
+def convolutions():
     cudnn = torch.backends.cudnn
-    return cudnn.allow_tf32, cudnn.deterministic, cudnn.enabled
+    return cudnn.conv.fp32_precision, cudnn.deterministic, cudnn.enabled
 
 
-def test_convolutions_are_not_rounded_until_the_last_thread_is_done():
-    before = settings_of_convolutions()
-    assert before == (True, False, True)
+@pytest.fixture(params=["tf32", "none", "ieee", "generic tf32"])
+def usual(request):
+    """What a person has set for convolutions, in either way that torch has."""
+    before = torch.backends.cudnn.conv.fp32_precision
+    precision = request.param.removeprefix("generic ")
+    if precision != request.param:
+        torch.backends.fp32_precision = precision
+    torch.backends.cudnn.conv.fp32_precision = precision
+    yield convolutions()
+    torch.backends.fp32_precision = "none"
+    torch.backends.cudnn.conv.fp32_precision = before
+
+
+def test_convolutions_are_not_rounded_until_the_last_thread_is_done(usual):
     first, second = exactly("cuda:0"), exactly("cuda:1")
     with exactly("cpu"):
-        assert settings_of_convolutions() == before
+        assert convolutions() == usual
     first.__enter__()
     second.__enter__()
-    assert settings_of_convolutions() == (False, True, True)
+    assert convolutions() == ("ieee", True, True)
     first.__exit__(None, None, None)
-    assert settings_of_convolutions() == (False, True, True)
+    assert convolutions() == ("ieee", True, True)
     second.__exit__(None, None, None)
-    assert settings_of_convolutions() == before
+    assert convolutions() == usual
+
+
+def test_what_is_computed_on_a_gpu_is_computed_exactly(detectors):
+    image, seen = picture(9), []
+
+    @dataclass(frozen=True)
+    class Elsewhere:
+        """A detector's operation that says to run on a GPU."""
+
+        inner: Any
+        device: str = "cuda:0"
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def steps(self, plane, lead, kept):
+            for step in self.inner.steps(plane, lead, kept):
+                seen.append(convolutions())
+                yield step
+            return np.zeros((1, 64, 64), np.float32)
+
+    lazy, usual = detectors[2].lazy(image), convolutions()
+    np.asarray(replace(lazy, operation=Elsewhere(lazy.operation)))
+    assert set(seen) == {("ieee", True, True)} != {usual}
+    assert convolutions() == usual
+
+
+def test_tiles_are_larger_on_a_gpu(detectors, monkeypatch):
+    monkeypatch.setattr(model, "pick", lambda device: "cuda:0")
+    made = [detectors[0].whole(picture(9), device=d) for d in ("auto", "cuda:0")]
+    assert len({lazy.tile for lazy in made}) == 1
+    monkeypatch.undo()
+    assert made[0].tile > detectors[0].whole(picture(9), device="cpu").tile

@@ -42,7 +42,7 @@ HELD_OUT = "held-out normals"
 SELF = "this image: rarity assumed"
 MARKED = "marked parts of this image"
 
-# A GPU is busy for a while only with more.
+# On a GPU less time goes into beginning a tile if there are fewer.
 _TILE, _TILE_ON_GPU = 384, 768
 
 
@@ -252,7 +252,9 @@ class Detector:
         """The z map, computed where it is read."""
         rendering = content_rendering(self.on, image, source, device)
         kind = Smoothed if self.depth(image) else Scoring
-        return LazyImage(image, kind(self, rendering), tile=self._tile(device))
+        return LazyImage(
+            image, kind(self, rendering), tile=self._tile(rendering.device)
+        )
 
     def expected(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -266,7 +268,9 @@ class Detector:
         """
         check_expects(self.name)
         rendering = content_rendering(self.on, image, source, device)
-        return LazyImage(image, Expecting(self, rendering), tile=self._tile(device))
+        return LazyImage(
+            image, Expecting(self, rendering), tile=self._tile(rendering.device)
+        )
 
     def score(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -288,7 +292,7 @@ class Detector:
         rendering = content_rendering(self.on, image, source, device)
         kind = SmoothedBoth if self.depth(image) else Both
         both = kind(self, rendering, ("z", *image.channel_names))
-        return LazyImage(image, both, tile=self._tile(device))
+        return LazyImage(image, both, tile=self._tile(rendering.device))
 
     def _tile(self, device: str) -> int:
         return _TILE_ON_GPU if on_gpu.sees(self.sight, device) else _TILE

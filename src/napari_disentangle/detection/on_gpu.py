@@ -91,7 +91,7 @@ def _beside_expected(
     import torch
 
     expected, residual = yield from _predicting(normal.sight, small.float())
-    scale = normal.sight.config.nearest.scale
+    scale = context.SCALE
     left = residual.mean(0).double().clamp(-context.MOST, context.MOST)
     size = left.abs().mean(0)
     sizes = torch.stack([_smooth(size, sigma, reach(sigma)) for sigma in sigmas(scale)])
@@ -111,6 +111,8 @@ def _predicting(
 
     learned = sight.learned
     net = _NETWORKS[sight.name](learned).to(small.device)
+    # the other order is for a CPU, or for numbers of less precision
+    net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     center, scale = (
         torch.tensor(learned[name], device=small.device) for name in ("center", "scale")
     )
@@ -193,10 +195,7 @@ def _smooth(values: torch.Tensor, sigma: float, radius: int) -> torch.Tensor:
 def _along(
     values: torch.Tensor, sigma: float, radius: int, axis: int, order: int
 ) -> torch.Tensor:
-    """A Gaussian along one axis of (..., h, w), or a derivative of it.
-
-    Added up tap by tap, as convolutions on a GPU may be rounded coarsely.
-    """
+    """A Gaussian along one axis of (..., h, w), or a derivative of it."""
     n = values.shape[axis]
     wide = _mirrored(values, axis, radius, radius)
     summed = values.new_zeros(values.shape)

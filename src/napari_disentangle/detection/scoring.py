@@ -92,8 +92,8 @@ class Scoring:
         normal = self.detector.normal
         if on_gpu.sees(normal.sight, self.device):
             found = yield from on_gpu.looking(normal, signal, kept)
-            raw, more, *expected = found.cpu().numpy()
-            return Looked(raw, more, np.stack(expected) if expected else None)
+            raw, more, expected = np.split(found.cpu().numpy(), [1, 2])
+            return Looked(raw[0], more[0], expected if len(expected) else None)
         return (yield from normal.looking(_on_cpu(signal), kept))
 
     def _known(
