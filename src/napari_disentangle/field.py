@@ -111,6 +111,10 @@ class Field:
                 f"modality {self.modality!r} is unknown: "
                 f"use one of {get_args(Modality)}"
             )
+        if not all(math.isfinite(size) and size for size in self.scale):
+            raise ValueError(
+                f"scale {self.scale} must be world sizes of a pixel, e.g. 0.5"
+            )
         if not 0 < (self.full_scale or 0) < math.inf:
             raise ValueError(
                 f"full_scale {self.full_scale} must be the value of full "

@@ -20,7 +20,7 @@ from napari_disentangle.methods.affine import AffineCorrection, group_statistics
 from napari_disentangle.methods.base import Weights
 from napari_disentangle.methods.published import Published
 from napari_disentangle.methods.repeated import Repeated
-from napari_disentangle.model import Model, configure, model_hash
+from napari_disentangle.model import Model, check_images, configure, model_hash
 from napari_disentangle.tiles import gather
 from napari_disentangle.train import Progress, preparing, train
 
@@ -369,6 +369,7 @@ def grouped(fields: Field | Sequence[Field | Sequence[Field]]) -> list[list[Fiel
     """Images by look, as lists."""
     many = [fields] if isinstance(fields, Field) else list(fields)
     groups = [[one] if isinstance(one, Field) else list(one) for one in many]
+    check_images(one for group in groups for one in group)
     if not any(groups):
         raise DataError("there is no image to fit on: give at least one")
     return [group for group in groups if group]

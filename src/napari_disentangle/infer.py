@@ -43,7 +43,7 @@ IN_MEMORY_LIMIT = 2**32
 Key = int | slice
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LazyImage:
     """An array that is computed where it is read; indexing gives a view.
 
@@ -77,6 +77,10 @@ class LazyImage:
     def __post_init__(self) -> None:
         if not self.key:
             object.__setattr__(self, "key", tuple(slice(0, n, 1) for n in self._full))
+
+    def __repr__(self) -> str:
+        what = f"axes={self.axes!r}, shape={self.shape}, dtype={self.dtype}"
+        return f"LazyImage({self.field.name!r}, {what})"
 
     @property
     def axes(self) -> str:

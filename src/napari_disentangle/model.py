@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -22,7 +22,7 @@ from napari_disentangle.methods import method
 from napari_disentangle.rendering import Rendering
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -60,8 +60,8 @@ class Model:
     config: Any
     modality: Modality
     channels: tuple[str, ...]
-    reference: Attribute
-    weights: Weights | None = None
+    reference: Attribute = field(repr=False)
+    weights: Weights | None = field(default=None, repr=False)
     path: str | None = None
 
     @property
@@ -94,6 +94,7 @@ class Model:
             ``pool="batch"``.
         """
         many = [fields] if isinstance(fields, Field) else list(fields)
+        check_images(one for one in many if not isinstance(one, Attribute))
         if pool not in get_args(Pool):
             raise ValueError(f"pool {pool!r} is unknown: use one of {get_args(Pool)}")
         if not many:
@@ -266,6 +267,22 @@ def configure(model: str, config: dict[str, Any]) -> Any:
     return checked(model, method(model).config, config)
 
 
+def check_images(images: Iterable[object]) -> None:
+    """Refuse what is no image.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no :class:`Field`.
+    """
+    for image in images:
+        if not isinstance(image, Field):
+            raise ValueError(
+                f"{type(image).__name__!r} is no image here: make one with "
+                "nd.Field(array, axes='YX'), or nd.read(path)"
+            )
+
+
 def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
     """Settings of a model or detector from plain values.
 
@@ -274,12 +291,17 @@ def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
     ValueError
         If one of them is unknown or out of range.
     """
+    known = config.__dataclass_fields__
+    if unknown := values.keys() - known:
+        raise ValueError(
+            f"{name!r} has no setting {', '.join(sorted(unknown))}: it has "
+            f"{', '.join(known) or 'no settings'}"
+        )
     try:
         return config(**values)
     except TypeError as error:
-        known = ", ".join(config.__dataclass_fields__) or "no settings"
         raise ValueError(
-            f"{name!r} has no such setting ({error}): it has {known}"
+            f"a setting of {name!r} is of another type than it should be ({error})"
         ) from error
 
 

@@ -295,8 +295,21 @@ def test_a_donor_of_another_model_is_refused(name, modality):
         lambda f: nd.fit_detector(f, "unheard of"),
         lambda f: nd.fit_detector(f, unheard_of=1),
         lambda f: nd.fit_detector(f, trim=2),
+        lambda f: nd.fit_detector(f, bank="many"),
+        lambda f: nd.fit_detector(f, seed=-1),
+        lambda f: nd.fit_detector(f, cell=0.0),
+        lambda f: nd.fit_detector(f, cell=float("nan")),
+        lambda f: nd.fit_detector(f, cell="20"),
+        lambda f: nd.fit_detector(f, on="affine"),
+        lambda f: nd.fit_detector(f.data),
+        lambda f: nd.fit_detector(f).score(f.data),
+        lambda f: nd.fit(f.data, "mk"),
+        lambda f: nd.fit(f, "mk").attribute(f.data),
+        lambda f: replace(f, scale=(0.0, 1.0)),
+        lambda f: replace(f, scale=(1.0, float("nan"))),
         lambda f: nd.apply(nd.fit(f, "mk"), f, "unheard of"),
         lambda f: nd.fit_detector(f).score(f).regions(alpha=0),
+        lambda f: nd.fit_detector(f).score(f).regions(alpha="0.1"),
         lambda f: nd.fit(f, "mk").lazy(f, nd.fit(f, "mk").reference, device="cuda:99"),
     ],
 )
@@ -444,4 +457,21 @@ def test_a_model_is_not_saved_to_nowhere(tmp_path):
     model = nd.fit(image("brightfield"), "mk")
     with pytest.raises(ModelFileError, match="cannot be written") as error:
         model.save(tmp_path / "missing" / "m.safetensors")
+    assert_one_sentence(error)
+
+
+def test_what_a_person_prints_is_short():
+    field = image("brightfield")
+    model = nd.fit(field)
+    detector = nd.fit_detector(field, on=model)
+    lazy = nd.apply(model, field, "anomaly", detector=detector)
+    for made, word in ((model, "affine"), (detector, "knn"), (lazy, field.name)):
+        assert word in repr(made)
+        assert len(repr(made)) < 1000
+
+
+def test_normals_of_one_value_are_refused():
+    flat = nd.Field(np.full((80, 80), 7, np.uint8), "YX", name="flat")
+    with pytest.raises(DataError, match="one and the same value") as error:
+        nd.fit_detector([flat, flat])
     assert_one_sentence(error)

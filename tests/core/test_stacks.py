@@ -16,7 +16,7 @@ from strategies import fitted
 
 import napari_disentangle as nd
 from napari_disentangle.detection.depth import depth, reach, smoothed
-from napari_disentangle.detection.learning import _blocks
+from napari_disentangle.detection.places import _blocks
 from napari_disentangle.detection.scoring import Scoring
 from napari_disentangle.stacks import along, near
 

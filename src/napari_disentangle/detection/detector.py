@@ -171,8 +171,8 @@ class Detector:
 
     on: Model
     normal: Normal
-    calibration: Calibration
-    smoothed: Calibration | None
+    calibration: Calibration = field(repr=False)
+    smoothed: Calibration | None = field(repr=False)
     fitted_on: tuple[Field, ...] = field(repr=False)
     diameter: float
     seed: int = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import lcm
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -12,19 +12,18 @@ from napari_disentangle.detection import named, scorer
 from napari_disentangle.detection.base import Learner
 from napari_disentangle.detection.calibrate import calibrating
 from napari_disentangle.detection.cells import cell_diameter
-from napari_disentangle.detection.depth import depth, reach, smoothed
+from napari_disentangle.detection.depth import depth, smoothed
 from napari_disentangle.detection.detector import Detector
-from napari_disentangle.detection.scoring import content_rendering, known_pixels
+from napari_disentangle.detection.places import MANY, split
+from napari_disentangle.detection.scoring import content_rendering
 from napari_disentangle.detection.sight import Normal, Sight, shrink_of
 from napari_disentangle.device import memory_errors, one_thread
 from napari_disentangle.errors import DataError
 from napari_disentangle.field import Field
 from napari_disentangle.fitting import fit
-from napari_disentangle.model import checked
-from napari_disentangle.sampling import Block, blocks, strata
-from napari_disentangle.stacks import near
-from napari_disentangle.steps import finished, within
-from napari_disentangle.tiling import ALIGNED, Span, Tile
+from napari_disentangle.model import Model, check_images, checked
+from napari_disentangle.steps import within
+from napari_disentangle.tiling import Span
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -32,30 +31,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.attribute import Attribute
-    from napari_disentangle.axes import Lead
     from napari_disentangle.detection.calibrate import Calibration
-    from napari_disentangle.model import Model
+    from napari_disentangle.detection.places import Place
     from napari_disentangle.rendering import Rendering
 
 _One = TypeVar("_One")
 
-# Edge of a block at the resolution of the score, and how many are taken of an image,
-# and of all together.
-_BLOCK = 64
-_BLOCKS = 64
-_MOST_BLOCKS = 1024
 # Most blocks that the features of normal are learned from, or checked on.
 _SEEN_BLOCKS = 192
 # Looks at planes of stacks that are enough for blocks smoothed along Z, each of which
 # takes several, and blocks that are looked at whatever it takes.
 _LOOKS, _FEWEST_SMOOTHED = 1024, 48
-# Blocks that are tried for each that is wanted, where only some are marked.
-_TRIED = 32
-_PIXELS_PER_BLOCK = 1024
 # Images whose cells are measured, and half the edge of what is looked at in each.
 _MEASURED, _MIDDLE = 8, 256
-# Of so many images, every other one calibrates; of fewer, every other block.
-_MANY = 4
 # Where so many images or more calibrate, one should not hold half of this share of
 # pixels, the most surprising ones.
 _SEVERAL, _TOP = 6, 0.01
@@ -123,11 +111,15 @@ def fit_detector_steps(
     Raises
     ------
     DataError
-        If there are too few normal pixels.
+        If there are too few normal pixels, or all have one value.
+    ValueError
+        If a setting is out of range, or something is no image or no model.
     """
     many = [normals] if isinstance(normals, Field) else list(normals)
     if not many:
         raise DataError("there is no normal image: give at least one")
+    check_images(many)
+    _check(on, seed, cell)
     settings = checked(detector, scorer(detector).config, config)
     model = on or fit(many[0], "identity")
     known: list[Attribute | None] = [*sources] or [None] * len(many)
@@ -138,11 +130,11 @@ def fit_detector_steps(
         renderings.append(content_rendering(model, image, look))
         yield _READ * len(renderings) / len(many)
     smallest = min(min(image.plane_shape) for image in many)
-    part = smallest if len(many) >= _MANY else smallest // 2
+    part = smallest if len(many) >= MANY else smallest // 2
     diameter = cell or _diameter(renderings)
     shrink = shrink_of(diameter, part)
     sight = Sight(named(detector), settings, shrink)
-    teach, check = _split(renderings, shrink, seed)
+    teach, check = split(renderings, shrink, seed)
     sight = yield from within(one_thread, _seeing(sight, teach, seed))
     normal = yield from within(one_thread, _normal(sight, teach, seed))
     stacks = all(depth(image, diameter) for image in many)
@@ -154,6 +146,18 @@ def fit_detector_steps(
     )
 
 
+def _check(on: Any, seed: Any, cell: Any) -> None:
+    """Refuse what is no model, no seed or no diameter."""
+    if not isinstance(on, Model | None):
+        raise ValueError(f"on {on!r} is no model: make one with nd.fit(images)")
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        raise ValueError(f"seed {seed!r} must be a whole number from 0 on")
+    if cell is not None and not (
+        isinstance(cell, int | float | np.number) and 0 < cell < math.inf
+    ):
+        raise ValueError(f"cell {cell!r} must be a diameter in pixels above 0")
+
+
 def _look(model: Model, image: Field, done: float) -> Generator[float, None, Attribute]:
     """Attribute of a whole image, of which perhaps a part is marked."""
     for part in model.measuring(replace(image, where=None)):
@@ -161,92 +165,6 @@ def _look(model: Model, image: Field, done: float) -> Generator[float, None, Att
             return part
         yield done
     raise AssertionError("measuring ends with the attribute")
-
-
-# --- where ------------------------------------------------------------------------
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A block of an image, and how its content is rendered."""
-
-    rendering: Rendering
-    block: Block
-
-    @property
-    def image(self) -> Field:
-        """Where it is."""
-        return self.rendering.field
-
-    def signal(self, sight: Sight) -> tuple[NDArray[np.float32], Tile]:
-        """Content (C, h, w) of the block and all around it that is seen.
-
-        NaN where nothing is known, or something is not marked as normal.
-        """
-        size, (y, x) = self.image.plane_shape, (self.block.y, self.block.x)
-        step = lcm(sight.step, ALIGNED)
-        outer = tuple(
-            span.grow(sight.halo, n, step) for span, n in zip((y, x), size, strict=True)
-        )
-        tile = Tile((y, x), (outer[0], outer[1]))
-        with memory_errors(f"learning from {self.image.name!r}"):
-            _, rendered = self.rendering.read(self.block.lead, *tile.outer)
-        signal = rendered.cpu().numpy().astype(np.float32)
-        return signal, tile
-
-    def use(self, tile: Tile, signal: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Pixels (h, w) of the block that are known and marked as normal."""
-        y, x = tile.inner
-        marked = self.image.mask(self.block.lead, y.slice, x.slice)
-        use: NDArray[np.bool_] = marked & self.known(tile, signal)
-        return use
-
-    def known(self, tile: Tile, signal: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Pixels (h, w) of the block whose values are numbers."""
-        y, x = tile.inner
-        plane = self.image.plane(self.block.lead, y.slice, x.slice)
-        return known_pixels(self.rendering, plane, signal[:, *tile.local])
-
-    def tile(self, sight: Sight) -> NDArray[np.float32]:
-        """Small normal signal (C, h, w) of the block alone, NaN where it is not."""
-        y, x = self.block.y, self.block.x
-        _, rendered = self.rendering.read(self.block.lead, y, x)
-        signal = rendered.cpu().numpy().astype(np.float32)
-        use = self.use(Tile((y, x), (y, x)), signal)
-        return sight.small(np.where(use, signal, np.float32(np.nan)))
-
-    def vectors(
-        self, sight: Sight, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features (F, n) and signals (C, n) of some normal pixels."""
-        signal, tile = self.signal(sight)
-        small = sight.small(signal)
-        features = finished(sight.seeing(small)).features
-        use = np.zeros(signal.shape[1:], bool)
-        use[tile.local] = self.use(tile, signal)
-        whole = sight.small(use[None].astype(np.float32))[0] == 1
-        places = np.flatnonzero(whole)
-        some = np.sort(rng.permutation(places)[:_PIXELS_PER_BLOCK])
-        return _at(features, some), _at(small, some)
-
-    def near(self, sigma: float) -> dict[int, Lead]:
-        """Planes, by distance, that a Gaussian of ``sigma`` planes takes in."""
-        return near(self.image, self.block.lead, reach(sigma))
-
-    def scores(self, normal: Normal, lead: Lead) -> NDArray[np.float32]:
-        """Raw scores (h, w) at this place of a plane, NaN where nothing is known."""
-        place = replace(self, block=replace(self.block, lead=lead))
-        signal, tile = place.signal(normal.sight)
-        scores = finished(normal.looking(signal, tile.local)).raw
-        return np.where(place.known(tile, signal), scores, np.float32(np.nan))
-
-    def checked(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores (h, w) of the block, NaN where it is not marked as normal."""
-        y, x = self.block.y.slice, self.block.x.slice
-        marked = self.image.mask(self.block.lead, y, x)
-        return np.where(marked, scores, np.float32(np.nan))
-
-
-def _at(maps: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
-    return maps.reshape(len(maps), -1)[:, places]
 
 
 def _diameter(renderings: Sequence[Rendering]) -> float:
@@ -268,40 +186,10 @@ def _middle(rendering: Rendering) -> NDArray[np.float32]:
     return content.cpu().numpy().astype(np.float32)
 
 
-def _split(
-    renderings: Sequence[Rendering], shrink: int, seed: int
-) -> tuple[list[Place], list[Place]]:
-    """Where normal is learned, and where it is checked."""
-    limit = min(_BLOCKS, max(2, _MOST_BLOCKS // len(renderings)))
-    many = len(renderings) >= _MANY
-    halves: tuple[list[Place], list[Place]] = ([], [])
-    for i, rendering in enumerate(renderings):
-        for j, block in enumerate(_blocks(rendering.field, many, shrink, limit, seed)):
-            halves[(i if many else j) % 2].append(Place(rendering, block))
-    return halves
-
-
 def _some(places: Sequence[_One], limit: int = _SEEN_BLOCKS) -> list[_One]:
     """Evenly spaced ones of very many."""
     n = min(len(places), limit)
     return [places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)]
-
-
-def _blocks(
-    image: Field, many: bool, shrink: int, limit: int, seed: int
-) -> list[Block]:
-    """Blocks of which some are marked as normal; larger ones if there are many images.
-
-    A block is learned from or checked on, so that one image is cut into several.
-    """
-    edge, parts = (2 * _BLOCK, 1) if many else (_BLOCK, 4)
-    part = min(image.plane_shape) // (parts * shrink) * shrink
-    size = max(4, min(edge * shrink, part))
-    if image.where is None:
-        return blocks(image, size, limit, seed)
-    tried = blocks(image, size, _TRIED * limit, seed)
-    marked = [b for b in tried if image.mask(b.lead, b.y.slice, b.x.slice).any()]
-    return [marked[i] for i in strata(len(marked), limit, seed)]
 
 
 # --- what -------------------------------------------------------------------------
@@ -338,6 +226,10 @@ def _normal(
             f"only {n} normal pixels are left to learn from: mark more as normal"
         )
     features, signals = (np.concatenate(part, 1) for part in zip(*pairs, strict=True))
+    if not np.ptp(signals, axis=1).any():
+        raise DataError(
+            "all normal pixels have one and the same value: mark what shows something"
+        )
     learned = sight.by_name.fit(features, sight.config)
     return Normal(sight, learned, signals.mean(axis=1))
 

@@ -105,8 +105,8 @@ def regions(
 def _check(
     score: NDArray[Any], alpha: float, space: int, spacing: Sequence[float]
 ) -> None:
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha {alpha} must lie between 0 and 1, e.g. 0.01")
+    if not (isinstance(alpha, float | np.floating) and 0 < alpha < 1):
+        raise ValueError(f"alpha {alpha!r} must lie between 0 and 1, e.g. 0.01")
     if space not in (2, 3) or space > score.ndim:
         raise ValueError(
             f"connected {space} must be 2 or 3, the number of last axes that are space "

@@ -170,7 +170,7 @@ class Normal:
     """
 
     sight: Sight
-    learned: Mapping[str, NDArray[np.float64]]
+    learned: Mapping[str, NDArray[np.float64]] = field(repr=False)
     typical: NDArray[np.float32]
 
     def looking(
