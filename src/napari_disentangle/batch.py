@@ -151,9 +151,11 @@ def run(
         Signs of life; the path of every finished file.
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     inputs = open_inputs(recipe)
+    if "expected" in recipe.outputs:
+        check_expects(recipe.detector)
     _check_names(recipe, inputs, target, suffix)
+    target.mkdir(parents=True, exist_ok=True)
     for part in follow(recipe, inputs):
         if isinstance(part, Step):
             yield part

@@ -214,7 +214,7 @@ class Field:
 
     def _pixel_size(self) -> str:
         unit = self.units[self.grid_axes.index("X")]
-        size = self.scale[self.grid_axes.index("X")]
+        size = abs(self.scale[self.grid_axes.index("X")])
         shown = {"micrometer": "um", "micron": "um", "µm": "um"}.get(unit, unit)
         return "" if shown == "pixel" else f", {size:.4g} {shown}/px"
 

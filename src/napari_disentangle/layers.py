@@ -44,8 +44,10 @@ SURPRISE = {
 }
 # A colour means the same z in every image.
 REACH = 10.0
-# Outlines of regions, in pixels of the screen, so that what is inside can be seen.
+# Outlines of regions, in pixels of the screen, so that what is inside can be seen; in a
+# colour that neither the map nor stained tissue has.
 _OUTLINE = 2
+_REGIONS = {None: "cyan", 0: "transparent"}
 
 LayerData = tuple[Any, dict[str, Any], str]
 # Layer, output, and number of the content map or 0.
@@ -232,7 +234,7 @@ def put_layer(viewer: Any, data: LayerData) -> Any:
     if kind == "image":
         return viewer.add_image(array, **attributes)
     layer = viewer.add_labels(array, **attributes)
-    layer.contour = _OUTLINE
+    layer.contour, layer.colormap = _OUTLINE, _REGIONS
     return layer
 
 

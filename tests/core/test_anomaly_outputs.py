@@ -100,10 +100,16 @@ def test_files_and_memory_give_the_same_and_outputs_replay(slide, tmp_path):
         assert nd.read_provenance(same) == kept
 
 
-def test_a_detector_that_expects_nothing_is_refused_before_anything_is_done(slide):
+def test_a_detector_that_expects_nothing_is_refused_before_anything_is_done(
+    slide, tmp_path
+):
     recipe = Recipe(outputs=("expected",), detector="mahalanobis")
     with pytest.raises(DataError, match=r"expects nothing.*'context'"):
         next(iter(nd.follow(recipe, Inputs([slide]))))
+    recipe = recipe.model_copy(update={"images": (Source.of(slide),)})
+    with pytest.raises(DataError, match="expects nothing"):
+        next(iter(nd.run(recipe, tmp_path / "new")))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_pseudo_normal_image_needs_a_detector(slide):

@@ -313,6 +313,15 @@ def test_a_disk_has_its_area_and_diameter_in_world_units():
     assert (centre, world) == ([40, 40], [30, 60])
 
 
+def test_a_mirrored_axis_changes_no_area():
+    score = odd(20, 20)
+    score[4:9, 4:8] = 99
+    _, table = find(score, spacing=(-0.5, 1.0), translate=(10, 20))
+    assert table["area"] == [20 * 0.5]
+    assert table["equivalent_diameter"] > 0
+    assert table["centroid_world-0"] == [10 - 0.5 * 6]
+
+
 def test_a_volume_has_the_spacing_of_space_alone():
     score = odd(2, 4, 20, 20)
     score[1, 1:3, 4:9, 4:8] = 99

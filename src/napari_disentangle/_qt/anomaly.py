@@ -136,7 +136,7 @@ class AnomalyWidget(BaseWidget):
     def _finished(self) -> None:
         super()._finished()
         if self._results:
-            self.panel.scroll.ensureWidgetVisible(self.panel.regions)
+            self.panel.scroll.ensureWidgetVisible(self.panel.regions.save_table)
 
     # --- regions ------------------------------------------------------------------
     def _find(self, result: Result) -> Found:
@@ -295,7 +295,7 @@ def _pixel(image: Field) -> tuple[float, str]:
     """Width of a pixel in the world, and its unit; without a unit if it is a pixel."""
     at = image.grid_axes.index("X")
     unit = image.units[at]
-    return image.scale[at], "" if unit == PIXEL else plain_symbol(unit)
+    return abs(image.scale[at]), "" if unit == PIXEL else plain_symbol(unit)
 
 
 def _cell(detector: Detector, image: Field) -> str:

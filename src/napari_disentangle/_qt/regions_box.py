@@ -164,10 +164,9 @@ def _order(table: Table) -> list[int]:
 def _columns(table: Table, units: Sequence[str]) -> Iterator[tuple[str, NDArray[Any]]]:
     yield "label", table["label"]
     yield _extent(table, units)
-    yield from (
-        (title, table[name])
-        for title, name in (("max z", "max_z"), ("p", "p"), ("q", "q"))
-    )
+    yield "max z", table["max_z"]
+    # what no region has takes no room: the words below say why
+    yield from ((n, table[n]) for n in "pq" if not np.isnan(table[n]).all())
     for name, values in table.items():
         kind, _, channel = name.removeprefix("mean_").partition("_")
         if kind in ("observed", "expected"):

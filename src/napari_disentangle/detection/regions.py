@@ -52,7 +52,7 @@ def regions(
     min_size
         Smallest number of pixels of a region.
     spacing
-        World size of a pixel per axis of ``score``.
+        World size of a pixel per axis of ``score``, negative along a mirrored axis.
     observed, expected
         Maps of the shape of ``score``, or with a channel axis before that.
     channel_names
@@ -162,7 +162,7 @@ def _inside(labels: NDArray[np.int32]) -> _Inside:
 
 def _measures(sizes: NDArray[np.int64], spacing: Sequence[float]) -> Table:
     """Area or volume, and the diameter of the disk or ball that has it."""
-    extent = sizes * float(np.prod(spacing))
+    extent = sizes * abs(float(np.prod(spacing)))
     if len(spacing) == 2:
         return {"area": extent, "equivalent_diameter": np.sqrt(extent * 4 / np.pi)}
     return {"volume": extent, "equivalent_diameter": np.cbrt(extent * 6 / np.pi)}
