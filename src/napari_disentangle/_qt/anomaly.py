@@ -136,7 +136,9 @@ class AnomalyWidget(BaseWidget):
     def _finished(self) -> None:
         super()._finished()
         if self._results:
-            self.panel.scroll.ensureWidgetVisible(self.panel.regions.save_table)
+            scroll, last = self.panel.scroll, self.panel.regions.save_table
+            scroll.widget().adjustSize()  # else it ends where it did before the words
+            scroll.ensureWidgetVisible(last)
 
     # --- regions ------------------------------------------------------------------
     def _find(self, result: Result) -> Found:
