@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.detection import check_expects, named, scorer
 from napari_disentangle.detection.detector import Detector, same_image
-from napari_disentangle.detection.learning import fit_detector_steps
+from napari_disentangle.detection.learning import fit_detector_steps, is_alone
 from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
 from napari_disentangle.fitting import place, unfitted
@@ -353,8 +353,7 @@ def _resolved(
             "model": place(recipe.model),
             "config": asdict(model.config),
             "device": pick(recipe.device),
-            "detector": named(recipe.detector),
-            "detector_config": _detector_config(recipe),
+            **_detector(recipe, inputs.normals or [image]),
             "source": source.to_json() if shared else recipe.source,
             "donor": donor.to_json() if donor else None,
             "reference": model.reference.to_json(),
@@ -362,10 +361,11 @@ def _resolved(
     )
 
 
-def _detector_config(recipe: Recipe) -> dict[str, Any]:
-    """All settings of the detector."""
-    config = scorer(recipe.detector).config
-    return asdict(checked(recipe.detector, config, recipe.detector_config))
+def _detector(recipe: Recipe, normals: Sequence[Field]) -> dict[str, Any]:
+    """Name and all settings of the detector."""
+    name = named(recipe.detector, is_alone(normals))
+    config = checked(name, scorer(name).config, recipe.detector_config)
+    return {"detector": name, "detector_config": asdict(config)}
 
 
 def _learn(

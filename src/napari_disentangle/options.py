@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from typer import Argument, Option
 
 import napari_disentangle as nd
+from napari_disentangle.detection import ALONE, named
 from napari_disentangle.detection import DEFAULT as DETECTOR
 from napari_disentangle.detection import scorer as scorer_of
 from napari_disentangle.errors import ModelFileError
@@ -95,7 +96,10 @@ FullScale = Annotated[
     Option("--full-scale", help="Value of full transmittance, e.g. 4095 for 12 bits."),
 ]
 Detector = Annotated[
-    str | None, Option(help=f"A detector, see `models`. Default: {DETECTOR}.")
+    str | None,
+    Option(
+        help=f"A detector, see `models`. Default: {DETECTOR}, {ALONE} without --normal."
+    ),
 ]
 DetectorSetting = Annotated[
     list[str] | None, Value("--detector-set", help="A setting of the detector.")
@@ -186,7 +190,7 @@ def scorer(name: str | None, settings: list[str] | None, start: nd.Recipe) -> Ch
     """Another detector or other settings."""
     if name is None and settings is None:
         return {}
-    known = name or start.detector
+    known = named(name or start.detector)
     config = parse(scorer_of(known).config, settings or (), f"detector {known!r}")
     return {"detector": known, "detector_config": config}
 

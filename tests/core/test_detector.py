@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from strategies import DETECTORS, LEARNERS, SCORERS, fitted, scene, stored
 
 import napari_disentangle as nd
+from napari_disentangle.batch import Inputs
 from napari_disentangle.detection.calibrate import calibration
 from napari_disentangle.detection.detector import HELD_OUT, SELF
 from napari_disentangle.synthetic import ROSE, VIOLET, pair, plant, render, tissue
@@ -231,6 +232,19 @@ def test_only_marked_pixels_are_learned(normal):
     spared = nd.fit_detector(marked, trim=0.0).score(image).z
     learned = nd.fit_detector(image, trim=0.0).score(image).z
     assert spared[labels > 0].mean() > learned[labels > 0].mean()
+
+
+def test_an_image_alone_begins_with_another_detector(normal):
+    one, marked = normal[0], np.ones(normal[0].grid_shape, bool)
+    known = (one, [one], normal, replace(one, where=marked))
+    names = [nd.fit_detector(images).name for images in known]
+    assert names == ["mahalanobis", "mahalanobis", "knn", "knn"]
+    assert nd.fit_detector(one, "knn").name == "knn"
+    for normals, name in (([], "mahalanobis"), (normal, "knn")):
+        recipe = nd.Recipe(outputs=("anomaly",), device="cpu")
+        *_, made = nd.follow(recipe, Inputs([one], normals=normals))
+        assert made.detector.name == name
+        assert made.lazy.provenance["recipe"]["detector"] == name
 
 
 @pytest.mark.parametrize("odd", [None, 3])

@@ -76,6 +76,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("texture.py", "| `mahalanobis` | "),
         ("finding.py", "| foreign nucleus, 0.5 nuclei | "),
         ("windows.py", "| planted, synthetic tissue | `mahalanobis` | "),
+        ("alone.py", "| synthetic | `mahalanobis` | "),
         ("saturation.py", "| planted, synthetic tissue | "),
         ("anomaly_speed.py", "| `mahalanobis` | "),
         ("stacks.py", "| `mahalanobis` | through z | "),

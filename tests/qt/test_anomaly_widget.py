@@ -271,6 +271,20 @@ def test_a_removed_layer_of_regions_is_no_trouble(tissue: Desk) -> None:
     tissue.panel.regions.table.selectRow(0)
 
 
+def test_what_is_normal_decides_what_to_begin_with(tissue: Desk) -> None:
+    names = []
+    for kind in ("itself", "painted", "others", "itself"):
+        tissue.panel.choose_normal(kind)
+        names.append(tissue.panel.detector.currentText())
+    assert names == ["mahalanobis", "knn", "knn", "mahalanobis"]
+    tissue.panel.detector.setCurrentText("pca")
+    tissue.panel.choose_normal("painted")
+    assert tissue.panel.detector.currentText() == "pca"
+    tissue.panel.detector.setCurrentText("mahalanobis")
+    tissue.viewer.add_labels(np.zeros((384, 384), np.uint8))
+    assert tissue.panel.detector.currentText() == "mahalanobis"
+
+
 def test_other_images_are_normal(tissue: Desk) -> None:
     made = pair(seed=1, size=384)
     other = tissue.viewer.add_image(made.second, rgb=True, name="other", **PLACE)

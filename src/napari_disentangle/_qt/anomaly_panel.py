@@ -11,7 +11,7 @@ from napari_disentangle._qt.form import form_of, settings_of
 from napari_disentangle._qt.picking import LayerList
 from napari_disentangle._qt.regions_box import RegionsBox
 from napari_disentangle.catalogue import detectors
-from napari_disentangle.detection import DEFAULT
+from napari_disentangle.detection import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +47,7 @@ class AnomalyPanel(BasePanel):
         for kind, text in _NORMALS.items():
             self.normal.addItem(text, kind)
         self.normal.currentIndexChanged.connect(self._normal_chosen)
+        self.normal.currentIndexChanged.connect(self._propose_detector)
         self.normals = LayerList()
         self.marks = QComboBox()
         self.normal_note = words()
@@ -54,7 +55,8 @@ class AnomalyPanel(BasePanel):
 
     def _detector(self) -> QGroupBox:
         self.detector = QComboBox()
-        self.detector.addItems([DEFAULT, *(n for n in detectors() if n != DEFAULT)])
+        self.detector.addItems(detectors())
+        self._propose_detector()
         self.detector.currentTextChanged.connect(self._detector_chosen)
         self.detector_text = words()
         self._detector_forms = {n: form_of(e.config) for n, e in detectors().items()}
@@ -138,6 +140,12 @@ class AnomalyPanel(BasePanel):
             "Add a Shapes or Labels layer and paint what is normal." * missing
         )
         self.normal_note.setVisible(missing)
+
+    def _propose_detector(self, index: int = 0) -> None:
+        """Choose what to begin with, unless a person has chosen something else."""
+        alone = self.normal_kind == ITSELF
+        if self.detector.currentText() == named("default", not alone):
+            self.detector.setCurrentText(named("default", alone))
 
     def _detector_chosen(self, name: str = "") -> None:
         chosen = self.detector.currentText()

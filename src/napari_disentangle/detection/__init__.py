@@ -20,7 +20,9 @@ from napari_disentangle.errors import DataError
 if TYPE_CHECKING:
     from napari_disentangle.detection.base import Scorer
 
-DEFAULT = "knn"
+# To begin with; and where one whole image is all that is known: what is odd in it would
+# be in the bank of the first, and so be normal (docs/benchmarks.md).
+DEFAULT, ALONE = "knn", "mahalanobis"
 
 DETECTORS: dict[str, Scorer | Learner] = {
     "knn": knn.SCORER,
@@ -34,15 +36,18 @@ DETECTORS: dict[str, Scorer | Learner] = {
 }
 
 
-def named(name: str) -> str:
-    """The detector that a name means: ``"default"`` is the one to begin with.
+def named(name: str, alone: bool = False) -> str:
+    """The detector that a name means.
+
+    ``"default"`` is the one to begin with, another where an image is ``alone``.
 
     Raises
     ------
     ValueError
         If there is none of that name.
     """
-    known = DEFAULT if name == "default" else name
+    default = ALONE if alone else DEFAULT
+    known = default if name == "default" else name
     if known not in DETECTORS:
         raise ValueError(
             f"detector {name!r} is unknown: use one of {', '.join(DETECTORS)}"

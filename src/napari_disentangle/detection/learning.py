@@ -90,7 +90,8 @@ def fit_detector_steps(
     normals
         Images, or parts of images marked by ``where``, that are normal.
     detector
-        Name in :func:`napari_disentangle.detectors`, or ``"default"``.
+        Name in :func:`napari_disentangle.detectors`, or ``"default"``: ``knn``, of one
+        whole image ``mahalanobis``.
     on
         Model whose content-only image is scored; ``None`` scores the raw image.
     seed
@@ -120,6 +121,7 @@ def fit_detector_steps(
         raise DataError("there is no normal image: give at least one")
     check_images(many)
     _check(on, seed, cell)
+    detector = named(detector, is_alone(many))
     settings = checked(detector, scorer(detector).config, config)
     model = on or fit(many[0], "identity")
     known: list[Attribute | None] = [*sources] or [None] * len(many)
@@ -133,7 +135,7 @@ def fit_detector_steps(
     part = smallest if len(many) >= MANY else smallest // 2
     diameter = cell or _diameter(renderings)
     shrink = shrink_of(diameter, part)
-    sight = Sight(named(detector), settings, shrink)
+    sight = Sight(detector, settings, shrink)
     teach, check = split(renderings, shrink, seed)
     sight = yield from within(one_thread, _seeing(sight, teach, seed))
     normal = yield from within(one_thread, _normal(sight, teach, seed))
@@ -144,6 +146,11 @@ def fit_detector_steps(
     yield Detector(
         model, normal, alone, through, tuple(many), diameter, seed, cell, status
     )
+
+
+def is_alone(normals: Sequence[Field]) -> bool:
+    """Whether one whole image is all that is known of normal."""
+    return len(normals) == 1 and normals[0].where is None
 
 
 def _check(on: Any, seed: Any, cell: Any) -> None:
