@@ -294,7 +294,7 @@ def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
     known = config.__dataclass_fields__
     if unknown := values.keys() - known:
         raise ValueError(
-            f"{name!r} has no setting {', '.join(sorted(unknown))}: it has "
+            f"{name!r} has no such setting ({', '.join(sorted(unknown))}): it has "
             f"{', '.join(known) or 'no settings'}"
         )
     try:

@@ -127,8 +127,8 @@ def test_detectors_say_whether_they_expect():
 def test_the_recorded_recipe_names_the_default_detector(slide):
     (made,) = followed(Recipe(outputs=("anomaly",)), Inputs([slide]))
     recipe = made.lazy.provenance["recipe"]
-    assert recipe["detector"] == made.detector.name == "knn"
-    assert recipe["detector_config"] == {"scale": 1.0, "trim": 0.02, "bank": 2000}
+    assert recipe["detector"] == made.detector.name == "mahalanobis"
+    assert recipe["detector_config"] == {"scale": 1.0, "trim": 0.02}
     assert recipe["normals"] == []
 
 
