@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_disentangle.attribute import Attribute, average
 from napari_disentangle.detection import check_expects, named, scorer
 from napari_disentangle.detection.detector import Detector, same_image
-from napari_disentangle.detection.learning import fit_detector_steps, is_alone
+from napari_disentangle.detection.learning import fit_detector_steps
 from napari_disentangle.device import memory_errors, one_thread, pick
 from napari_disentangle.errors import DataError
 from napari_disentangle.fitting import place, unfitted
@@ -41,7 +41,7 @@ class Step:
     text
         What is being done, in words.
     done
-        Share of this part that is done, 0 to 1.
+        Share that is done of what comes before the next output, 0 to 1.
     """
 
     text: str
@@ -353,7 +353,7 @@ def _resolved(
             "model": place(recipe.model),
             "config": asdict(model.config),
             "device": pick(recipe.device),
-            **_detector(recipe, inputs.normals or [image]),
+            **_detector(recipe, inputs, image),
             "source": source.to_json() if shared else recipe.source,
             "donor": donor.to_json() if donor else None,
             "reference": model.reference.to_json(),
@@ -361,11 +361,16 @@ def _resolved(
     )
 
 
-def _detector(recipe: Recipe, normals: Sequence[Field]) -> dict[str, Any]:
+def _detector(recipe: Recipe, inputs: Inputs, image: Field) -> dict[str, Any]:
     """Name and all settings of the detector."""
-    name = named(recipe.detector, is_alone(normals))
+    name = _name(recipe, inputs, image)
     config = checked(name, scorer(name).config, recipe.detector_config)
     return {"detector": name, "detector_config": asdict(config)}
+
+
+def _name(recipe: Recipe, inputs: Inputs, image: Field) -> str:
+    """Which detector the recipe means for an image."""
+    return named(recipe.detector, not inputs.normals and image.where is None)
 
 
 def _learn(
@@ -374,7 +379,7 @@ def _learn(
     """Fit the detector on the normals, or else on the very image."""
     steps = fit_detector_steps(
         list(inputs.normals) or [image],
-        recipe.detector,
+        _name(recipe, inputs, image),
         model,
         recipe.seed,
         [] if inputs.normals else [source],

@@ -247,7 +247,7 @@ def apply(
     plan = opt.amend(
         start,
         opt.method(model, setting, start),
-        opt.scorer(detector, detector_setting, start),
+        opt.scorer(detector, detector_setting, normal, start),
         opt.images(read, inputs, normal),
         opt.donors(read, donor, donor_attribute),
         opt.given(outputs=output, strength=strength, pool=pool),
@@ -314,7 +314,7 @@ def regions(
     plan = opt.amend(
         start,
         opt.method(model, setting, start),
-        opt.scorer(detector, detector_setting, start),
+        opt.scorer(detector, detector_setting, normal, start),
         opt.images(read, inputs, normal),
         opt.given(cell=cell, seed=seed, device=device),
         {"outputs": ["anomaly"]},

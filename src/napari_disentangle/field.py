@@ -13,6 +13,7 @@ from napari_disentangle.axes import Lead, channels_first, check_axes, plane_key
 from napari_disentangle.channels import ChannelStack, split_names
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.turns import in_turn
+from napari_disentangle.units import is_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,9 +112,10 @@ class Field:
                 f"modality {self.modality!r} is unknown: "
                 f"use one of {get_args(Modality)}"
             )
-        if not all(math.isfinite(size) and size for size in self.scale):
+        if not all(is_size(size) for size in self.scale):
             raise ValueError(
-                f"scale {self.scale} must be world sizes of a pixel, e.g. 0.5"
+                f"scale {self.scale} of {self.name!r} must be world sizes of a pixel, "
+                "e.g. 0.5"
             )
         if not 0 < (self.full_scale or 0) < math.inf:
             raise ValueError(

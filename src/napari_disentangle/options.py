@@ -186,11 +186,16 @@ def settings_of(model: str, settings: Sequence[str] | None) -> Changes:
     return parse(config, settings or (), f"model {model!r}")
 
 
-def scorer(name: str | None, settings: list[str] | None, start: nd.Recipe) -> Changes:
+def scorer(
+    name: str | None,
+    settings: list[str] | None,
+    normal: list[Path] | None,
+    start: nd.Recipe,
+) -> Changes:
     """Another detector or other settings."""
     if name is None and settings is None:
         return {}
-    known = named(name or start.detector)
+    known = named(name or start.detector, not (normal or start.normals))
     config = parse(scorer_of(known).config, settings or (), f"detector {known!r}")
     return {"detector": known, "detector_config": config}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 PIXEL = "pixel"
 _LENGTHS = {
     "picometer": "pm",
@@ -40,3 +42,8 @@ def plain_symbol(unit: str) -> str:
     """The symbol of a unit in ASCII, for names of columns: ``"um"``, ``"px"``."""
     name = _NAMES.get(unit, unit)
     return _PLAIN.get(name) or SYMBOLS.get(name, name)
+
+
+def is_size(size: float) -> bool:
+    """Whether a pixel can be so large; negative along a mirrored axis."""
+    return math.isfinite(size) and size != 0

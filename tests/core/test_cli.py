@@ -257,6 +257,13 @@ def test_settings_reach_model_and_detector(call, pair, tmp_path):
     assert recipe["config"] == {"low": 5.0, "high": 90.0}
     assert recipe["detector_config"] == {"scale": 1.0, "trim": 0.0, "bank": 2000}
     assert nd.read_provenance(paths[-1])["basis"] == "held-out normals"
+    _, paths, _ = call(
+        *("apply", image, "-o", tmp_path / "alone", "--output", "anomaly"),
+        *("--detector-set", "trim=0"),
+    )
+    recipe = nd.read_provenance(paths[-1])["recipe"]
+    assert recipe["detector"] == "mahalanobis"
+    assert recipe["detector_config"] == {"scale": 1.0, "trim": 0.0}
 
 
 @pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr", ".png"])

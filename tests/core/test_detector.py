@@ -240,7 +240,8 @@ def test_an_image_alone_begins_with_another_detector(normal):
     names = [nd.fit_detector(images).name for images in known]
     assert names == ["mahalanobis", "mahalanobis", "knn", "knn"]
     assert nd.fit_detector(one, "knn").name == "knn"
-    for normals, name in (([], "mahalanobis"), (normal, "knn")):
+    known = (([], "mahalanobis"), (normal, "knn"), (normal[1:2], "knn"))
+    for normals, name in known:
         recipe = nd.Recipe(outputs=("anomaly",), device="cpu")
         *_, made = nd.follow(recipe, Inputs([one], normals=normals))
         assert made.detector.name == name

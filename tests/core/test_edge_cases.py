@@ -465,7 +465,8 @@ def test_what_a_person_prints_is_short():
     model = nd.fit(field)
     detector = nd.fit_detector(field, on=model)
     lazy = nd.apply(model, field, "anomaly", detector=detector)
-    for made, word in ((model, "affine"), (detector, "knn"), (lazy, field.name)):
+    words = ("affine", "mahalanobis", field.name)
+    for made, word in zip((model, detector, lazy), words, strict=True):
         assert word in repr(made)
         assert len(repr(made)) < 1000
 
@@ -473,5 +474,8 @@ def test_what_a_person_prints_is_short():
 def test_normals_of_one_value_are_refused():
     flat = nd.Field(np.full((80, 80), 7, np.uint8), "YX", name="flat")
     with pytest.raises(DataError, match="one and the same value") as error:
-        nd.fit_detector([flat, flat])
+        nd.fit_detector([flat, replace(flat, name="flat too")])
     assert_one_sentence(error)
+    alone = nd.fit_detector(flat).score(flat)
+    assert not alone.z.any()
+    assert any("one and the same value" in w or "constant" in w for w in alone.status)

@@ -465,6 +465,23 @@ def test_a_foreign_zarr_of_red_green_and_blue_is_brightfield(tmp_path):
     assert nd.read(path, modality="fluorescence").modality == "fluorescence"
 
 
+def test_a_size_of_zero_is_no_size(tmp_path):
+    values = scene("ZYX", (2, 40, 52), "uint16")
+    sizes = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    ome = sizes | {"PhysicalSizeZ": 0.0}
+    tifffile.imwrite(tmp_path / "x.ome.tif", values, metadata=ome)
+    imagej = {"axes": "ZYX", "unit": "um", "spacing": 0.0}
+    tifffile.imwrite(tmp_path / "x.tif", values, imagej=True, metadata=imagej)
+    old_zarr(tmp_path / "x.zarr", values, "zyx")
+    group = zarr.open_group(tmp_path / "x.zarr")
+    known = group.attrs["multiscales"]
+    known[0]["datasets"][0]["coordinateTransformations"][0]["scale"] = [0.0, 0.5, 0.5]
+    group.attrs["multiscales"] = known
+    assert nd.read(tmp_path / "x.ome.tif").scale == (1, 0.5, 0.5)
+    assert nd.read(tmp_path / "x.tif").scale == (1, 1, 1)
+    assert nd.read(tmp_path / "x.zarr").scale == (1, 1, 1)
+
+
 # --- TIFF -----------------------------------------------------------------------------
 @pytest.mark.parametrize("suffix", [".tif", ".ome.tif"])
 @pytest.mark.parametrize("compression", [None, "zlib"])

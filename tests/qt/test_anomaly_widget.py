@@ -188,6 +188,7 @@ def test_a_cancelled_run_leaves_what_there_was(tissue: Desk) -> None:
     tissue.run()
     rows, first = _rows(tissue), tissue.layer(REGIONS)
     tissue.panel.detector.setCurrentText("context")
+    tissue.panel.scroll.verticalScrollBar().setValue(0)
     tissue.click(tissue.panel.run)
     tissue.wait(lambda: "learning" in tissue.panel.progress.format())
     assert _rows(tissue) == rows
@@ -195,6 +196,7 @@ def test_a_cancelled_run_leaves_what_there_was(tissue: Desk) -> None:
     tissue.wait(lambda: not tissue.widget.running, 20)
     assert _rows(tissue) == rows
     assert tissue.layer(REGIONS) is first
+    assert tissue.panel.scroll.verticalScrollBar().value() == 0
     assert tissue.panel.regions.save_table.isEnabled()
     tissue.panel.regions.set_alpha(0.1)
     tissue.wait(lambda: len(_labels(tissue)) != len(rows), 5)
@@ -282,6 +284,7 @@ def test_what_is_normal_decides_what_to_begin_with(tissue: Desk) -> None:
     assert tissue.panel.detector.currentText() == "pca"
     tissue.panel.detector.setCurrentText("mahalanobis")
     tissue.viewer.add_labels(np.zeros((384, 384), np.uint8))
+    tissue.panel.choose_normal("others")
     assert tissue.panel.detector.currentText() == "mahalanobis"
 
 

@@ -135,7 +135,7 @@ class AnomalyWidget(BaseWidget):
 
     def _finished(self) -> None:
         super()._finished()
-        if self._results:
+        if self._results and not self._outdated:
             scroll, last = self.panel.scroll, self.panel.regions.save_table
             scroll.widget().adjustSize()  # else it ends where it did before the words
             scroll.ensureWidgetVisible(last)

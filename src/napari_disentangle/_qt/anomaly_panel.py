@@ -33,6 +33,7 @@ class AnomalyPanel(BasePanel):
     def __init__(self) -> None:
         super().__init__()
         self.regions = RegionsBox()
+        self._alone = False
         on = self.model_box("Look that is taken away first")
         parts = [self.images_box(), self._normal(), self._detector(), on]
         self.stack([*parts, self._outputs(), self.regions], self.run_parts())
@@ -142,10 +143,11 @@ class AnomalyPanel(BasePanel):
         self.normal_note.setVisible(missing)
 
     def _propose_detector(self, index: int = 0) -> None:
-        """Choose what to begin with, unless a person has chosen something else."""
-        alone = self.normal_kind == ITSELF
-        if self.detector.currentText() == named("default", not alone):
-            self.detector.setCurrentText(named("default", alone))
+        """Go from one detector to begin with to the other one, and from no other."""
+        before, self._alone = self._alone, self.normal_kind == ITSELF
+        begun = self.detector.currentText() == named("default", before)
+        if begun and before != self._alone:
+            self.detector.setCurrentText(named("default", self._alone))
 
     def _detector_chosen(self, name: str = "") -> None:
         chosen = self.detector.currentText()

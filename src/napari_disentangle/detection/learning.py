@@ -150,7 +150,7 @@ def fit_detector_steps(
 
 def is_alone(normals: Sequence[Field]) -> bool:
     """Whether one whole image is all that is known of normal."""
-    return len(normals) == 1 and normals[0].where is None
+    return len(set(normals)) == 1 and normals[0].where is None
 
 
 def _check(on: Any, seed: Any, cell: Any) -> None:
@@ -233,9 +233,10 @@ def _normal(
             f"only {n} normal pixels are left to learn from: mark more as normal"
         )
     features, signals = (np.concatenate(part, 1) for part in zip(*pairs, strict=True))
-    if not np.ptp(signals, axis=1).any():
+    if not np.ptp(signals, axis=1).any() and not is_alone([p.image for p in teach]):
         raise DataError(
-            "all normal pixels have one and the same value: mark what shows something"
+            "all normal pixels have one and the same value: leave such images out, or "
+            "mark what shows something"
         )
     learned = sight.by_name.fit(features, sight.config)
     return Normal(sight, learned, signals.mean(axis=1))

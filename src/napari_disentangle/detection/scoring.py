@@ -115,9 +115,18 @@ class Expecting(Scoring):
 
     def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
         """Predict the part of a region (C, h, w) that is kept, in its own units."""
-        looked = yield from self._looking(self.rendering.signal(plane, lead), kept)
+        signal = self.rendering.signal(plane, lead)
+        expected = yield from self._expecting(signal, kept)
+        return _shown(self.rendering, plane[:, *kept], expected)
+
+    def _expecting(self, signal: torch.Tensor, kept: Part) -> Steps:
+        """What was expected, without a score where that would take long."""
+        sight = self.detector.sight
+        if not on_gpu.sees(sight, self.device):
+            return (yield from sight.expecting(_on_cpu(signal), kept))
+        looked = yield from self._looking(signal, kept)
         assert looked.expected is not None
-        return _shown(self.rendering, plane[:, *kept], looked.expected)
+        return looked.expected
 
 
 @dataclass(frozen=True, eq=False)

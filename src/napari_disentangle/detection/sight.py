@@ -104,6 +104,16 @@ class Sight:
             return (yield from own.seeing(small, self.config, self.learned))
         return Seen(own.features(small, self.config), None)
 
+    def expecting(
+        self, signal: NDArray[np.float32], kept: Part
+    ) -> Generator[None, None, NDArray[np.float32]]:
+        """What was expected (C, h, w) in a part of a signal that begins at a step."""
+        small = self.small(signal)
+        expected = (yield from self.seeing(small)).expected
+        assert expected is not None
+        around = self.around(kept, small.shape)
+        return self.large(expected[:, *around], around, kept)
+
     def around(self, kept: Part, shape: tuple[int, ...]) -> Part:
         """Part of a small signal (C, h, w) that decides about a part of the image."""
         y, x = (

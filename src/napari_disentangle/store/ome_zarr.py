@@ -12,7 +12,7 @@ from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.field import RGB
 from napari_disentangle.store.damage import readable
 from napari_disentangle.tiling import Span, tiles
-from napari_disentangle.units import PIXEL, unit_name
+from napari_disentangle.units import PIXEL, is_size, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -214,6 +214,7 @@ def _geometry(image: Mapping[str, Any], ndim: int) -> dict[str, tuple[float, ...
         factor = np.asarray(move.get("scale", np.ones(ndim)))
         scale, shift = scale * factor, shift * factor
         shift = shift + np.asarray(move.get("translation", np.zeros(ndim)))
+    scale = np.where([is_size(size) for size in scale], scale, 1.0)
     return {"scale": tuple(scale.tolist()), "translate": tuple(shift.tolist())}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.field import RGBA
 from napari_disentangle.store.damage import readable
-from napari_disentangle.units import PIXEL, SYMBOLS, unit_name
+from napari_disentangle.units import PIXEL, SYMBOLS, is_size, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +58,9 @@ def read(path: Path) -> dict[str, Any]:
             data, letters = series.asarray(out="memmap"), series.axes
             pixels = _pixels(file.ome_metadata)
             said = _imagej_sizes(file) if pixels is None else _ome_sizes(pixels)
-            sizes = _tag_sizes(file) | said
+            # some programs write 0 where they know no size
+            known = {axis: one for axis, one in said.items() if is_size(one[0])}
+            sizes = _tag_sizes(file) | known
         if colour and "S" in letters:
             data = np.moveaxis(data, letters.index("S"), -1)
             letters = letters.replace("S", "") + "S"
