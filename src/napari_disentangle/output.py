@@ -202,7 +202,7 @@ def _output(
         provenance["recipe"] = dict(recipe)
     if detector is not None:
         provenance |= _scored_by(detector, lazy.field)
-        provenance["status"] += detector.doubts(lazy.field)
+        provenance["status"] += detector.doubts(lazy.field, source)
     return Output(kind, replace(lazy, provenance=provenance))
 
 

@@ -16,6 +16,7 @@ from napari_disentangle.cli import main
 from napari_disentangle.errors import DataError
 from napari_disentangle.output import Output
 from napari_disentangle.recipe import Recipe, Source
+from napari_disentangle.sample_data import load
 from napari_disentangle.synthetic import pair
 
 CONTEXT = {"steps": 2}
@@ -262,6 +263,23 @@ def test_what_is_odd_about_an_image_is_said_with_its_regions(tmp_path, capsys):
     assert call("regions", path, *files) == 0
     said = capsys.readouterr().err.splitlines()
     assert all(words in said for words in score.status)
+
+
+def test_something_that_hides_in_the_look_is_said():
+    """A large, saturated disc: all that is left of the foreground by Otsu."""
+    cells = [load(name)[0] for name in ("cells_a", "cells_b")]
+    normals, odd = [nd.Field(one, "YX") for one in cells], cells[0].copy()
+    y, x = np.ogrid[:256, :256]
+    disc = np.hypot(y - 128, x - 128) < 32
+    odd[disc] = 255
+    detector = nd.fit_detector(normals, on=nd.fit(normals, "affine"))
+    score, plain = (detector.score(nd.Field(one, "YX")) for one in (odd, cells[0]))
+    assert np.median(score.p[disc]) > 0.01
+    assert any("score it as it is too" in words for words in score.status)
+    assert not any("as it is too" in words for words in plain.status)
+    raw = nd.fit_detector(normals).score(nd.Field(odd, "YX"))
+    assert not any("as it is too" in words for words in raw.status)
+    assert np.median(raw.p[disc]) < 0.01
 
 
 def test_raw_values_of_another_scale_are_said(slide):

@@ -379,6 +379,8 @@ def test_copied_recipe_of_painted_normal_makes_the_same_file(
     kept = dict(bench.layer(MAP).metadata[KEY])
     assert kept.pop("layer") == "tissue"
     assert nd.read_provenance(made) == kept
+    assert any("recipe.json" in text for text in bench.said)
+    assert not any("with paths for" in text for text in bench.said)
 
 
 def test_of_very_many_regions_the_first_are_listed(bench: Desk, tmp_path: Path) -> None:

@@ -315,6 +315,8 @@ def test_copied_recipe_is_a_recipe(smears: Any) -> None:
     recipe = nd.Recipe.from_json(json.loads(QApplication.clipboard().text()))
     assert [image.name for image in recipe.images] == ["blood smear 1 (mauve)"]
     assert [donor.name for donor in recipe.donors] == ["blood smear 2 (rust)"]
+    words = "with paths for blood smear 1 (mauve), blood smear 2 (rust), which came"
+    assert any(words in text for text in smears.said)
 
 
 def test_saved_attribute_as_donor(smears: Any, tmp_path: Any) -> None:

@@ -20,7 +20,13 @@ from napari_disentangle._qt.choices import (
     readable_images,
 )
 from napari_disentangle._qt.files import ask_to_save
-from napari_disentangle._qt.job import Result, described, python_code, run_job
+from napari_disentangle._qt.job import (
+    Result,
+    described,
+    python_code,
+    recipe_hint,
+    run_job,
+)
 from napari_disentangle._qt.picking import marking_layers, sources
 from napari_disentangle._qt.regions_box import LISTED
 from napari_disentangle.batch import Step
@@ -290,7 +296,7 @@ class AnomalyWidget(BaseWidget):
         with errors_said():
             job, _ = job_of(self.panel, self.viewer.layers)
             text = json.dumps(described(job), indent=1)
-            self.copy(text, "save it as recipe.json for the command line")
+            self.copy(text, recipe_hint(job))
 
 
 def _pixel(image: Field) -> tuple[float, str]:

@@ -36,6 +36,7 @@ from napari_disentangle._qt.job import (
     Result,
     described,
     python_code,
+    recipe_hint,
     recomputed,
     run_job,
 )
@@ -239,7 +240,7 @@ class DisentangleWidget(BaseWidget):
         with errors_said():
             job, _ = run_of(self.panel, self._donor)
             text = json.dumps(described(job), indent=1)
-            self.copy(text, "save it as recipe.json for the command line")
+            self.copy(text, recipe_hint(job))
 
     def _load_donor(self) -> None:
         ask_to_open(self, "Saved attribute", LOOKS, self.use_donor)

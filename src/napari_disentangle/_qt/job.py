@@ -91,6 +91,15 @@ def described(job: Job) -> dict[str, Any]:
     return job.recipe.model_copy(update=update).to_json()
 
 
+def recipe_hint(job: Job) -> str:
+    """What to do with the recipe of a job."""
+    inputs = job.inputs
+    every = [*inputs.images, *inputs.donors, *inputs.normals]
+    missing = ", ".join(dict.fromkeys(one.name for one in every if not one.path))
+    add = f", with paths for {missing}, which came from no file" if missing else ""
+    return f"save it as recipe.json for the command line{add}"
+
+
 # --- the same as a script -------------------------------------------------------------
 @dataclass(frozen=True)
 class Names:

@@ -25,10 +25,11 @@ from napari_disentangle.detection.scoring import (
     content_rendering,
 )
 from napari_disentangle.infer import LazyImage
+from napari_disentangle.measure import unlike_words
 from napari_disentangle.steps import finished
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -215,19 +216,21 @@ class Detector:
             return HELD_OUT
         return SELF if any(known.where is None for known in own) else MARKED
 
-    def doubts(self, image: Field) -> tuple[str, ...]:
-        """What a person should know before this image is compared with the normals."""
+    def doubts(self, image: Field, look: Attribute) -> tuple[str, ...]:
+        """What a person should know of the normals, and of an image beside them."""
+        return (*self.status, *self._scales(image), *_hidden(look))
+
+    def _scales(self, image: Field) -> Iterator[str]:
+        """That raw values are compared which mean different things."""
         scales = sorted({known.full_scale or 1.0 for known in self.fitted_on})
         raw = not self.on.reference.names and image.modality == "fluorescence"
-        if not raw or image.full_scale in scales:
-            return self.status
-        normal = ", ".join(f"{scale:g}" for scale in scales)
-        return (
-            *self.status,
-            f"its full scale is {image.full_scale:g}, that of the normal images "
-            f"{normal}, and raw values are compared: convert them to one type and "
-            "range, or take the look away first",
-        )
+        if raw and image.full_scale not in scales:
+            normal = ", ".join(f"{scale:g}" for scale in scales)
+            yield (
+                f"its full scale is {image.full_scale:g}, that of the normal images "
+                f"{normal}, and raw values are compared: convert them to one type and "
+                "range, or take the look away first"
+            )
 
     def depth(self, image: Field) -> float:
         """How far scores of an image are smoothed along Z.
@@ -278,7 +281,7 @@ class Detector:
         """Score a whole image in memory; ``source`` is measured if ``None``."""
         own = self.on.attribute(image) if source is None else source
         found = self.read_whole(np.asarray(self.whole(image, own, device)), image)
-        return replace(found, status=(*own.status, *found.status))
+        return replace(found, status=(*own.status, *self.doubts(image, own)))
 
     def whole(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -335,7 +338,15 @@ class Detector:
             observed=_by_channel(whole, image.axes),
             expected=None if expected is None else _by_channel(expected, image.axes),
             channel_names=image.channel_names if "C" in image.axes else (),
-            status=self.doubts(image),
+        )
+
+
+def _hidden(look: Attribute) -> Iterator[str]:
+    """That a look which is like no other may be that of what is odd."""
+    if unlike_words(look.unlike):
+        yield (
+            "what is odd in it may have been taken for its look, and then is not "
+            "found: score it as it is too (model 'identity')"
         )
 
 
