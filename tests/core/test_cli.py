@@ -170,7 +170,8 @@ def test_apply_equals_the_console(call, pair, tmp_path, model, modality):
     field, other = (nd.read(path, modality=modality) for path in (image, donor))
     fitted = nd.fit([field, other], model)
     kinds = [nd.read_provenance(path)["output"] for path in paths]
-    others = [error for error in errors if ": unlike the images" not in error]
+    known = (": unlike the images", ": what is odd in it may")
+    others = [one for one in errors if not any(words in one for words in known)]
     assert (code, others, kinds) == (0, [], ["content", "swap", "anomaly"])
     content, swap, anomaly = (pixels(path) for path in paths)
     np.testing.assert_array_equal(content, fitted.content(field))
