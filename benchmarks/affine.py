@@ -28,15 +28,15 @@ from sources import SOURCES, Pair, Source, pairs, reported
 from trained import SCANNERS, UNSEEN, Task
 
 import napari_disentangle as nd
-from napari_disentangle.fitting import beginning, no_look
-from napari_disentangle.methods import MODELS
+from napari_disentangle.model.fit import beginning, no_look
+from napari_disentangle.model.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from looks import Array, Generator
 
-    from napari_disentangle.methods.base import Weights
+    from napari_disentangle.model.base import Weights
 
 PAIRS, POOLED, CONSISTENT = 48, 1, 12
 POOL = 8

@@ -24,7 +24,7 @@ from results import bootstrap, interval
 from swap import field_of
 
 import napari_disentangle as nd
-from napari_disentangle.detection import ALONE
+from napari_disentangle.detector.registry import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

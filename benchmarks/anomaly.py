@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from looks import Array
 
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detector.detector import Detector
 
 COMMAND = "python benchmarks/anomaly.py"
 SEEDS = (0, 1, 2)

@@ -24,13 +24,13 @@ import torch
 from memory import resident
 
 import napari_disentangle as nd
-from napari_disentangle import sample_data
-from napari_disentangle.device import list_devices, pick
+from napari_disentangle.compute.device import list_devices, pick
+from napari_disentangle.samples import data as sample_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detector.detector import Detector
 
 COMMAND = "python benchmarks/anomaly_speed.py"
 DETECTORS = ("mahalanobis", "knn", "context")

@@ -18,7 +18,7 @@ from planted import KINDS, SIZES, Planted, Scene, plant
 from scipy.ndimage import label
 from sources import DATA, manifest
 
-from napari_disentangle import synthetic
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anomaly_data import Cases
     from looks import Array
 
-    from napari_disentangle.field import Modality
+    from napari_disentangle.image.field import Modality
 
 SEED = 11
 # Planted cases of a study, and its normal images.

@@ -19,8 +19,8 @@ from swap import field_of
 
 import napari_disentangle as nd
 from napari_disentangle.errors import DisentangleError
-from napari_disentangle.rendering import Rendering
-from napari_disentangle.signal import from_signal
+from napari_disentangle.image.signal import from_signal
+from napari_disentangle.model.render import Rendering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

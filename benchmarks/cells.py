@@ -21,13 +21,13 @@ from skimage.transform import resize
 from sources import EDGE, named, reported
 from trained import BLOOD
 
-from napari_disentangle import synthetic
 from napari_disentangle.audit import (
     Recognised,
     colour_features,
     convolution_features,
     recognise,
 )
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

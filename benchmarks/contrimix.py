@@ -27,12 +27,15 @@ from sources import SOURCES, Group, Source, learned
 from trained import SCANNERS
 
 from napari_disentangle.audit import colour_features, convolution_features, probe
-from napari_disentangle.nets import contrimix_losses as losses
-from napari_disentangle.nets.contrimix import ContriMix
-from napari_disentangle.nets.contrimix_architecture import PUBLISHED, Architecture
-from napari_disentangle.nets.looks import Looks, draw, see, show
-from napari_disentangle.nets.swaps import Swaps, make
-from napari_disentangle.train import closed_forms, exam_of
+from napari_disentangle.model.affine.looks import Looks, draw, see, show
+from napari_disentangle.model.affine.swaps import Swaps, make
+from napari_disentangle.model.contrimix.published import losses as losses
+from napari_disentangle.model.contrimix.published.architecture import (
+    PUBLISHED,
+    Architecture,
+)
+from napari_disentangle.model.contrimix.published.net import ContriMix
+from napari_disentangle.model.train import closed_forms, exam_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -35,8 +35,8 @@ from sources import EDGE, SOURCES, Group, Read, Source, learned, reported
 from swap import field_of
 
 import napari_disentangle as nd
-from napari_disentangle import synthetic
 from napari_disentangle.audit import logistic
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

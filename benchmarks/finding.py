@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from anomaly_studies import Study
     from looks import Array
 
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detector.detector import Detector
 
 COMMAND = "python benchmarks/finding.py"
 STUDIES = ("nuclei", "small nuclei", "violet")

@@ -31,9 +31,9 @@ from results import Estimate, bootstrap, interval
 from sources import named
 from trained import SCANNERS, Task
 
-from napari_disentangle.fitting import beginning, no_look
-from napari_disentangle.methods import MODELS
-from napari_disentangle.methods.base import AffineMethod
+from napari_disentangle.model.base import AffineMethod
+from napari_disentangle.model.fit import beginning, no_look
+from napari_disentangle.model.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -31,12 +31,12 @@ from napari_disentangle.audit import (
     gradient_correlation,
     probe,
 )
-from napari_disentangle.methods.base import Sample
-from napari_disentangle.moments import middle_frame, share, weight
-from napari_disentangle.nets.affine import AffineNet, frame
-from napari_disentangle.nets.looks import see, show
-from napari_disentangle.nets.swaps import View, make, rows, view
-from napari_disentangle.train import closed_forms, exam_of
+from napari_disentangle.model.affine.looks import see, show
+from napari_disentangle.model.affine.net import AffineNet, frame
+from napari_disentangle.model.affine.swaps import View, make, rows, view
+from napari_disentangle.model.base import Sample
+from napari_disentangle.model.statistics import middle_frame, share, weight
+from napari_disentangle.model.train import closed_forms, exam_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from looks import Array
     from looks import Look as Seen
 
-    from napari_disentangle.nets.swaps import Swaps
+    from napari_disentangle.model.affine.swaps import Swaps
 
 COMMAND = "python benchmarks/framed.py"
 SEEDS = (0, 1, 2)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from looks import Array, Look
 
-    from napari_disentangle.field import Modality
+    from napari_disentangle.image.field import Modality
 
 COMMAND = "python benchmarks/leak.py"
 SEED = 4

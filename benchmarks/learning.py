@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from scipy.ndimage import zoom
 
-from napari_disentangle.signal import to_signal
-from napari_disentangle.tiles import Bank
+from napari_disentangle.image.signal import to_signal
+from napari_disentangle.model.tiles import Bank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sources import Group
 
-    from napari_disentangle.field import Modality
+    from napari_disentangle.image.field import Modality
 
 EDGE = 128
 # Looks drawn from every source, and tiles of each.

@@ -22,13 +22,13 @@ from anomaly_metrics import auroc, pixel_ap
 from results import bootstrap, interval
 from swap import field_of
 
-from napari_disentangle.detection import knn, mahalanobis
-from napari_disentangle.detection.autopaint import divergence, estimate
-from napari_disentangle.detection.filters import filtered, smooth
-from napari_disentangle.detection.holes import grid
-from napari_disentangle.detection.prediction import predict
-from napari_disentangle.detection.riad import msgms
-from napari_disentangle.detection.scoring import content_rendering
+from napari_disentangle.detector import knn, mahalanobis
+from napari_disentangle.detector.autopaint import divergence, estimate
+from napari_disentangle.detector.masked.holes import grid
+from napari_disentangle.detector.masked.prediction import predict
+from napari_disentangle.detector.riad import msgms
+from napari_disentangle.detector.score import content_rendering
+from napari_disentangle.image.filters import filtered, smooth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from anomaly_studies import Case, Study
     from looks import Array
 
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detector.detector import Detector
 
 COMMAND = "python benchmarks/masked.py"
 STUDY, QUICK = "small nuclei", "synthetic"

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import napari_disentangle as nd
-from napari_disentangle import sample_data
+from napari_disentangle.samples import data as sample_data
 
 FITS, QUICK_FITS = 30, 1
 STEPS = 20

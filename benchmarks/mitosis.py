@@ -31,7 +31,7 @@ from sources import DATA, manifest
 from swap import field_of
 
 import napari_disentangle as nd
-from napari_disentangle import synthetic
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from looks import Array
     from torch import Tensor
 
-    from napari_disentangle.attribute import Attribute
+    from napari_disentangle.model.attribute import Attribute
 
     # The scanner that is held out, and a model.
     Task = tuple[str, str | None]

@@ -20,18 +20,18 @@ import report
 import torch
 from trained import SCANNERS
 
-from napari_disentangle.lessons import Repetition
-from napari_disentangle.nets.repeated import Look, RepeatedNet, looks
-from napari_disentangle.nets.swaps import view
-from napari_disentangle.tiles import Bank
-from napari_disentangle.train import closed_forms, train
+from napari_disentangle.model.affine.swaps import view
+from napari_disentangle.model.contrimix.lesson import Repetition
+from napari_disentangle.model.contrimix.net import Look, RepeatedNet, looks
+from napari_disentangle.model.tiles import Bank
+from napari_disentangle.model.train import closed_forms, train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from framed import Dealt
 
-    from napari_disentangle.nets.swaps import Swaps
+    from napari_disentangle.model.affine.swaps import Swaps
 
 COMMAND = "python benchmarks/passes.py"
 SEEDS, STEPS, PASSES = (0, 1, 2), 400, (1, 2, 3, 5)

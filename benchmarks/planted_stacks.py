@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from sources import DATA
 
 import napari_disentangle as nd
-from napari_disentangle.detection.cells import cell_diameter
+from napari_disentangle.detector.cells import cell_diameter
 
 if TYPE_CHECKING:
     from looks import Array

@@ -26,14 +26,14 @@ import torch
 from results import bootstrap, interval
 from swap import field_of
 
-from napari_disentangle import detection
+from napari_disentangle.detector import registry as detection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from looks import Array
 
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detector.detector import Detector
 
 COMMAND = "python benchmarks/saturation.py"
 STUDIES = ("nuclei", "small nuclei", "violet", "white cells")

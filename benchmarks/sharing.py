@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 from unittest import mock
 
-from napari_disentangle.detection import prediction
+from napari_disentangle.detector.masked import prediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

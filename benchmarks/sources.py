@@ -22,10 +22,11 @@ import tifffile
 from looks import Array
 from scipy.sparse.csgraph import connected_components
 
-from napari_disentangle import sample_data, synthetic
+from napari_disentangle.samples import data as sample_data
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
-    from napari_disentangle.field import Modality
+    from napari_disentangle.image.field import Modality
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Largest edge of a picture in pixels.

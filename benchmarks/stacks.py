@@ -24,7 +24,7 @@ from planted_stacks import KINDS, dense, nuclei, plant, synthetic
 from results import bootstrap, interval
 
 import napari_disentangle as nd
-from napari_disentangle.detection.sight import Normal
+from napari_disentangle.detector.view import Normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from looks import Array
     from planted_stacks import Stack
 
-    from napari_disentangle.detection.detector import Detector, Score
-    from napari_disentangle.detection.sight import Looked
-    from napari_disentangle.tiling import Part
+    from napari_disentangle.detector.detector import Detector, Score
+    from napari_disentangle.detector.view import Looked
+    from napari_disentangle.image.tiling import Part
 
     Looking = Generator[None, None, Looked]
 

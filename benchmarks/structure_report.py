@@ -16,8 +16,8 @@ from arms import BLUR
 from leak import RAW, told
 from results import interval
 
-from napari_disentangle.methods import MODELS
-from napari_disentangle.methods.base import AffineMethod
+from napari_disentangle.model.base import AffineMethod
+from napari_disentangle.model.registry import MODELS
 
 if TYPE_CHECKING:
     from napari_disentangle.audit import Leak, Recognised

@@ -26,7 +26,7 @@ from sources import SOURCES, Pair, Source, pairs
 
 import napari_disentangle as nd
 from napari_disentangle import audit
-from napari_disentangle.methods import MODELS
+from napari_disentangle.model.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

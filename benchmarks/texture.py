@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from anomaly_studies import Case, Study
     from looks import Array
 
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detector.detector import Detector
 
 COMMAND = "python benchmarks/texture.py"
 # Nothing trimmed, because all that is given as normal is, and more of it kept.

@@ -20,22 +20,22 @@ from safetensors.numpy import load_file, save_file
 from sources import SOURCES, Source, learned
 from swap import field_of
 
-from napari_disentangle.lessons import Mixing
-from napari_disentangle.measure import sample
-from napari_disentangle.methods import MODELS
-from napari_disentangle.methods.base import Weights
-from napari_disentangle.methods.contrimix import Config
-from napari_disentangle.moments import statistics
-from napari_disentangle.train import train as fit
+from napari_disentangle.model.base import Weights
+from napari_disentangle.model.contrimix.method import Config
+from napari_disentangle.model.contrimix.published.lesson import Mixing
+from napari_disentangle.model.measure import sample
+from napari_disentangle.model.registry import MODELS
+from napari_disentangle.model.statistics import statistics
+from napari_disentangle.model.train import train as fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from looks import Array
 
-    from napari_disentangle.field import Modality
-    from napari_disentangle.lessons import Lesson
-    from napari_disentangle.train import Progress
+    from napari_disentangle.image.field import Modality
+    from napari_disentangle.model.lesson import Lesson
+    from napari_disentangle.model.train import Progress
 
 KEPT = Path(__file__).resolve().parents[1] / ".benchmarks"
 SEEDS = (0, 1, 2)

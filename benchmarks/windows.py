@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from looks import Array
 
-    from napari_disentangle.detection.detector import Detector
+    from napari_disentangle.detector.detector import Detector
 
 COMMAND = "python benchmarks/windows.py"
 STUDIES = ("nuclei", "small nuclei", "violet", "white cells")

@@ -19,19 +19,20 @@ from sources import LEARNED_ONLY, SOURCES, Source, learned, named
 from swap import field_of
 
 import napari_disentangle as nd
-from napari_disentangle.bundled import path_of
-from napari_disentangle.fitting import no_look, unfitted
-from napari_disentangle.lessons import Correction, Repetition
-from napari_disentangle.model import configure
-from napari_disentangle.train import Progress, train
+from napari_disentangle.model.affine.lesson import Correction
+from napari_disentangle.model.contrimix.lesson import Repetition
+from napari_disentangle.model.fit import no_look, unfitted
+from napari_disentangle.model.model import configure
+from napari_disentangle.model.train import Progress, train
+from napari_disentangle.model.zoo import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sources import Group
 
-    from napari_disentangle.field import Modality
-    from napari_disentangle.methods.base import Weights
+    from napari_disentangle.image.field import Modality
+    from napari_disentangle.model.base import Weights
 
 SEED = 0
 STEPS = 400

@@ -12,52 +12,54 @@ from typing import TYPE_CHECKING, Any
 from napari_disentangle._version import __version__
 
 if TYPE_CHECKING:
-    from napari_disentangle.attribute import Attribute
-    from napari_disentangle.audit_report import report
-    from napari_disentangle.augmentation import augment
-    from napari_disentangle.batch import follow, run
-    from napari_disentangle.bundled import zoo
-    from napari_disentangle.catalogue import detectors, models
-    from napari_disentangle.detection.detector import Detector, Score
-    from napari_disentangle.detection.learning import fit_detector, fit_detector_steps
+    from napari_disentangle.audit.report import report
+    from napari_disentangle.detector.detector import Detector, Score
+    from napari_disentangle.detector.fit import fit_detector, fit_detector_steps
+    from napari_disentangle.detector.registry import detectors
     from napari_disentangle.errors import DisentangleError
-    from napari_disentangle.field import Field
-    from napari_disentangle.fitting import fit, fit_steps, load
-    from napari_disentangle.forgetting import fit_without
-    from napari_disentangle.layers import add_layers
-    from napari_disentangle.model import Model
-    from napari_disentangle.output import apply
-    from napari_disentangle.placing import painted
-    from napari_disentangle.recipe import Recipe
-    from napari_disentangle.store import read, read_provenance, write
+    from napari_disentangle.files.registry import read, read_provenance, write
+    from napari_disentangle.image.field import Field
+    from napari_disentangle.layers.add import add_layers
+    from napari_disentangle.layers.marks import painted
+    from napari_disentangle.model.attribute import Attribute
+    from napari_disentangle.model.fit import fit, fit_steps, load
+    from napari_disentangle.model.model import Model
+    from napari_disentangle.model.refit import fit_without
+    from napari_disentangle.model.registry import models
+    from napari_disentangle.model.zoo import zoo
+    from napari_disentangle.pipeline.augment import augment
+    from napari_disentangle.pipeline.follow import follow
+    from napari_disentangle.pipeline.output import apply
+    from napari_disentangle.pipeline.recipe import Recipe
+    from napari_disentangle.pipeline.run import run
 
 _HOME = {
-    "Attribute": "attribute",
-    "Detector": "detection.detector",
+    "Attribute": "model.attribute",
+    "Detector": "detector.detector",
     "DisentangleError": "errors",
-    "Field": "field",
-    "Model": "model",
-    "Recipe": "recipe",
-    "Score": "detection.detector",
-    "add_layers": "layers",
-    "apply": "output",
-    "augment": "augmentation",
-    "detectors": "catalogue",
-    "fit": "fitting",
-    "fit_detector": "detection.learning",
-    "fit_detector_steps": "detection.learning",
-    "fit_steps": "fitting",
-    "fit_without": "forgetting",
-    "follow": "batch",
-    "load": "fitting",
-    "models": "catalogue",
-    "painted": "placing",
-    "read": "store",
-    "read_provenance": "store",
-    "report": "audit_report",
-    "run": "batch",
-    "write": "store",
-    "zoo": "bundled",
+    "Field": "image.field",
+    "Model": "model.model",
+    "Recipe": "pipeline.recipe",
+    "Score": "detector.detector",
+    "add_layers": "layers.add",
+    "apply": "pipeline.output",
+    "augment": "pipeline.augment",
+    "detectors": "detector.registry",
+    "fit": "model.fit",
+    "fit_detector": "detector.fit",
+    "fit_detector_steps": "detector.fit",
+    "fit_steps": "model.fit",
+    "fit_without": "model.refit",
+    "follow": "pipeline.follow",
+    "load": "model.fit",
+    "models": "model.registry",
+    "painted": "layers.marks",
+    "read": "files.registry",
+    "read_provenance": "files.registry",
+    "report": "audit.report",
+    "run": "pipeline.run",
+    "write": "files.registry",
+    "zoo": "model.zoo",
 }
 
 __all__ = [

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
-from napari_disentangle.batch import Inputs
-from napari_disentangle.cli import main
+from napari_disentangle.cli.main import main
 from napari_disentangle.errors import DataError
-from napari_disentangle.output import Output
-from napari_disentangle.recipe import Recipe, Source
-from napari_disentangle.sample_data import load
-from napari_disentangle.synthetic import pair
+from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.pipeline.output import Output
+from napari_disentangle.pipeline.recipe import Recipe, Source
+from napari_disentangle.samples.data import load
+from napari_disentangle.samples.synthetic import pair
 
 CONTEXT = {"steps": 2}
 KINDS = ("expected", "anomaly")
@@ -219,7 +219,7 @@ def test_layers_are_the_map_its_regions_and_what_was_expected(slide):
 
 
 def test_colours_of_less_and_of_more_are_alike():
-    from napari_disentangle.layers import SURPRISE
+    from napari_disentangle.layers.data import SURPRISE
 
     places = np.array(SURPRISE["controls"])
     np.testing.assert_allclose(places + places[::-1], 1)

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from strategies import MODELS, image, scene
 
 import napari_disentangle as nd
-from napari_disentangle.attribute import average
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
+from napari_disentangle.model.attribute import average
 
 VALUES = arrays(np.float64, 4, elements=st.floats(-1e300, 1e300))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_disentangle.detection.cells import FALLBACK, cell_diameter
-from napari_disentangle.synthetic import ROSE, VIOLET, render, tissue
+from napari_disentangle.detector.cells import FALLBACK, cell_diameter
+from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
 
 
 def discs(diameter: float, size: int = 400, seed: int = 0) -> np.ndarray:

@@ -16,9 +16,9 @@ import tifffile
 from PIL import Image
 
 import napari_disentangle as nd
-from napari_disentangle.cli import main
-from napari_disentangle.methods import DEFAULT
-from napari_disentangle.sample_data import CHANNELS, SAMPLES, apply_batch, load
+from napari_disentangle.cli.main import main
+from napari_disentangle.model.registry import DEFAULT
+from napari_disentangle.samples.data import CHANNELS, SAMPLES, apply_batch, load
 
 HEAVY = ["torch", "napari", "qtpy", "PyQt6", "PySide6"]
 MODELS = [(m, kind) for m, e in nd.models().items() for kind in e.modalities]
@@ -80,7 +80,7 @@ def pixels(path):
 )
 def test_help_and_models_load_nothing_heavy(args):
     code = (
-        "import sys\nfrom napari_disentangle.cli import main\n"
+        "import sys\nfrom napari_disentangle.cli.main import main\n"
         f"try: main({args!r})\nexcept SystemExit as left: assert not left.code\n"
         f"print('loaded:', *[m for m in {HEAVY!r} if m in sys.modules])"
     )
@@ -111,14 +111,14 @@ def test_models_lists_trained_ones_with_their_cards(call):
 
 def test_doctor_names_the_device_without_loading_qt():
     code = (
-        "import sys\nfrom napari_disentangle.cli import main\n"
+        "import sys\nfrom napari_disentangle.cli.main import main\n"
         "try: main(['doctor'])\nexcept SystemExit as left: assert not left.code\n"
         f"assert not [m for m in {HEAVY[1:]!r} if m in sys.modules]"
     )
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    from napari_disentangle.device import pick, why_no_gpu
+    from napari_disentangle.compute.device import pick, why_no_gpu
 
     lines = dict(line.split(maxsplit=1) for line in said.stdout.splitlines())
     assert lines["device"].startswith(pick("auto"))
@@ -440,7 +440,9 @@ def test_ctrl_c_leaves_130_and_nothing_partial(tmp_path):
     rng = np.random.default_rng(0)
     image = tmp_path / "large.tif"
     tifffile.imwrite(image, rng.integers(0, 255, (4000, 4000), np.uint8))
-    command = "import sys; from napari_disentangle.cli import main; main(sys.argv[1:])"
+    command = (
+        "import sys; from napari_disentangle.cli.main import main; main(sys.argv[1:])"
+    )
     mine, terminal = os.openpty()
     args = ["apply", image, "--output", "anomaly", "--detector", "knn"]  # takes long
     args += ["-o", tmp_path / "out"]

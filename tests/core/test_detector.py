@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 from strategies import DETECTORS, LEARNERS, SCORERS, fitted, scene, stored
 
 import napari_disentangle as nd
-from napari_disentangle.batch import Inputs
-from napari_disentangle.detection.calibrate import calibration
-from napari_disentangle.detection.detector import HELD_OUT, SELF
-from napari_disentangle.synthetic import ROSE, VIOLET, pair, plant, render, tissue
+from napari_disentangle.detector.calibration import calibration
+from napari_disentangle.detector.detector import HELD_OUT, SELF
+from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.samples.synthetic import (
+    ROSE,
+    VIOLET,
+    pair,
+    plant,
+    render,
+    tissue,
+)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from strategies import LEARNERS, MODELS, SCORERS, fitted, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
-from napari_disentangle.measure import NO_FOREGROUND
+from napari_disentangle.model.remarks import NO_FOREGROUND
 
 
 def assert_one_sentence(error) -> None:

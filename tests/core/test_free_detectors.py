@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_disentangle.detection import intensity, knn, mahalanobis, pca
-from napari_disentangle.detection.filters import filtered
+from napari_disentangle.detector import intensity, knn, mahalanobis, pca
+from napari_disentangle.image.filters import filtered
 
 
 def scored(module, features: np.ndarray, normal: np.ndarray, **config) -> np.ndarray:

@@ -17,7 +17,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from strategies import channel_layers, image_layers, scene
 
-from napari_disentangle.layers import Picked
+from napari_disentangle.layers.add import Picked
 
 QUICK = settings(
     max_examples=15, deadline=None, suppress_health_check=list(HealthCheck)

@@ -23,8 +23,8 @@ from strategies import (
 )
 
 import napari_disentangle as nd
-from napari_disentangle.device import use_threads
-from napari_disentangle.tiling import Span
+from napari_disentangle.compute.device import use_threads
+from napari_disentangle.image.tiling import Span
 
 AXES, SHAPE = "TZCYX", (2, 3, 2, 23, 29)
 

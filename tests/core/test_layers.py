@@ -18,9 +18,11 @@ from napari.layers import Image
 from skimage.transform import resize
 from strategies import Endless, Recording, image, scene
 
-from napari_disentangle.layers import KEY, Picked, layer_data, write_layer
-from napari_disentangle.output import make
-from napari_disentangle.recipe import Recipe, Source
+from napari_disentangle.layers.add import Picked
+from napari_disentangle.layers.data import KEY, layer_data
+from napari_disentangle.layers.save import write_layer
+from napari_disentangle.pipeline.output import make
+from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from strategies import MODELS, Recording, image, scene
 from yaozarrs import validate_zarr_store
 
 import napari_disentangle as nd
-from napari_disentangle.encoding import encoded
 from napari_disentangle.errors import DataError
-from napari_disentangle.methods import method
-from napari_disentangle.recipe import Recipe, Source
+from napari_disentangle.model.encode import encoded
+from napari_disentangle.model.registry import method
+from napari_disentangle.pipeline.recipe import Recipe, Source
 
 UM = "micrometer"
 # Axes, shape and type of an image, and the axes of its maps.

@@ -13,10 +13,10 @@ import torch
 from strategies import LEARNERS, SCORERS, Endless, fitted, image, scene, threads
 
 import napari_disentangle as nd
-from napari_disentangle.device import out_of_memory
+from napari_disentangle.compute.device import out_of_memory
+from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.compute.operation import Gradual
 from napari_disentangle.errors import DeviceMemoryError
-from napari_disentangle.infer import LazyImage
-from napari_disentangle.operations import Gradual
 
 
 class Sink:

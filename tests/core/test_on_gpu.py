@@ -16,11 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import napari_disentangle as nd
-from napari_disentangle import model
-from napari_disentangle.detection import attenuation, on_gpu
-from napari_disentangle.device import exactly
-from napari_disentangle.steps import finished
-from napari_disentangle.synthetic import VIOLET, render, tissue
+from napari_disentangle.compute.device import exactly
+from napari_disentangle.compute.iterators import finished
+from napari_disentangle.detector import gpu as on_gpu
+from napari_disentangle.detector.masked import attenuation
+from napari_disentangle.model import model
+from napari_disentangle.samples.synthetic import VIOLET, render, tissue
 
 NAMES = ("mahalanobis", "knn", "context", "fader")
 # So many steps that what is hidden from it matters to a predictor.

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from strategies import MODELS, image, scene
 
 import napari_disentangle as nd
-from napari_disentangle.batch import Inputs, Step
 from napari_disentangle.errors import DataError
-from napari_disentangle.methods.base import AffineMethod
-from napari_disentangle.output import KINDS, Output
-from napari_disentangle.recipe import Recipe, RecipeError, Source
+from napari_disentangle.model.base import AffineMethod
+from napari_disentangle.pipeline.follow import Inputs, Step
+from napari_disentangle.pipeline.output import KINDS, Output
+from napari_disentangle.pipeline.recipe import Recipe, RecipeError, Source
 
 
 def saved(field, path):

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_disentangle.detection.calibrate import calibration
-from napari_disentangle.detection.export import write_csv, write_geojson
-from napari_disentangle.detection.outlines import outlines
-from napari_disentangle.detection.regions import regions
+from napari_disentangle.detector.calibration import calibration
+from napari_disentangle.detector.export import write_csv, write_geojson
+from napari_disentangle.detector.outlines import outlines
+from napari_disentangle.detector.regions import regions
 from napari_disentangle.errors import AxesError, DataError
 
 

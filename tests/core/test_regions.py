@@ -13,15 +13,15 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 
-from napari_disentangle.detection.calibrate import (
+from napari_disentangle.compute.iterators import finished
+from napari_disentangle.detector.calibration import (
     adjusted,
     adjusted_limits,
     calibration,
 )
-from napari_disentangle.detection.extent import extents
-from napari_disentangle.detection.regions import regions
+from napari_disentangle.detector.extent import extents
+from napari_disentangle.detector.regions import regions
 from napari_disentangle.errors import DataError
-from napari_disentangle.steps import finished
 
 ALPHA = 0.05
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from napari_disentangle import sample_data
-from napari_disentangle.sample_data import (
+from napari_disentangle.samples import data as sample_data
+from napari_disentangle.samples.data import (
     CHANNELS,
     SAMPLES,
     Batch,
@@ -20,7 +20,7 @@ from napari_disentangle.sample_data import (
     nuclei_stack,
     synthetic_pair,
 )
-from napari_disentangle.synthetic import pair
+from napari_disentangle.samples.synthetic import pair
 
 COMMANDS = [brightfield_pair, fluorescence_batches, nuclei_stack, synthetic_pair]
 
@@ -137,7 +137,7 @@ def test_metadata_of_one_call_does_not_leak_into_the_next():
 
 def test_import_loads_neither_readers_nor_viewer():
     code = (
-        "import sys, napari_disentangle.sample_data;"
+        "import sys, napari_disentangle.samples.data;"
         "print(*{'imageio', 'tifffile', 'torch', 'napari'} & set(sys.modules))"
     )
     done = subprocess.run(

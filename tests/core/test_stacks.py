@@ -15,10 +15,10 @@ from scipy.ndimage import gaussian_filter
 from strategies import fitted
 
 import napari_disentangle as nd
-from napari_disentangle.detection.depth import depth, reach, smoothed
-from napari_disentangle.detection.places import _blocks
-from napari_disentangle.detection.scoring import Scoring
-from napari_disentangle.stacks import along, near
+from napari_disentangle.compute.operation import along, near
+from napari_disentangle.detector.blocks import _blocks
+from napari_disentangle.detector.depth import depth, reach, smoothed
+from napari_disentangle.detector.score import Scoring
 
 CELL = 14
 # the quickest, which shows what is done with its scores as well as any

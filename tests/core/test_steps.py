@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_disentangle.steps import finished, side_by_side, within
+from napari_disentangle.compute.iterators import finished, side_by_side, within
 
 
 @settings(deadline=None)

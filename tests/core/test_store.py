@@ -19,7 +19,7 @@ from yaozarrs import validate_zarr_store
 
 import napari_disentangle as nd
 from napari_disentangle.errors import AxesError, DataError
-from napari_disentangle.store import FORMATS
+from napari_disentangle.files.registry import FORMATS
 
 UM = "micrometer"
 

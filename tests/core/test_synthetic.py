@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_disentangle.synthetic import (
+from napari_disentangle.samples.synthetic import (
     ANOMALY_RADIUS,
     ROSE,
     VIOLET,

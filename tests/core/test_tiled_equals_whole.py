@@ -12,7 +12,7 @@ from strategies import LEARNERS, MODELS, SCORERS, fitted, scene
 import napari_disentangle as nd
 
 if TYPE_CHECKING:
-    from napari_disentangle.infer import LazyImage
+    from napari_disentangle.compute.lazy import LazyImage
 
 WHOLE = 10**6
 TILES = (19, 32, 64)

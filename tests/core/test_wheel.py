@@ -83,7 +83,7 @@ def test_wheel_holds_the_bundled_models_and_their_cards(wheel):
     names = set(wheel.namelist())
     assert nd.zoo()
     for name in nd.zoo():
-        place = f"napari_disentangle/bundled/{name}"
+        place = f"napari_disentangle/model/weights/{name}"
         assert json.loads(wheel.read(f"{place}.json")) == nd.zoo()[name]
         assert f"{place}.safetensors" in names
 
@@ -91,7 +91,7 @@ def test_wheel_holds_the_bundled_models_and_their_cards(wheel):
 def test_wheel_has_both_entry_points_and_the_licence(wheel):
     (entries,) = (n for n in wheel.namelist() if n.endswith("entry_points.txt"))
     text = wheel.read(entries).decode()
-    assert "napari-disentangle = napari_disentangle.cli:main" in text
+    assert "napari-disentangle = napari_disentangle.cli.main:main" in text
     assert "napari-disentangle = napari_disentangle:napari.yaml" in text
     assert any(n.endswith("licenses/LICENSE") for n in wheel.namelist())
 

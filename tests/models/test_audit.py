@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from napari_disentangle import audit, synthetic
+from napari_disentangle import audit
 from napari_disentangle.audit.leak import _assign
+from napari_disentangle.samples import synthetic
 
 gains = st.floats(0.1, 10)
 offsets = st.floats(-100, 100)

@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import napari_disentangle as nd
-from napari_disentangle import synthetic
+from napari_disentangle.samples import synthetic
 
 SCANNERS = (synthetic.VIOLET, synthetic.ROSE)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
-from napari_disentangle import synthetic
+from napari_disentangle.samples import synthetic
 
 LOOKS = (synthetic.VIOLET, synthetic.ROSE)
 SLIDES = [

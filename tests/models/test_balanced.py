@@ -59,7 +59,7 @@ def test_gain_and_offset_are_undone_exactly(make: Any) -> None:
 
 
 def test_more_background_counts_more_but_never_all() -> None:
-    from napari_disentangle.moments import weight
+    from napari_disentangle.model.statistics import weight
 
     shares = np.linspace(0, 1, 101)
     weights = weight(shares)

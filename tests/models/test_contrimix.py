@@ -20,29 +20,32 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import napari_disentangle as nd
-from napari_disentangle import synthetic
 from napari_disentangle.audit import seam_score
-from napari_disentangle.batch import Inputs, follow
-from napari_disentangle.cli import main
-from napari_disentangle.device import one_thread
+from napari_disentangle.cli.main import main
+from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
-from napari_disentangle.lessons import Mixing
-from napari_disentangle.measure import NO_FOREGROUND
-from napari_disentangle.methods.contrimix import Config
-from napari_disentangle.nets.contrimix import ContriMix
-from napari_disentangle.nets.contrimix_architecture import PUBLISHED, Architecture
-from napari_disentangle.nets.contrimix_losses import LossWeights, mix, total
-from napari_disentangle.output import make
-from napari_disentangle.rendering import Contents
-from napari_disentangle.tiles import Bank
-from napari_disentangle.tiling import Span, tiles
+from napari_disentangle.image.tiling import Span, tiles
+from napari_disentangle.model.contrimix.method import Config
+from napari_disentangle.model.contrimix.published.architecture import (
+    PUBLISHED,
+    Architecture,
+)
+from napari_disentangle.model.contrimix.published.lesson import Mixing
+from napari_disentangle.model.contrimix.published.losses import LossWeights, mix, total
+from napari_disentangle.model.contrimix.published.net import ContriMix
+from napari_disentangle.model.remarks import NO_FOREGROUND
+from napari_disentangle.model.render import Contents
+from napari_disentangle.model.tiles import Bank
+from napari_disentangle.pipeline.follow import Inputs, follow
+from napari_disentangle.pipeline.output import make
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_disentangle.model import Model
-    from napari_disentangle.rendering import Rendering
+    from napari_disentangle.model.model import Model
+    from napari_disentangle.model.render import Rendering
 
 STEPS = 10
 WHOLE = 10**6

@@ -13,19 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from napari_disentangle.nets.contrimix import (
-    AttributeEncoder,
-    ContentEncoder,
-    ContriMix,
-    ImageGenerator,
-    Residual,
-)
-from napari_disentangle.nets.contrimix_architecture import (
+from napari_disentangle.model.contrimix.published.architecture import (
     CHEAP,
     PUBLISHED,
     Architecture,
 )
-from napari_disentangle.nets.contrimix_losses import (
+from napari_disentangle.model.contrimix.published.losses import (
     LossWeights,
     Mixed,
     attribute_consistency,
@@ -40,7 +33,17 @@ from napari_disentangle.nets.contrimix_losses import (
     to_transmittance,
     total,
 )
-from napari_disentangle.nets.contrimix_tiles import statistics_passes, surround
+from napari_disentangle.model.contrimix.published.net import (
+    AttributeEncoder,
+    ContentEncoder,
+    ContriMix,
+    ImageGenerator,
+    Residual,
+)
+from napari_disentangle.model.contrimix.published.passes import (
+    statistics_passes,
+    surround,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_disentangle import Field, synthetic
+from napari_disentangle import Field
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -23,16 +23,16 @@ from safetensors.numpy import load_file, save_file
 from scipy.linalg import expm
 
 import napari_disentangle as nd
-from napari_disentangle import synthetic
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
-from napari_disentangle.fitting import no_look, unfitted
-from napari_disentangle.methods.base import Weights
-from napari_disentangle.moments import statistics
-from napari_disentangle.nets.affine import AffineNet, tensors_of
+from napari_disentangle.model.affine.net import AffineNet, tensors_of
+from napari_disentangle.model.base import Weights
+from napari_disentangle.model.fit import no_look, unfitted
+from napari_disentangle.model.statistics import statistics
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
-    from napari_disentangle.fitting import FitStep
-    from napari_disentangle.model import Model
+    from napari_disentangle.model.fit import FitStep
+    from napari_disentangle.model.model import Model
 
 STEPS = 2
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import napari_disentangle as nd
-from napari_disentangle import synthetic
-from napari_disentangle.signal import find_foreground, from_signal, to_signal
+from napari_disentangle.image.foreground import find_foreground
+from napari_disentangle.image.signal import from_signal, to_signal
+from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

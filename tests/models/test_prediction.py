@@ -12,18 +12,19 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 import napari_disentangle as nd
-from napari_disentangle.detection import DETECTORS, attenuation, prediction
-from napari_disentangle.detection.autopaint import Config as AutoPaint
-from napari_disentangle.detection.base import Learner
-from napari_disentangle.detection.context import Config as Context
-from napari_disentangle.detection.corruption import corrupt
-from napari_disentangle.detection.holes import disjoint, draw, grid, spread
-from napari_disentangle.detection.nuisances import photographed
-from napari_disentangle.detection.riad import Config as Riad
-from napari_disentangle.detection.riad import msgms
+from napari_disentangle.detector.autopaint import Config as AutoPaint
+from napari_disentangle.detector.base import Learner
+from napari_disentangle.detector.context import Config as Context
+from napari_disentangle.detector.masked import attenuation, prediction
+from napari_disentangle.detector.masked.attenuator import Attenuated
+from napari_disentangle.detector.masked.corruption import corrupt
+from napari_disentangle.detector.masked.holes import disjoint, draw, grid, spread
+from napari_disentangle.detector.masked.net import Plan, Predictor
+from napari_disentangle.detector.masked.nuisances import photographed
+from napari_disentangle.detector.registry import DETECTORS
+from napari_disentangle.detector.riad import Config as Riad
+from napari_disentangle.detector.riad import msgms
 from napari_disentangle.errors import DataError
-from napari_disentangle.nets.attenuator import Attenuated
-from napari_disentangle.nets.masked import Plan, Predictor
 
 LEARNERS = [name for name, own in DETECTORS.items() if isinstance(own, Learner)]
 POLICIES = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
-from napari_disentangle.device import one_thread
+from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import DataError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from conftest import Desk
 
 import napari_disentangle as nd
-from napari_disentangle.synthetic import pair
+from napari_disentangle.samples.synthetic import pair
 
 if TYPE_CHECKING:
     from pathlib import Path

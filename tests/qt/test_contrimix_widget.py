@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
-from napari_disentangle.synthetic import pair
+from napari_disentangle.samples.synthetic import pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -157,7 +157,7 @@ def test_widget_works_after_cancel(smears: Any) -> None:
 
 
 def _break(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    from napari_disentangle.methods.base import AffineMethod
+    from napari_disentangle.model.base import AffineMethod
 
     def transfer(*args: Any) -> Any:
         raise error

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
-from napari_disentangle.synthetic import pair
+from napari_disentangle.samples.synthetic import pair
 
 NAMES = ["violet", "rose"]
 

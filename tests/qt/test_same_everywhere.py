@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
-from napari_disentangle.sample_data import load
+from napari_disentangle.samples.data import load
 
 KINDS = ("content", "swap", "anomaly")
 TITLES = dict(zip(KINDS, ("[content-only]", "[swapped]", "[anomaly]"), strict=True))
@@ -60,7 +60,7 @@ def _files(folder: Path) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
 
 
 def _command(*words: str | Path) -> None:
-    main = "from napari_disentangle.cli import main; main()"
+    main = "from napari_disentangle.cli.main import main; main()"
     start = [sys.executable, "-c", main, "apply"]
     subprocess.run([*start, *map(str, words)], check=True, capture_output=True)
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_disentangle.audit.checks import channels_first, is_flat, same_shape
-from napari_disentangle.signal import DARK
+from napari_disentangle.image.signal import DARK
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_disentangle.field import Modality
+    from napari_disentangle.image.field import Modality
 
 # Percentile of a channel that counts as the white level of a slide.
 _WHITE = 99

@@ -1,0 +1,1 @@
+"""The panel that finds what is odd."""

@@ -1,0 +1,342 @@
+"""The widget "Anomaly map": what is not normal, where, and how surely."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker
+from superqt.utils import qdebounced, qthrottled
+
+from napari_disentangle._qt.anomaly.job import job_of, marking_of
+from napari_disentangle._qt.anomaly.panel import AnomalyPanel
+from napari_disentangle._qt.anomaly.regions_box import LISTED
+from napari_disentangle._qt.common.choices import (
+    errors_said,
+    preferred_device,
+    readable_images,
+)
+from napari_disentangle._qt.common.files import ask_to_save
+from napari_disentangle._qt.common.job import (
+    Result,
+    described,
+    python_code,
+    recipe_hint,
+    run_job,
+)
+from napari_disentangle._qt.common.picking import marking_layers, sources
+from napari_disentangle._qt.common.widget import BaseWidget
+from napari_disentangle.detector.export import write_csv, write_geojson
+from napari_disentangle.image.units import PIXEL, plain_symbol
+from napari_disentangle.layers.add import identity, put_layer
+from napari_disentangle.layers.data import region_data
+from napari_disentangle.pipeline.follow import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import napari
+    from numpy.typing import NDArray
+
+    from napari_disentangle.detector.detector import Detector, Score
+    from napari_disentangle.image.field import Field
+
+# Regions of maps with more pixels follow the slider only when it rests.
+LIVE = 2**21
+_SLIDER_MS = 30
+_REST_MS = 200
+
+Found = tuple[Any, dict[str, Any]]
+
+
+class AnomalyWidget(BaseWidget):
+    """Choose images and what is normal, press Run, see what is not.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers are used.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        self.panel = AnomalyPanel()
+        super().__init__(viewer, self.panel)
+        self._results: list[Result] = []
+        self._found: list[Found] = []
+        # Layer that says what is normal: for what is shown, and for what is computed.
+        self._marks, self._next_marks = "", ""
+        self._outdated = False
+        self._follow_slider = qthrottled(self._find_again, timeout=_SLIDER_MS)
+        self._rest_slider = qdebounced(self._find_again, timeout=_REST_MS)
+        self.panel.choose_device(preferred_device())
+        self._connect()
+        self._layers_changed()
+
+    def _connect(self) -> None:
+        panel, regions = self.panel, self.panel.regions
+        panel.cell.valueChanged.connect(self._choices_changed)
+        panel.copy_python.clicked.connect(self._copy_python)
+        panel.copy_recipe.clicked.connect(self._copy_recipe)
+        regions.alpha.valueChanged.connect(self._slider_moved)
+        regions.min_size.valueChanged.connect(self._slider_moved)
+        regions.which.currentIndexChanged.connect(self._show_found)
+        regions.chosen.connect(self.go_to)
+        regions.only.toggled.connect(self._show_only)
+        regions.save_table.clicked.connect(self._save_table)
+        regions.save_outlines.clicked.connect(self._save_outlines)
+
+    # --- what is chosen -----------------------------------------------------------
+    def _layers_changed(self, event: Any = None) -> None:
+        found = sources(self.viewer.layers)
+        before = self.panel.images.checked()
+        for choice in (self.panel.images, self.panel.normals):
+            choice.show_layers(found)
+        self.panel.show_marks(marking_layers(self.viewer.layers))
+        if not before:
+            with QSignalBlocker(self.panel.images):
+                self.panel.images.check(found[:1])
+        if self.panel.images.checked() != before or not found:
+            self._images_changed()
+
+    def _choices_changed(self, change: Any = None) -> None:
+        """Say how large the cell is in the world."""
+        images = readable_images(self.panel)
+        self.panel.show_cell(*_pixel(images[0].field) if images else (1, ""))
+
+    # --- running ------------------------------------------------------------------
+    def start(self) -> None:
+        """Run (the button)."""
+        with errors_said():
+            job, names = job_of(self.panel, self.viewer.layers)
+            self._next_marks, self._outdated = names.marks, True
+            self.launch(lambda: run_job(job))
+
+    def _step(self, step: Any) -> None:
+        if isinstance(step, Step):
+            self.panel.show_progress(step, monotonic() - self._started)
+        elif self.shows(step):
+            self._add(step)
+
+    def _add(self, result: Result) -> None:
+        for data in result.layers:
+            layer = put_layer(self.viewer, data)
+            if data[2] == "labels":
+                layer.events.selected_label.connect(self._label_selected)
+                layer.mouse_drag_callbacks.append(_select_clicked)
+        if self._outdated:
+            self._forget()
+        if result.score is not None:
+            self._results.append(result)
+            self._found.append(self._find(result))
+            self._offer()
+        self._note(result)
+
+    def _forget(self) -> None:
+        """Show nothing of the run before: there is something of this one."""
+        self._results, self._found, self._outdated = [], [], False
+        self._marks = self._next_marks
+        self.panel.regions.show_maps([])
+
+    def _finished(self) -> None:
+        super()._finished()
+        if self._results and not self._outdated:
+            scroll, last = self.panel.scroll, self.panel.regions.save_table
+            scroll.widget().adjustSize()  # else it ends where it did before the words
+            scroll.ensureWidgetVisible(last)
+
+    # --- regions ------------------------------------------------------------------
+    def _find(self, result: Result) -> Found:
+        marking = marking_of(self.panel)
+        assert result.score is not None
+        return result.score.regions(marking.alpha, marking.min_size)
+
+    def _offer(self) -> None:
+        """Offer the maps, and show the regions of the chosen one."""
+        at = max(0, self.panel.regions.which.currentIndex())
+        names = [one.output.image.name for one in self._results]
+        self.panel.regions.show_maps(names)
+        with QSignalBlocker(self.panel.regions.which):
+            self.panel.regions.which.setCurrentIndex(at)
+        self._show_found()
+
+    def _slider_moved(self, value: int) -> None:
+        scores = [one.score for one in self._results if one.score]
+        live = sum(score.z.size for score in scores) <= LIVE
+        (self._follow_slider if live else self._rest_slider)()
+
+    def _find_again(self) -> None:
+        """Find the regions at another alpha: nothing is scored again."""
+        self._found = [self._find(result) for result in self._results]
+        marking = marking_of(self.panel)
+        for result, found in zip(self._results, self._found, strict=True):
+            layer = self._layer_of(result)
+            if layer is None or result.score is None:
+                continue
+            style = result.picked.styles[0]
+            args = (result.output, style, found, result.score.units, marking)
+            data, attributes, _ = region_data(*args)
+            layer.data = data
+            layer.features = attributes["features"]
+            layer.metadata = attributes["metadata"]
+        self._show_found()
+
+    def _show_found(self, index: int = 0) -> None:
+        """Show the regions of the chosen map, and what can be said of them."""
+        at = self.panel.regions.which.currentIndex()
+        if not 0 <= at < len(self._found):
+            return
+        result, (_, table) = self._results[at], self._found[at]
+        regions, score = self.panel.regions, result.score
+        detector = result.output.detector
+        if score is None or detector is None:
+            return
+        regions.show_table(table, score.units)
+        n = len(table["label"])
+        counted = f"{n} region{'s' * (n != 1)}"
+        counted += f" (the first {LISTED} are listed)" * (n > LISTED)
+        cell = _cell(detector, result.output.image)
+        normal = score.basis + f" (painted in {self._marks!r})" * bool(self._marks)
+        text = f"{counted} by {detector.name}; {cell}; normal: {normal}."
+        regions.basis.setText(text)
+        limits = score.limits(table)
+        regions.limits.setText(limits[:1].upper() + limits[1:] + "." * bool(limits))
+
+    def _layer_of(self, result: Result) -> Any:
+        """The layer of a result's regions, if it is still there."""
+        tag = (result.picked.styles[0].name, "regions", 0)
+        layers = self.viewer.layers
+        return next((one for one in layers if identity(one.metadata) == tag), None)
+
+    def _shown(self) -> tuple[Any, Found] | None:
+        """Layer and regions of the chosen map, if the layer is still there."""
+        at = self.panel.regions.which.currentIndex()
+        if not 0 <= at < len(self._found):
+            return None
+        layer = self._layer_of(self._results[at])
+        return None if layer is None else (layer, self._found[at])
+
+    # --- from the table to the picture, and back ----------------------------------
+    def go_to(self, label: int) -> None:
+        """Select a region, and move the view there."""
+        shown = self._shown()
+        if shown is None:
+            return
+        layer, (labels, _) = shown
+        layer.selected_label = label
+        self.viewer.layers.selection.active = layer
+        places = np.argwhere(labels == label)
+        if len(places):
+            middle = places[
+                np.square(places - places.mean(axis=0)).sum(axis=1).argmin()
+            ]
+            self._look_at(np.asarray(layer.data_to_world(middle)))
+
+    def _look_at(self, place: NDArray[np.float64]) -> None:
+        """Move the view to a place in the world."""
+        dims = self.viewer.dims
+        point = np.array(dims.point)
+        point[-len(place) :] = place
+        hidden = [axis for axis in range(dims.ndim) if axis not in dims.displayed]
+        dims.set_point(hidden, [point[axis] for axis in hidden])
+        camera = self.viewer.scene.camera
+        center = np.array(camera.center)
+        shown = [point[axis] for axis in dims.displayed]
+        center[-len(shown) :] = shown
+        camera.center = tuple(center)
+
+    def _label_selected(self, event: Any) -> None:
+        shown = self._shown()
+        if shown is not None and event.source is shown[0]:
+            self.panel.regions.select(int(shown[0].selected_label))
+
+    def _show_only(self, only: bool) -> None:
+        for result in self._results:
+            layer = self._layer_of(result)
+            if layer is not None:
+                layer.show_selected_label = only
+
+    # --- the small buttons --------------------------------------------------------
+    def _save_table(self) -> None:
+        ask_to_save(self, "Save table of regions", "*.csv", self.save_table)
+
+    def save_table(self, path: str) -> None:
+        """Write the table of the chosen map (CSV)."""
+        score, (_, table) = self._chosen()
+        place, known = _with_suffix(path, ".csv")
+        with errors_said():
+            write_csv(place, table, score.units, overwrite=known)
+
+    def _save_outlines(self) -> None:
+        ask_to_save(self, "Save outlines", "*.geojson", self.save_outlines)
+
+    def save_outlines(self, path: str) -> None:
+        """Write the outlines of its regions (GeoJSON), as the layer shows them."""
+        score, (labels, table) = self._chosen()
+        shown = self._shown()
+        labels = np.asarray(shown[0].data) if shown else labels
+        place, known = _with_suffix(path, ".geojson")
+        with errors_said():
+            write_geojson(place, labels, table, score.axes, score.units, known)
+
+    def _chosen(self) -> tuple[Score, Found]:
+        """Score and regions of the chosen map; the buttons are off without one."""
+        at = self.panel.regions.which.currentIndex()
+        score = self._results[at].score
+        assert score is not None
+        return score, self._found[at]
+
+    def _copy_python(self) -> None:
+        with errors_said():
+            code = python_code(*job_of(self.panel, self.viewer.layers))
+            self.copy(code, "paste it into napari's console")
+
+    def _copy_recipe(self) -> None:
+        with errors_said():
+            job, _ = job_of(self.panel, self.viewer.layers)
+            text = json.dumps(described(job), indent=1)
+            self.copy(text, recipe_hint(job))
+
+
+def _pixel(image: Field) -> tuple[float, str]:
+    """Width of a pixel in the world, and its unit; without a unit if it is a pixel."""
+    at = image.grid_axes.index("X")
+    unit = image.units[at]
+    return abs(image.scale[at]), "" if unit == PIXEL else plain_symbol(unit)
+
+
+def _cell(detector: Detector, image: Field) -> str:
+    """How large cells were taken to be."""
+    size, unit = _pixel(image)
+    in_world = f" = {detector.diameter * size:.3g} {unit}" * bool(unit)
+    how = "measured" if detector.cell is None else "as given"
+    return f"cells {how}: {detector.diameter:.3g} px{in_world}"
+
+
+def _with_suffix(path: str, suffix: str) -> tuple[Path, bool]:
+    """Where to write; and whether that very name was given, and so may be replaced."""
+    place = Path(path)
+    if place.suffix.lower() == suffix:
+        return place, True
+    return place.with_name(place.name + suffix), False
+
+
+def _select_clicked(layer: Any, event: Any) -> Generator[None, None, None]:
+    """Select the region that is clicked while the view can be moved."""
+    moved = False
+    yield
+    while event.type == "mouse_move":
+        moved = True
+        yield
+    if moved or layer.mode != "pan_zoom":
+        return
+    label = layer.get_value(
+        event.position,
+        view_direction=event.view_direction,
+        dims_displayed=event.dims_displayed,
+        world=True,
+    )
+    if label:
+        layer.selected_label = label

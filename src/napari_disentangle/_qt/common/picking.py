@@ -1,0 +1,141 @@
+"""Choosing layers: a list with check boxes, and how chosen layers become images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QListWidget, QListWidgetItem
+
+from napari_disentangle.image.field import axes_of_labels
+from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.style import Picked
+from napari_disentangle.samples.data import KNOWN_ANSWER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from napari_disentangle.image.field import Field, Modality
+
+_ROWS = 5
+
+
+class LayerList(QListWidget):  # type: ignore[misc]
+    """Image layers with check boxes; ``itemChanged`` tells of every change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layers: list[Any] = []
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._fit_height()
+
+    def show_layers(self, layers: Iterable[Any]) -> None:
+        """List these layers; those that stay keep their check."""
+        checked = self.checked()
+        self._layers = list(layers)
+        self.blockSignals(True)
+        self.clear()
+        for layer in self._layers:
+            item = QListWidgetItem(layer.name)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(_state(any(layer is one for one in checked)))
+            self.addItem(item)
+        self.blockSignals(False)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        rows = min(max(self.count(), 1), _ROWS)
+        self.setFixedHeight(rows * (self.fontMetrics().height() + 4) + 8)
+
+    def checked(self) -> list[Any]:
+        """The checked layers, in the order of the list."""
+        return [
+            layer
+            for i, layer in enumerate(self._layers)
+            if self.item(i).checkState() == Qt.CheckState.Checked
+        ]
+
+    def check(self, layers: Sequence[Any]) -> None:
+        """Check these layers and no others."""
+        for i, layer in enumerate(self._layers):
+            self.item(i).setCheckState(_state(any(layer is one for one in layers)))
+
+
+def _state(on: bool) -> Any:
+    return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
+
+
+def sources(layers: Iterable[Any]) -> list[Any]:
+    """Image layers that are not results of ours."""
+    return [
+        layer
+        for layer in layers
+        if layer._type_string == "image" and KEY not in layer.metadata
+    ]
+
+
+def marking_layers(layers: Iterable[Any]) -> list[Any]:
+    """Layers that something can be painted in, but for our results and answers."""
+    ours = {KEY, KNOWN_ANSWER}
+    return [
+        layer
+        for layer in layers
+        if layer._type_string in ("shapes", "labels") and not ours & {*layer.metadata}
+    ]
+
+
+# --- layers to images -----------------------------------------------------------------
+def groups(layers: Sequence[Any], as_channels: bool) -> list[list[Any]]:
+    """Layers that make one image each: channels share shape, type and place."""
+    if not as_channels:
+        return [[layer] for layer in layers]
+    found: dict[Any, list[Any]] = {}
+    for layer in layers:
+        key = id(layer) if layer.rgb else _place(layer)
+        found.setdefault(key, []).append(layer)
+    return list(found.values())
+
+
+def proposes_channels(layers: Sequence[Any]) -> bool:
+    """Whether layers look like channels of one image: same place, own colormaps."""
+    many = [group for group in groups(layers, True) if len(group) > 1]
+    return bool(many) and all(
+        len({layer.colormap.name for layer in group}) == len(group) for group in many
+    )
+
+
+def _place(layer: Any) -> tuple[Any, ...]:
+    data = layer.data[0] if layer.multiscale else layer.data
+    matrix = np.asarray(layer.affine)
+    numbers = (*layer.scale, *layer.translate, *np.ravel(layer.rotate), *matrix.ravel())
+    return (tuple(data.shape), str(data.dtype), tuple(np.round(numbers, 6)))
+
+
+def proposed_axes(layers: Sequence[Any]) -> str:
+    """Axes as the first layer's labels have them, colour excluded."""
+    return axes_of_labels(layers[0].axis_labels) if layers else ""
+
+
+def pick(
+    layers: Sequence[Any], as_channels: bool, axes: str, modality: Modality | None
+) -> list[Picked]:
+    """Snapshot of the chosen layers as images."""
+    reading: dict[str, Any] = {"axes": axes or None, "modality": modality}
+    return [Picked.of(group, **reading) for group in groups(layers, as_channels)]
+
+
+def in_the_middle(viewer: Any, layer: Any) -> tuple[int, ...]:
+    """Pixel of a layer that is in the middle of the canvas; it may lie outside."""
+    point, shown = np.array(viewer.dims.point), list(viewer.dims.displayed)
+    point[shown] = viewer.scene.camera.center[-len(shown) :]
+    return tuple(int(i) for i in np.round(layer.world_to_data(point)))
+
+
+def in_words(fields: Sequence[Field]) -> str:
+    """Say what was chosen, e.g. "2 images: RGB brightfield, 480 x 480 (YX), uint8"."""
+    if not fields:
+        return "Check at least one image layer."
+    kinds = list(dict.fromkeys(field.describe() for field in fields))
+    count = "1 image" if len(fields) == 1 else f"{len(fields)} images"
+    return f"{count}: {'; '.join(kinds)}"

@@ -1,0 +1,1 @@
+"""The panel that renders images under other looks, and fits models."""

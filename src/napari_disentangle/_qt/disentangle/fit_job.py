@@ -1,0 +1,274 @@
+"""What a fit does, as one iterator: from images to a model in a file, without a window.
+
+A preview shows a part of an image under the look of a part of the others, as the model
+is just then; whole images would take seconds, in which nothing could be cancelled.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from platformdirs import user_data_path
+
+from napari_disentangle._qt.common.model_box import ModelFile
+from napari_disentangle.compute.device import memory_errors
+from napari_disentangle.errors import ModelFileError
+from napari_disentangle.image.field import Field
+from napari_disentangle.model.attribute import average
+from napari_disentangle.model.fit import fit_steps, learned
+from napari_disentangle.pipeline.follow import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.axes import Lead
+    from napari_disentangle.layers.style import Picked, Style
+    from napari_disentangle.model.attribute import Attribute
+    from napari_disentangle.model.model import Model
+    from napari_disentangle.model.train import Progress
+
+    Colours = NDArray[np.uint8]
+
+# Steps from preview to preview.
+_REFRESH = 25
+# Edges in pixels of the part that is shown, and of parts whose look is measured.
+_SHOWN, _MEASURED = 256, 512
+# Images that give the preview its look, at most.
+_OTHERS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class FitJob:
+    """Everything a fit needs, taken from the window before it starts.
+
+    Attributes
+    ----------
+    images
+        What is learned from.
+    model
+        Where fitting begins: a name, or the path of a file.
+    seed, steps, device, label
+        As the window says; the label is that of the model that comes out.
+    shown, centre
+        The image of the preview, and its pixel in the middle of the view.
+    look_of
+        Images whose mean look the preview is given.
+    config
+        Settings of the model.
+    enough
+        Set to stop before the budget ends, and to keep what was learned.
+    """
+
+    images: Sequence[Field]
+    model: str
+    seed: int
+    steps: int
+    device: str
+    label: str
+    shown: Picked
+    centre: tuple[int, ...]
+    look_of: Sequence[Field]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    enough: Event = field(default_factory=Event)
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The same part of an image as it is and as it would be, in RGB (h, w, 3)."""
+
+    before: Colours
+    after: Colours
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The fit has ended, and the model is in a file."""
+
+    file: ModelFile
+    verdict: str
+
+
+def run_fit(job: FitJob) -> Generator[Step | Progress | Preview | Kept, None, None]:
+    """Fit, with a preview now and then; the model is kept at the end only."""
+    yield Step("cutting tiles to learn from", 0.0)
+    scene = _scene(job)
+    with memory_errors("fitting"):
+        steps = fit_steps(
+            job.images, job.model, job.seed, job.steps, job.device, **job.config
+        )
+        for step in steps:
+            told = _told(step.progress)
+            yield told
+            if step.progress.index:
+                yield step.progress
+            if step.progress.index and job.enough.is_set():
+                break
+            if step.progress.index % _REFRESH == 1:
+                yield from _preview(learned(step), scene, told)
+        model = yield from _measured(learned(step), job.images)
+        yield from _preview(model, scene, told)
+    yield Kept(ModelFile.of(model, keep(model), job.label), step.progress.verdict)
+
+
+def _measured(model: Model, images: Sequence[Field]) -> Generator[Step, None, Model]:
+    """The model with its reference; unlike ``FitStep.model`` it can be cancelled."""
+    looks = []
+    for image in images:
+        told = Step(f"measuring {image.name}", 1.0)
+        looks.append((yield from _look(model, image, told)))
+    return replace(model, reference=average(looks))
+
+
+def _look(model: Model, image: Field, told: Step) -> Generator[Step, None, Attribute]:
+    """The attribute of an image; says the same after whatever takes long."""
+    yield told
+    for part in model.measuring(image):
+        if part is not None:
+            return part
+        yield told
+    raise AssertionError("measuring ends with the attribute")
+
+
+def _told(progress: Progress) -> Step:
+    if progress.index == 0:
+        return Step(progress.verdict, 0.0)
+    text = f"fitting, step {progress.index} of {progress.budget}"
+    return Step(text, progress.index / progress.budget)
+
+
+# --- files ----------------------------------------------------------------------------
+def folder() -> Path:
+    """Where fitted models are kept."""
+    return user_data_path("napari-disentangle", appauthor=False) / "models"
+
+
+def keep(model: Model) -> Path:
+    """Save a fitted model where recipes can name it; its name tells it from others.
+
+    Raises
+    ------
+    ModelFileError
+        If it cannot be written.
+    """
+    path = folder() / f"{model.name}-{model.modality}-{model.hash[:8]}.safetensors"
+    partial = path.with_suffix(".partial.safetensors")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise ModelFileError(
+            f"the fitted model cannot be kept in {str(path.parent)!r} ({error})"
+        ) from error
+    return path
+
+
+# --- the preview ----------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """What previews are drawn from.
+
+    Attributes
+    ----------
+    part, place
+        A part of the image that is large enough to be measured, and where in it lies
+        what is shown.
+    others
+        Parts of the images whose look it is given.
+    styles
+        How napari shows it.
+    """
+
+    part: Field
+    place: tuple[slice, slice]
+    others: Sequence[Field]
+    styles: Sequence[Style]
+
+
+def _scene(job: FitJob) -> _Scene:
+    image = job.shown.field
+    lead, *measured = _region(image, _MEASURED, job.centre)
+    _, *shown = _region(image, _SHOWN, job.centre)
+    y, x = (
+        slice(inner.start - outer.start, inner.stop - outer.start)
+        for inner, outer in zip(shown, measured, strict=True)
+    )
+    others = (
+        _part(other, *_region(other, _MEASURED)) for other in job.look_of[:_OTHERS]
+    )
+    return _Scene(_part(image, lead, *measured), (y, x), list(others), job.shown.styles)
+
+
+def _region(
+    image: Field, edge: int, centre: Sequence[int] = ()
+) -> tuple[Lead, slice, slice]:
+    """A plane and a square in it around a pixel of the layer, or in the middle."""
+    at = {axis: image.size(axis) // 2 for axis in image.grid_axes}
+    at |= zip(image.grid_axes[-len(centre) :], centre, strict=False)
+    lead = tuple(_inside(at[axis], image.size(axis)) for axis in image.lead_axes)
+    y, x = (_around(at[axis], image.size(axis), edge) for axis in "YX")
+    return lead, y, x
+
+
+def _inside(place: int, size: int) -> int:
+    return min(max(place, 0), size - 1)
+
+
+def _around(middle: int, size: int, edge: int) -> slice:
+    start = min(max(middle - edge // 2, 0), max(0, size - edge))
+    return slice(start, min(start + edge, size))
+
+
+def _part(image: Field, lead: Lead, y: slice, x: slice) -> Field:
+    return Field(
+        image.plane(lead, y, x),
+        "CYX",
+        channel_names=image.channel_names,
+        modality=image.modality,
+        full_scale=image.full_scale,
+        name=image.name,
+    )
+
+
+def _preview(
+    model: Model, scene: _Scene, told: Step
+) -> Generator[Step | Preview, None, None]:
+    """Give the scene the look of the others; ``told`` is a sign of life."""
+    own = yield from _look(model, scene.part, told)
+    looks = []
+    for other in scene.others:
+        looks.append((yield from _look(model, other, told)))
+    look = average(looks)
+    if look.found:
+        y, x = scene.place
+        after = np.asarray(model.lazy(scene.part, look, own)[:, y, x])
+        pair = (scene.part.plane((), y, x), after)
+        yield Preview(*(_colours(plane, scene) for plane in pair))
+
+
+def _colours(plane: NDArray[Any], scene: _Scene) -> Colours:
+    """Show channels (C, h, w) as napari does, in RGB (h, w, 3)."""
+    if "colormap" not in scene.styles[0].look:
+        shown = plane[:3] / float(scene.part.full_scale or 1.0)
+        return _bytes(np.moveaxis(shown, 0, -1))
+    pairs = zip(plane, scene.styles, strict=False)
+    return _bytes(np.sum([_mapped(values, style) for values, style in pairs], axis=0))
+
+
+def _mapped(values: NDArray[Any], style: Style) -> NDArray[Any]:
+    low, high = style.look["contrast_limits"]
+    unit = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    shown = style.look["colormap"].map(unit.ravel() ** style.look["gamma"])
+    colour: NDArray[Any] = shown[:, :3].reshape(*values.shape, 3)
+    return colour
+
+
+def _bytes(unit: NDArray[Any]) -> Colours:
+    return np.ascontiguousarray(np.clip(np.nan_to_num(unit), 0, 1) * 255, np.uint8)

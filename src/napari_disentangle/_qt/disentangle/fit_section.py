@@ -1,0 +1,231 @@
+"""The section "Fit on the checked images": settings, curve, preview, buttons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyqtgraph as pg
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_disentangle._qt.disentangle.fit_job import Kept, Preview
+
+if TYPE_CHECKING:
+    from napari_disentangle.model.train import Progress
+
+TITLE = "Fit on the checked images"
+_STEPS, _MOST_STEPS = 300, 100_000
+_MOST_SEED = 2**31 - 1
+_CURVE, _PICTURE = 130, 138
+# Readable on light and on dark.
+_GREY, _BLUE, _GREEN, _ORANGE = "#8a8f98", "#7aa5d8", "#2fae66", "#e8912d"
+# Share of the past in the smoothed curve.
+_PAST = 0.9
+_NO_LIMIT = 16_777_215  # Qt's QWIDGETSIZE_MAX
+
+
+class LossCurve(QWidget):  # type: ignore[misc]
+    """Decibels against steps: batches (smoothed), held-out tiles, best closed form."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        kinds = {"learning": _BLUE, "held out": _GREEN, "best closed form": _ORANGE}
+        legend = QLabel(" &nbsp; ".join(_dot(c, kind) for kind, c in kinds.items()))
+        self._plot = pg.PlotWidget(background=None, enableMenu=False)
+        menu = self._plot.getPlotItem().ctrlMenu
+        # it is made all the same, and without a parent would outlive the window
+        menu.setParent(self, menu.windowFlags())
+        self._plot.setFixedHeight(_CURVE)
+        self._plot.setMouseEnabled(x=False, y=False)
+        self._plot.hideButtons()
+        self._plot.setToolTip("Decibels against steps: higher is better")
+        self._plot.setLabel("left", "dB")
+        self._plot.setCacheMode(pg.PlotWidget.CacheModeFlag.CacheNone)  # for themes
+        for side in ("left", "bottom"):
+            self._plot.getAxis(side).setPen(_GREY)
+            self._plot.getAxis(side).setTextPen(_GREY)
+        self.swap = self._plot.plot(pen=pg.mkPen(_BLUE, width=1))
+        self.held_out = self._plot.plot(pen=pg.mkPen(_GREEN, width=2))
+        dashed = pg.mkPen(_ORANGE, width=2, style=Qt.PenStyle.DashLine)
+        self.rival = pg.InfiniteLine(angle=0, pen=dashed)
+        self._plot.addItem(self.rival)
+        _stack(self, legend, self._plot)
+        self.begin()
+
+    def begin(self) -> None:
+        """Empty the curve."""
+        self._steps: list[int] = []
+        self._swaps: list[float] = []
+        self._held_out: list[float] = []
+        self.swap.setData([], [])
+        self.held_out.setData([], [])
+
+    def add(self, progress: Progress) -> None:
+        """Draw one more step, or what is new of the last one."""
+        losses, rival = progress.losses, progress.rival
+        if self._steps[-1:] == [progress.index]:
+            for points in (self._steps, self._swaps, self._held_out):
+                points.pop()
+        before = self._swaps[-1] if self._swaps else losses["swap"]
+        self._steps.append(progress.index)
+        self._swaps.append(_PAST * before + (1 - _PAST) * losses["swap"])
+        self._held_out.append(losses["held out"])
+        self.swap.setData(self._steps, self._swaps)
+        self.held_out.setData(self._steps, self._held_out)
+        self.rival.setValue(losses[rival])
+        self._plot.setXRange(0, progress.budget)
+        seen = [*self._swaps, *self._held_out, losses[rival]]
+        self._plot.setYRange(min(seen), max(seen))
+
+
+class FitSection(QCollapsible):  # type: ignore[misc]
+    """All inputs for a fit, and what is seen of it; no behaviour of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(TITLE)
+        self.plan = _words()
+        self.steps, self.seed = _number(1, _MOST_STEPS), _number(0, _MOST_SEED)
+        self.steps.setValue(_STEPS)
+        self.steps.setToolTip("At most; fitting stops where nothing is gained any more")
+        self.seed.setToolTip("The same seed and images give the same model")
+        self.fit = QPushButton("Fit")
+        self.stop = QPushButton("Stop and use")
+        self.stop.setToolTip("Keep the model as it is now; Cancel throws it away")
+        self.curve = LossCurve()
+        self.verdict = _words()
+        self.before, self.after = QLabel(), QLabel()
+        self.pictures = self._pictures()
+        self.load = QPushButton("Load model ...")
+        self.save = QPushButton("Save model ...")
+        self._fill()
+        self._seen = (self.curve, self.verdict, self.pictures)
+        for part in self._seen:
+            part.hide()
+        self.set_running(running=False, fitting=False)
+
+    def _pictures(self) -> QWidget:
+        pictures = QWidget()
+        columns = QHBoxLayout(pictures)
+        columns.setContentsMargins(0, 0, 0, 0)
+        for text, picture in (("as it is", self.before), ("preview", self.after)):
+            picture.setFixedSize(_PICTURE, _PICTURE)
+            picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            column = QWidget()
+            _stack(column, QLabel(text), picture)
+            columns.addWidget(column)
+        columns.addStretch()
+        pictures.setToolTip("A part of the first checked image, as far as it is fitted")
+        return pictures
+
+    def _fill(self) -> None:
+        content = QWidget()
+        numbers = (QLabel("steps"), self.steps, QLabel("seed"), self.seed)
+        rows = (numbers, (self.fit, self.stop), (self.load, self.save))
+        settings, buttons, files = (_row(*row) for row in rows)
+        _stack(content, self.plan, settings, buttons, self.curve, self.verdict)
+        content.layout().addWidget(self.pictures)
+        content.layout().addWidget(files)
+        self.setContent(content)
+        # The content grows and shrinks while it is open; the animation would cut it.
+        self.setDuration(0)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+        content.setMaximumHeight(0)
+        self.toggled.connect(
+            lambda on: content.setMaximumHeight(_NO_LIMIT if on else 0)
+        )
+
+    # --- what is shown ------------------------------------------------------------
+    def show_plan(self, names: list[str], beginning: str) -> None:
+        """Say what would be learned from, and where fitting would begin."""
+        what = f"Learns from {', '.join(names)}" if names else "Check images to fit on"
+        self.plan.setText(f"{what}; goes on from {beginning}." if names else f"{what}.")
+
+    def set_running(self, running: bool, fitting: bool) -> None:
+        """Enable what makes sense now."""
+        self.fit.setEnabled(not running)
+        self.load.setEnabled(not running)
+        self.stop.setEnabled(fitting)
+
+    def begin(self) -> None:
+        """Make room for a new fit."""
+        self.curve.begin()
+        self.before.clear()
+        self.after.clear()
+        self.verdict.setText("Preparing ...")
+        for part in self._seen:
+            part.show()
+
+    def show_step(self, step: Progress | Preview | Kept) -> None:
+        """Show where fitting is, how the image would look, or what came of it."""
+        if isinstance(step, Preview):
+            self._show_preview(step)
+        elif isinstance(step, Kept):
+            verdict = step.verdict[0].upper() + step.verdict[1:]
+            self.verdict.setText(f"{verdict}. Run now uses this model.")
+        else:
+            self.curve.add(step)
+            self.verdict.setText(f"So far {step.verdict}")
+
+    def _show_preview(self, preview: Preview) -> None:
+        for label, picture in (
+            (self.before, preview.before),
+            (self.after, preview.after),
+        ):
+            label.setPixmap(_pixmap(picture))
+
+    def show_thrown_away(self) -> None:
+        """Say that nothing came of the fit."""
+        self.verdict.setText("The fit was thrown away.")
+
+
+def _pixmap(picture: Any) -> QPixmap:
+    height, width, _ = picture.shape
+    image = QImage(picture.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    return QPixmap.fromImage(image).scaled(
+        _PICTURE,
+        _PICTURE,
+        Qt.AspectRatioMode.KeepAspectRatio,
+        Qt.TransformationMode.SmoothTransformation,
+    )
+
+
+def _number(low: int, high: int) -> QSpinBox:
+    box = QSpinBox()
+    box.setRange(low, high)
+    return box
+
+
+def _words() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    return label
+
+
+def _dot(colour: str, text: str) -> str:
+    return f'<span style="color: {colour}">&#9632;</span> {text}'
+
+
+def _row(*widgets: QWidget) -> QWidget:
+    row = QWidget()
+    line = QHBoxLayout(row)
+    line.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        line.addWidget(widget)
+    return row
+
+
+def _stack(parent: QWidget, *widgets: QWidget) -> None:
+    column = QVBoxLayout(parent)
+    column.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        column.addWidget(widget)

@@ -1,0 +1,232 @@
+"""Operations: what is computed for a region of a plane, and how, one tile at a time."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from napari_disentangle.compute.device import exactly, one_thread, out_of_memory
+from napari_disentangle.compute.iterators import within
+from napari_disentangle.errors import DeviceMemoryError
+from napari_disentangle.image.tiling import Span, Tile, tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.axes import Lead
+    from napari_disentangle.image.field import Field
+    from napari_disentangle.image.tiling import Part
+
+
+_SMALLEST_TILE = 32
+
+
+class Operation(Protocol):
+    """What is computed for a region of a plane.
+
+    With what :class:`Stacked` adds it sees the planes near it.
+    """
+
+    @property
+    def halo(self) -> int:
+        """How many pixels around a region it needs to see.
+
+        An operation that sees neighbours runs at full resolution only: what lies
+        around a pixel differs from level to level of a pyramid.
+        """
+
+    @property
+    def step(self) -> int:
+        """Regions with a halo begin at multiples of this many pixels."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+
+    @property
+    def own_channels(self) -> tuple[str, ...] | None:
+        """Names of the result's channels: ``None`` for the image's, empty for none."""
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """Type of the result for this type of image."""
+
+    def on(self, device: str) -> Operation:
+        """The same on another device."""
+
+    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+        """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels.
+
+        With channels of its own the result is (K, h, w), in the order of their names.
+        ``lead`` counts planes at full resolution.
+        """
+
+
+@runtime_checkable
+class Gradual(Protocol):
+    """What an operation adds if a region takes it longer than a person waits."""
+
+    def steps(
+        self, plane: NDArray[Any], lead: Lead, kept: Part
+    ) -> Generator[None, None, NDArray[Any]]:
+        """Turn (C, h, w) into the result for the part of it that is kept.
+
+        Yields
+        ------
+        None
+            Wherever it can be stopped.
+        """
+
+
+# --- one tile -----------------------------------------------------------------------
+def computing(
+    operation: Operation, field: Field, level: int, lead: Lead, tile: Tile
+) -> Generator[None, None, NDArray[Any]]:
+    """Compute one tile; out of memory it is halved, then moved to the CPU.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If the smallest tile does not fit the CPU's memory either.
+    """
+    try:
+        steps = _steps(operation, field, level, lead, tile)
+        return (yield from within(partial(_inferring, operation.device), steps))
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+    # Retried here, outside the frames that hold the memory.
+    smaller = _halves(operation, field, level, tile)
+    if smaller:
+        parts = []
+        for half in smaller:
+            parts.append((yield from computing(operation, field, level, lead, half)))
+        return np.concatenate(parts, axis=1 + _longer(tile))
+    if operation.device != "cpu":
+        return (yield from computing(operation.on("cpu"), field, level, lead, tile))
+    raise DeviceMemoryError(
+        f"there is no memory left for computing {field.name!r}: close other programs "
+        "or images and run again"
+    )
+
+
+def _steps(
+    operation: Operation, field: Field, level: int, lead: Lead, tile: Tile
+) -> Generator[None, None, NDArray[Any]]:
+    y, x = (span.slice for span in tile.outer)
+    plane, full = field.plane(lead, y, x, level), _full_lead(field, level, lead)
+    if isinstance(operation, Gradual):
+        return (yield from operation.steps(plane, full, tile.local))
+    return operation(plane, full)[:, *tile.local]
+
+
+@contextmanager
+def _inferring(device: str) -> Iterator[None]:
+    import torch
+
+    with one_thread(), exactly(device), torch.inference_mode():
+        yield
+
+
+def _full_lead(field: Field, level: int, lead: Lead) -> Lead:
+    """The plane at full resolution that a plane of a level shows."""
+    sizes = dict(zip(field.axes, field.levels[level].shape, strict=True))
+    return tuple(
+        number * field.size(axis) // int(sizes[axis])
+        for number, axis in zip(lead, field.lead_axes, strict=True)
+    )
+
+
+def _halves(
+    operation: Operation, field: Field, level: int, tile: Tile
+) -> tuple[Tile, ...]:
+    """The two halves of a tile across its longer side; none if it is small."""
+    axis = _longer(tile)
+    span = tile.inner[axis]
+    if len(span) < 2 * _SMALLEST_TILE:
+        return ()
+    sizes = dict(zip(field.axes, field.levels[level].shape, strict=True))
+    plane = (int(sizes["Y"]), int(sizes["X"]))
+    middle = (span.start + span.stop) // 2
+    parts = (Span(span.start, middle), Span(middle, span.stop))
+    y, x = tile.inner
+    regions = [(part, x) if axis == 0 else (y, part) for part in parts]
+    return tuple(
+        next(tiles(region, plane, len(span), operation.halo, operation.step))
+        for region in regions
+    )
+
+
+def _longer(tile: Tile) -> int:
+    y, x = tile.inner
+    return 0 if len(y) >= len(x) else 1
+
+
+@runtime_checkable
+class Stacked(Protocol):
+    """What an operation adds if its result for a plane takes in the planes near it.
+
+    Called with a region of one plane it then gives what the planes near it need too.
+    """
+
+    @property
+    def reach(self) -> int:
+        """How many planes before and after a plane it takes in."""
+
+    def merged(self, parts: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
+        """Result for a plane, from what it gave for those near it.
+
+        ``parts`` are of one region, by their distance in planes: 0 is the plane itself,
+        and those that would lie outside the stack are missing.
+        """
+
+
+def near(image: Field, lead: Lead, reach: int) -> dict[int, Lead]:
+    """Planes at most so far from a plane along Z, by their distance, in order."""
+    if not reach:
+        return {0: lead}
+    place = image.lead_axes.index("Z")
+    z, n = lead[place], image.size("Z")
+    return {
+        other - z: (*lead[:place], other, *lead[place + 1 :])
+        for other in range(max(0, z - reach), min(n, z + reach + 1))
+    }
+
+
+def along(
+    image: Field,
+    leads: Sequence[Lead],
+    reach: int,
+    compute: Callable[[Lead], Generator[None, None, NDArray[Any]]],
+) -> Iterator[tuple[Lead, dict[int, NDArray[Any]]] | None]:
+    """Compute one region of planes, and show each plane those near it.
+
+    No more is kept than what one plane sees, and Z runs fastest, so that nothing is
+    computed twice where planes follow each other.
+
+    Yields
+    ------
+    (lead, parts) or None
+        ``None`` after a plane, or a step of it, was computed; a plane, and by distance
+        along Z what was computed of those near it, as soon as all of them are known.
+    """
+    known: dict[Lead, NDArray[Any]] = {}
+    for lead in _z_last(image, leads):
+        wanted = near(image, lead, reach)
+        known = {one: known[one] for one in wanted.values() if one in known}
+        for one in wanted.values():
+            if one not in known:
+                known[one] = yield from compute(one)
+                yield None
+        yield lead, {distance: known[one] for distance, one in wanted.items()}
+
+
+def _z_last(image: Field, leads: Sequence[Lead]) -> list[Lead]:
+    """Planes in the order in which Z runs fastest."""
+    axes = image.lead_axes
+    order = sorted(range(len(axes)), key=lambda i: axes[i] == "Z")
+    return sorted(leads, key=lambda lead: [lead[i] for i in order])

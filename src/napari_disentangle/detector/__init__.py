@@ -1,0 +1,1 @@
+"""Anomaly detectors: one file each; scores, calibration, regions."""

@@ -1,0 +1,88 @@
+"""fader: as context, but what is odd in the surroundings is not handed on.
+
+OUR READING of FADeR (Park et al. 2024, arXiv 2407.04597), of which we could read the
+abstract only: a predictor with one deterministic mask per pass is frozen, and a module
+of two layers, trained on its reconstruction errors, attenuates features while they are
+decoded (nets.attenuator, detection.attenuation). It is not the authors' code. If the
+attenuator is of no use on normal tiles that it was not trained with, the predictor goes
+without it: ``attenuated`` among what is learned tells. Features and score are those of
+context, OUR CHOICE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_disentangle.detector import context
+from napari_disentangle.detector.masked import attenuation, prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_disentangle.detector.base import Seen
+    from napari_disentangle.detector.masked.prediction import Learned
+
+# Steps of the attenuator per step of the predictor.
+_SHARE = 0.2
+# Share of the work that they are, about.
+_WORK = 0.3
+
+
+@dataclass(frozen=True)
+class Fader:
+    """The detector."""
+
+    description: str = "As context, and what is odd around is kept from explaining it."
+    config: type[Any] = context.Config
+
+    def halo(self, config: context.Config) -> int:
+        """That of context: gates look at single pixels."""
+        return context.SCORER.halo(config)
+
+    def step(self, config: context.Config) -> int:
+        """That of context."""
+        return context.SCORER.step(config)
+
+    def learn(
+        self, tiles: Sequence[NDArray[np.float32]], config: context.Config, seed: int
+    ) -> Iterator[float | Learned]:
+        """Train the predictor, then the attenuator."""
+        learned: Learned = {}
+        for part in prediction.learn(tiles, config.steps, seed):
+            if isinstance(part, float):
+                yield part * (1 - _WORK)
+            else:
+                learned = part
+        (masks,), steps = config.policy, max(1, round(_SHARE * config.steps))
+        for part in attenuation.learn(tiles, learned, masks, steps, seed):
+            if isinstance(part, float):
+                yield 1 - _WORK + _WORK * part
+            else:
+                yield {**learned, **part}
+
+    def seeing(
+        self, signal: NDArray[np.float32], config: context.Config, learned: Learned
+    ) -> Generator[None, None, Seen]:
+        """Features of context, with the attenuated predictor."""
+        build = attenuation.attenuated
+        steps = prediction.predicting(signal, learned, config.policy, build=build)
+        return context.seen(signal, (yield from steps))
+
+    def fit(
+        self, features: NDArray[np.float32], config: context.Config
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Keep some normal vectors."""
+        return context.SCORER.fit(features, config)
+
+    def score(
+        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
+    ) -> NDArray[np.float32]:
+        """Distance to the nearest of them."""
+        return context.SCORER.score(features, normal)
+
+
+SCORER = Fader()

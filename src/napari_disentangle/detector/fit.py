@@ -1,0 +1,294 @@
+"""Learning normal: from images, or marked parts of images, to a detector."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from napari_disentangle.compute.device import memory_errors, one_thread
+from napari_disentangle.compute.iterators import within
+from napari_disentangle.detector.base import Learner
+from napari_disentangle.detector.blocks import MANY, split
+from napari_disentangle.detector.calibration import calibrating
+from napari_disentangle.detector.cells import cell_diameter
+from napari_disentangle.detector.depth import depth, smoothed
+from napari_disentangle.detector.detector import Detector
+from napari_disentangle.detector.registry import named, scorer
+from napari_disentangle.detector.score import content_rendering
+from napari_disentangle.detector.view import Normal, Sight, shrink_of
+from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Field
+from napari_disentangle.image.tiling import Span
+from napari_disentangle.model.fit import fit
+from napari_disentangle.model.model import Model, check_images, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.detector.blocks import Place
+    from napari_disentangle.detector.calibration import Calibration
+    from napari_disentangle.model.attribute import Attribute
+    from napari_disentangle.model.render import Rendering
+
+_One = TypeVar("_One")
+
+# Most blocks that the features of normal are learned from, or checked on.
+_SEEN_BLOCKS = 192
+# Looks at planes of stacks that are enough for blocks smoothed along Z, each of which
+# takes several, and blocks that are looked at whatever it takes.
+_LOOKS, _FEWEST_SMOOTHED = 1024, 48
+# Images whose cells are measured, and half the edge of what is looked at in each.
+_MEASURED, _MIDDLE = 8, 256
+# Where so many images or more calibrate, one should not hold half of this share of
+# pixels, the most surprising ones.
+_SEVERAL, _TOP = 6, 0.01
+# With fewer pixels nothing is learned, and p could not even reach 0.05.
+_FEWEST = 20
+# Shares of the work after which images are measured, tiles are cut, seeing is learned,
+# normal is, and blocks are scored that calibrate.
+_READ, _CUT, _SEEING, _FITTED, _SCORED = 0.05, 0.1, 0.8, 0.9, 0.98
+
+
+def fit_detector(
+    normals: Field | Sequence[Field],
+    detector: str = "default",
+    on: Model | None = None,
+    seed: int = 0,
+    sources: Sequence[Attribute] = (),
+    cell: float | None = None,
+    **config: Any,
+) -> Detector:
+    """Learn what normal looks like; see :func:`fit_detector_steps`."""
+    steps = fit_detector_steps(normals, detector, on, seed, sources, cell, **config)
+    *_, last = steps
+    assert isinstance(last, Detector)
+    return last
+
+
+def fit_detector_steps(
+    normals: Field | Sequence[Field],
+    detector: str = "default",
+    on: Model | None = None,
+    seed: int = 0,
+    sources: Sequence[Attribute] = (),
+    cell: float | None = None,
+    **config: Any,
+) -> Iterator[float | Detector]:
+    """Learn what normal looks like, step by step.
+
+    Of four images or more every other one teaches normal, of fewer every other block;
+    the others calibrate, and nothing else is done with them. If all are stacks, they
+    calibrate smoothed along Z as well, see :class:`Detector`.
+
+    Parameters
+    ----------
+    normals
+        Images, or parts of images marked by ``where``, that are normal.
+    detector
+        Name in :func:`napari_disentangle.detectors`, or ``"default"``: ``knn``, of one
+        whole image ``mahalanobis``.
+    on
+        Model whose content-only image is scored; ``None`` scores the raw image.
+    seed
+        Decides which blocks and pixels are used.
+    sources
+        Attributes of the normals, if they are known; else they are measured.
+    cell
+        Diameter of a typical cell or nucleus in pixels; measured if ``None``. Scores
+        have the resolution at which it is about 14 pixels.
+    **config
+        Settings of the detector.
+
+    Yields
+    ------
+    float or Detector
+        The share that is done; at last the detector.
+
+    Raises
+    ------
+    DataError
+        If there are too few normal pixels, or all have one value.
+    ValueError
+        If a setting is out of range, or something is no image or no model.
+    """
+    many = [normals] if isinstance(normals, Field) else list(normals)
+    if not many:
+        raise DataError("there is no normal image: give at least one")
+    check_images(many)
+    _check(on, seed, cell)
+    detector = named(detector, is_alone(many))
+    settings = checked(detector, scorer(detector).config, config)
+    model = on or fit(many[0], "identity")
+    known: list[Attribute | None] = [*sources] or [None] * len(many)
+    renderings: list[Rendering] = []
+    for image, source in zip(many, known, strict=True):
+        share = _READ * (len(renderings) + 0.5) / len(many)
+        look = source or (yield from _look(model, image, share))
+        renderings.append(content_rendering(model, image, look))
+        yield _READ * len(renderings) / len(many)
+    smallest = min(min(image.plane_shape) for image in many)
+    part = smallest if len(many) >= MANY else smallest // 2
+    diameter = cell or _diameter(renderings)
+    shrink = shrink_of(diameter, part)
+    sight = Sight(detector, settings, shrink)
+    teach, check = split(renderings, shrink, seed)
+    sight = yield from within(one_thread, _seeing(sight, teach, seed))
+    normal = yield from within(one_thread, _normal(sight, teach, seed))
+    stacks = all(depth(image, diameter) for image in many)
+    deep = _deep(check, diameter) if stacks else []
+    checking = _calibrations(_some(check), deep, normal)
+    alone, through, status = yield from within(one_thread, checking)
+    yield Detector(
+        model, normal, alone, through, tuple(many), diameter, seed, cell, status
+    )
+
+
+def is_alone(normals: Sequence[Field]) -> bool:
+    """Whether one whole image is all that is known of normal."""
+    return len(set(normals)) == 1 and normals[0].where is None
+
+
+def _check(on: Any, seed: Any, cell: Any) -> None:
+    """Refuse what is no model, no seed or no diameter."""
+    if not isinstance(on, Model | None):
+        raise ValueError(f"on {on!r} is no model: make one with nd.fit(images)")
+    if not (isinstance(seed, int | np.integer) and seed >= 0):
+        raise ValueError(f"seed {seed!r} must be a whole number from 0 on")
+    if cell is not None and not (
+        isinstance(cell, int | float | np.number) and 0 < cell < math.inf
+    ):
+        raise ValueError(f"cell {cell!r} must be a diameter in pixels above 0")
+
+
+def _look(model: Model, image: Field, done: float) -> Generator[float, None, Attribute]:
+    """Attribute of a whole image, of which perhaps a part is marked."""
+    for part in model.measuring(replace(image, where=None)):
+        if part is not None:
+            return part
+        yield done
+    raise AssertionError("measuring ends with the attribute")
+
+
+def _diameter(renderings: Sequence[Rendering]) -> float:
+    """Typical diameter of cells in pixels: the median of a few images."""
+    few = renderings[:: -(-len(renderings) // _MEASURED)]
+    return float(np.median([cell_diameter(_middle(one)) for one in few]))
+
+
+def _middle(rendering: Rendering) -> NDArray[np.float32]:
+    """Content (C, h, w) of the middle of the middle plane."""
+    image = rendering.field
+    leads = list(image.leads())
+    spans = (
+        Span(max(0, n // 2 - _MIDDLE), min(n, n // 2 + _MIDDLE))
+        for n in image.plane_shape
+    )
+    with memory_errors(f"measuring cells of {image.name!r}"):
+        _, content = rendering.read(leads[len(leads) // 2], *spans)
+    return content.cpu().numpy().astype(np.float32)
+
+
+def _some(places: Sequence[_One], limit: int = _SEEN_BLOCKS) -> list[_One]:
+    """Evenly spaced ones of very many."""
+    n = min(len(places), limit)
+    return [places[i] for i in np.linspace(0, len(places) - 1, n).round().astype(int)]
+
+
+# --- what -------------------------------------------------------------------------
+def _seeing(
+    sight: Sight, teach: Sequence[Place], seed: int
+) -> Generator[float, None, Sight]:
+    """Learn to see, if the detector does."""
+    own = sight.by_name
+    if not isinstance(own, Learner):
+        return sight
+    tiles = []
+    for i, place in enumerate(teach):
+        tiles.append(place.tile(sight))
+        yield _READ + (_CUT - _READ) * (i + 1) / len(teach)
+    for part in own.learn(tiles, sight.config, seed):
+        if not isinstance(part, float):
+            return replace(sight, learned=part)
+        yield _CUT + (_SEEING - _CUT) * part
+    raise AssertionError("learning ends with what was learned")
+
+
+def _normal(
+    sight: Sight, teach: Sequence[Place], seed: int
+) -> Generator[float, None, Normal]:
+    """Learn what is normal of what is seen."""
+    rng, pairs = np.random.default_rng(seed), []
+    teach = _some(teach)
+    for i, place in enumerate(teach):
+        pairs.append(place.vectors(sight, rng))
+        yield _SEEING + (_FITTED - _SEEING) * (i + 1) / len(teach)
+    n = sum(features.shape[1] for features, _ in pairs)
+    if n < _FEWEST:
+        raise DataError(
+            f"only {n} normal pixels are left to learn from: mark more as normal"
+        )
+    features, signals = (np.concatenate(part, 1) for part in zip(*pairs, strict=True))
+    if not np.ptp(signals, axis=1).any() and not is_alone([p.image for p in teach]):
+        raise DataError(
+            "all normal pixels have one and the same value: leave such images out, or "
+            "mark what shows something"
+        )
+    learned = sight.by_name.fit(features, sight.config)
+    return Normal(sight, learned, signals.mean(axis=1))
+
+
+def _deep(check: Sequence[Place], diameter: float) -> list[tuple[Place, float]]:
+    """Where stacks are checked, and how far they are smoothed along Z there."""
+    jobs = [(place, depth(place.image, diameter)) for place in check]
+    looks = [len(place.near(sigma)) for place, sigma in jobs]
+    limit = max(_FEWEST_SMOOTHED, _LOOKS // max(looks, default=1))
+    return _some(jobs, limit)
+
+
+def _calibrations(
+    alone: Sequence[Place], deep: Sequence[tuple[Place, float]], normal: Normal
+) -> Generator[float, None, tuple[Calibration, Calibration | None, tuple[str, ...]]]:
+    """Calibrate on planes that are scored alone, and on smoothed ones if there are any.
+
+    At last come both calibrations, and what a person should know of the normals.
+
+    What lies near a block counts as it does in an image that is scored: if it is known,
+    whether it is marked or not.
+    """
+    raw: list[NDArray[np.float32]] = []
+    jobs = [*((place, 0.0) for place in alone), *deep]
+    for place, sigma in jobs:
+        parts = {}
+        for distance, lead in place.near(sigma).items():
+            parts[distance] = place.scores(normal, lead)
+            yield _FITTED + (_SCORED - _FITTED) * len(raw) / len(jobs)
+        raw.append(place.checked(smoothed(parts, sigma)))
+    n = len(alone)
+    plain = yield from calibrating(raw[:n], _SCORED)
+    smooth = (yield from calibrating(raw[n:], _SCORED)) if deep else None
+    return plain, smooth, _doubts(alone, raw[:n])
+
+
+def _doubts(
+    places: Sequence[Place], scores: Sequence[NDArray[np.float32]]
+) -> tuple[str, ...]:
+    """Which image decides alone what is surprising, if one of several does."""
+    images = list(dict.fromkeys(place.image for place in places))
+    if len(images) < _SEVERAL:
+        return ()
+    pairs = list(zip(places, scores, strict=True))
+    limit = np.nanquantile(np.concatenate([s.ravel() for s in scores]), 1 - _TOP)
+    above = [sum((s > limit).sum() for p, s in pairs if p.image is i) for i in images]
+    if max(above) <= sum(above) / 2:
+        return ()
+    name = images[int(np.argmax(above))].name
+    return (
+        f"{name!r} alone, one of {len(images)} normal images, holds most of the most "
+        f"surprising {_TOP:.0%} of normal pixels: if it is not normal, leave it out, "
+        "or little else will be found",
+    )

@@ -1,0 +1,75 @@
+"""mahalanobis: distance from normal in a bank of classical filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from napari_disentangle.detector.whitening import length, whitened, whitening
+from napari_disentangle.image.filters import filtered, reach, sigmas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes
+    ----------
+    scale
+        Finest scale in pixels; the others are 2 and 4 times that.
+    trim
+        Share of the training pixels farthest from normal that is left out when normal
+        is learned a second time, so that anomalies among them do not widen it.
+
+    Raises
+    ------
+    ValueError
+        If one of them is out of range.
+    """
+
+    scale: Annotated[float, {"min": 0.5, "max": 8.0, "step": 0.5}] = 1.0
+    trim: Annotated[float, {"min": 0.0, "max": 0.5, "step": 0.01}] = 0.02
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.scale <= 8:
+            raise ValueError(f"scale {self.scale} must be 0.5 to 8 pixels")
+        if not 0 <= self.trim <= 0.5:
+            raise ValueError(f"trim {self.trim} must be 0 to 0.5")
+
+
+@dataclass(frozen=True)
+class Mahalanobis:
+    """The detector."""
+
+    description: str = "Distance from the mean of normal, by filters: the quickest."
+    config: type[Any] = Config
+
+    def halo(self, config: Config) -> int:
+        """Reach of the widest filter."""
+        return reach(sigmas(config.scale)[-1])
+
+    def features(self, signal: NDArray[Any], config: Config) -> NDArray[np.float32]:
+        """Nine features per channel (9C, h, w)."""
+        return filtered(signal, config.scale)
+
+    def fit(
+        self, features: NDArray[np.float32], config: Config
+    ) -> dict[str, NDArray[np.float64]]:
+        """Mean (F,) and whitening matrix (F, F) of normal."""
+        return whitening(features, config.trim)
+
+    def score(
+        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
+    ) -> NDArray[np.float32]:
+        """Mahalanobis distance per pixel, divided by the root of the feature count."""
+        flat = features.reshape(len(features), -1)
+        return length(whitened(flat, normal)).reshape(features.shape[1:])
+
+
+SCORER = Mahalanobis()

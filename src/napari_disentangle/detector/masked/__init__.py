@@ -1,0 +1,1 @@
+"""What the detectors that predict hidden parts share."""

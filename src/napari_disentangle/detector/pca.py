@@ -1,0 +1,102 @@
+"""pca: what the principal components of normal patches do not explain.
+
+A patch of 8 x 8 pixels around the pixel is described by the means of its 4 x 4 cells,
+so that a pixel has 16 features per channel and not 64 (OUR CHOICE); the components that
+hold 95 % of the variance of normal patches are kept (OUR CHOICE).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from napari_disentangle.image.filters import finite
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+_CELLS = 4
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings.
+
+    Attributes
+    ----------
+    cell
+        Edge in pixels of the cells whose means are compared; a patch has 4 x 4.
+    keep
+        Share of the variance of normal that counts as explained.
+
+    Raises
+    ------
+    ValueError
+        If one of them is out of range.
+    """
+
+    cell: Annotated[int, {"min": 1, "max": 16}] = 2
+    keep: Annotated[float, {"min": 0.5, "max": 0.999, "step": 0.01}] = 0.95
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.cell <= 16:
+            raise ValueError(f"cell {self.cell} must be 1 to 16 pixels")
+        if not 0.5 <= self.keep <= 0.999:
+            raise ValueError(f"keep {self.keep} must be 0.5 to 0.999")
+
+
+@dataclass(frozen=True)
+class Components:
+    """The detector."""
+
+    description: str = "What the principal components of normal patches leave over."
+    config: type[Any] = Config
+
+    def halo(self, config: Config) -> int:
+        """Half a patch."""
+        return _CELLS // 2 * config.cell
+
+    def features(self, signal: NDArray[Any], config: Config) -> NDArray[np.float32]:
+        """Means of the cells of the patch around every pixel (16C, h, w)."""
+        return np.concatenate([_cells(one, config.cell) for one in finite(signal)])
+
+    def fit(
+        self, features: NDArray[np.float32], config: Config
+    ) -> dict[str, NDArray[np.float64]]:
+        """Mean (F,) of normal, and the directions (n, F) that it does not take."""
+        x = features.astype(np.float64)
+        variances, vectors = np.linalg.eigh(np.cov(x))
+        # Ascending: what is left over comes first, at least one direction of it.
+        share = np.cumsum(variances.clip(0)) / max(variances.clip(0).sum(), 1e-30)
+        left = max(1, int((share <= 1 - config.keep).sum()))
+        return {"mean": x.mean(axis=1), "left": vectors[:, :left].T}
+
+    def score(
+        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
+    ) -> NDArray[np.float32]:
+        """Root mean square of what is left over of a patch."""
+        flat = features.reshape(len(features), -1) - normal["mean"][:, None]
+        energy = ((normal["left"] @ flat) ** 2).sum(axis=0) / len(features)
+        scores: NDArray[np.float32] = np.sqrt(energy).astype(np.float32)
+        return scores.reshape(features.shape[1:])
+
+
+def _cells(channel: NDArray[np.float32], cell: int) -> NDArray[np.float32]:
+    """Means of the 4 x 4 cells around every pixel (16, h, w)."""
+    from scipy.ndimage import uniform_filter
+
+    half = _CELLS // 2 * cell
+    h, w = channel.shape
+    # Every mean is that of the cell that begins at the pixel.
+    means = uniform_filter(
+        np.pad(channel, half, mode="symmetric"), cell, origin=-(cell // 2)
+    )
+    starts = range(0, _CELLS * cell, cell)
+    return np.stack([means[y : y + h, x : x + w] for y in starts for x in starts])
+
+
+SCORER = Components()

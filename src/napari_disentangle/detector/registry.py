@@ -1,0 +1,90 @@
+"""All detectors by name. A new one is a file here and a line in ``DETECTORS``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_disentangle.detector import (
+    autopaint,
+    context,
+    fader,
+    intensity,
+    knn,
+    mahalanobis,
+    pca,
+    riad,
+)
+from napari_disentangle.detector.base import Learner
+from napari_disentangle.errors import DataError
+from napari_disentangle.model.registry import Entry
+
+if TYPE_CHECKING:
+    from napari_disentangle.detector.base import Scorer
+
+# To begin with; and where one whole image is all that is known: what is odd in it would
+# be in the bank of the first, and so be normal (docs/benchmarks.md).
+DEFAULT, ALONE = "knn", "mahalanobis"
+
+DETECTORS: dict[str, Scorer | Learner] = {
+    "knn": knn.SCORER,
+    "mahalanobis": mahalanobis.SCORER,
+    "pca": pca.SCORER,
+    "intensity": intensity.SCORER,
+    "context": context.SCORER,
+    "riad": riad.SCORER,
+    "autopaint": autopaint.SCORER,
+    "fader": fader.SCORER,
+}
+
+
+def named(name: str, alone: bool = False) -> str:
+    """The detector that a name means.
+
+    ``"default"`` is the one to begin with, another where an image is ``alone``.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    default = ALONE if alone else DEFAULT
+    known = default if name == "default" else name
+    if known not in DETECTORS:
+        raise ValueError(
+            f"detector {name!r} is unknown: use one of {', '.join(DETECTORS)}"
+        )
+    return known
+
+
+def scorer(name: str) -> Scorer | Learner:
+    """Look a detector up by name; see :func:`named`."""
+    return DETECTORS[named(name)]
+
+
+def expects(name: str) -> bool:
+    """Whether a detector says what an image should look like; see :func:`named`."""
+    return isinstance(scorer(name), Learner)
+
+
+def check_expects(name: str) -> None:
+    """Refuse a detector that expects nothing.
+
+    Raises
+    ------
+    DataError
+        If there is nothing that it expects.
+    """
+    if not expects(name):
+        known = ", ".join(repr(one) for one in DETECTORS if expects(one))
+        raise DataError(
+            f"detector {named(name)!r} expects nothing, so there is no pseudo-normal "
+            f"image: choose one that predicts ({known})"
+        )
+
+
+def detectors() -> dict[str, Entry]:
+    """All anomaly detectors by name. Does not import torch."""
+    return {
+        name: Entry(d.description, d.config, expects=expects(name))
+        for name, d in DETECTORS.items()
+    }

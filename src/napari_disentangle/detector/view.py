@@ -1,0 +1,238 @@
+"""Sight: how a detector looks at a signal, at the resolution of its cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import lcm
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.detector.base import Learner, Seen
+from napari_disentangle.detector.registry import expects, scorer
+from napari_disentangle.image.filters import smooth
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.detector.base import Scorer
+    from napari_disentangle.image.tiling import Part
+
+# Diameter in pixels that cells have at the resolution of the score, about.
+CELL = 14.0
+# Edge of the smallest part of an image that says what is normal.
+_LEAST = 32
+# Networks halve the resolution twice.
+WHOLE = 4
+# Scale in pixels at which it is decided whether there is more or less than expected.
+SIGN = 2.0
+SIGN_REACH = 6
+# Scale in pixels of the Gaussian that scores are smoothed by; it reaches less far than
+# that of the sign. OUR CHOICE: what is odd is larger than a pixel.
+SMOOTH = 1.0
+# How far around a part of the small maps decides about it: that, and squares between
+# which there are lines.
+_AROUND = SIGN_REACH + 1
+# Rows whose scores are computed together.
+_ROWS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What a detector sees.
+
+    Attributes
+    ----------
+    name, config
+        Which detector, and its settings.
+    shrink
+        Edge of the squares of pixels whose means are looked at.
+    learned
+        What a :class:`~napari_disentangle.detector.base.Learner` has learned.
+    """
+
+    name: str
+    config: Any
+    shrink: int = 1
+    learned: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def by_name(self) -> Scorer | Learner:
+        """The detector's own part."""
+        return scorer(self.name)
+
+    @property
+    def expects(self) -> bool:
+        """Whether it says what an image should look like."""
+        return expects(self.name)
+
+    @property
+    def halo(self) -> int:
+        """Reach in pixels of the image."""
+        own = self.by_name.halo(self.config) + _AROUND
+        return own * self.shrink
+
+    @property
+    def step(self) -> int:
+        """Regions begin at multiples of this many pixels of the image.
+
+        So they end at the border with the same mirrored pixels wherever they begin.
+        """
+        own = self.by_name
+        step = own.step(self.config) if isinstance(own, Learner) else 1
+        return self.shrink * lcm(step, WHOLE)
+
+    def small(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Means over squares (C, h/k, w/k) of a signal (C, h, w) that starts a step.
+
+        What is missing to whole squares is mirrored; NaN wherever one pixel is.
+        """
+        c, h, w = signal.shape
+        unit = self.shrink * WHOLE
+        filled = np.pad(signal, ((0, 0), (0, -h % unit), (0, -w % unit)), "symmetric")
+        k = self.shrink
+        squares = filled.reshape(c, filled.shape[1] // k, k, filled.shape[2] // k, k)
+        means: NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
+        return means
+
+    def seeing(self, small: NDArray[np.float32]) -> Generator[None, None, Seen]:
+        """Features, and what was expected if anything was; see Learner.seeing."""
+        own = self.by_name
+        if isinstance(own, Learner):
+            return (yield from own.seeing(small, self.config, self.learned))
+        return Seen(own.features(small, self.config), None)
+
+    def expecting(
+        self, signal: NDArray[np.float32], kept: Part
+    ) -> Generator[None, None, NDArray[np.float32]]:
+        """What was expected (C, h, w) in a part of a signal that begins at a step."""
+        small = self.small(signal)
+        expected = (yield from self.seeing(small)).expected
+        assert expected is not None
+        around = self.around(kept, small.shape)
+        return self.large(expected[:, *around], around, kept)
+
+    def around(self, kept: Part, shape: tuple[int, ...]) -> Part:
+        """Part of a small signal (C, h, w) that decides about a part of the image."""
+        y, x = (
+            slice(
+                max(0, part.start // self.shrink - _AROUND),
+                min(n, -(-part.stop // self.shrink) + _AROUND),
+            )
+            for part, n in zip(kept, shape[-2:], strict=True)
+        )
+        return y, x
+
+    def large(
+        self, small: NDArray[np.float32], around: Part, kept: Part
+    ) -> NDArray[np.float32]:
+        """Maps of a part of an image (..., h, w), linear between squares.
+
+        ``small`` are those of what lies :meth:`around` it.
+        """
+        import torch
+        from torch.nn.functional import interpolate
+
+        k, large = self.shrink, torch.from_numpy(np.ascontiguousarray(small))[None]
+        if k > 1:  # in double, so that no place depends on where the part begins
+            large = interpolate(large.double(), scale_factor=float(k), mode="bilinear")
+        y, x = (
+            slice(part.start - k * seen.start, part.stop - k * seen.start)
+            for part, seen in zip(kept, around, strict=True)
+        )
+        maps: NDArray[np.float32] = large[0, :, y, x].float().numpy()
+        return maps
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What a look at a part of a signal gave, at the resolution of the image.
+
+    Attributes
+    ----------
+    raw
+        (h, w) raw score.
+    more
+        (h, w) whether there is more (+) or less (-) signal than expected.
+    expected
+        (C, h, w) the signal that was expected; ``None`` if nothing was.
+    """
+
+    raw: NDArray[np.float32]
+    more: NDArray[np.float32]
+    expected: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Normal:
+    """What normal looks like.
+
+    Attributes
+    ----------
+    sight
+        How it is looked at.
+    learned
+        What the detector learned of the features.
+    typical
+        Mean signal per channel (C,).
+    """
+
+    sight: Sight
+    learned: Mapping[str, NDArray[np.float64]] = field(repr=False)
+    typical: NDArray[np.float32]
+
+    def looking(
+        self, signal: NDArray[np.float32], kept: Part
+    ) -> Generator[None, None, Looked]:
+        """Score a part of a signal (C, h, w) that begins at a step.
+
+        Yields
+        ------
+        None
+            Wherever it can be stopped.
+        """
+        small = self.sight.small(signal)
+        seen = yield from self.sight.seeing(small)
+        yield
+        around = self.sight.around(kept, small.shape)
+        features, signals = seen.features[:, *around], small[:, *around]
+        expected = None if seen.expected is None else seen.expected[:, *around]
+        typical = self.typical[:, None, None]
+        raw = smooth((yield from self._scoring(features)), SMOOTH)
+        more = direction(signals, typical if expected is None else expected)
+        maps = [raw[None], more[None], expected]
+        known = np.concatenate([part for part in maps if part is not None])
+        raw, more, *shown = self.sight.large(known, around, kept)
+        return Looked(raw, more, np.stack(shown) if shown else None)
+
+    def _scoring(
+        self, features: NDArray[np.float32]
+    ) -> Generator[None, None, NDArray[np.float32]]:
+        """Raw scores of features (F, h, w), rows by rows."""
+        scores = []
+        for start in range(0, features.shape[1], _ROWS):
+            part = features[:, start : start + _ROWS]
+            scores.append(self.sight.by_name.score(part, self.learned))
+            yield
+        return np.concatenate(scores)
+
+
+def shrink_of(cell: float, edge: int) -> int:
+    """How many pixels become one for cells of this diameter in pixels.
+
+    Parts of an image of ``edge`` pixels keep 32 at least.
+    """
+    return max(1, min(round(cell / CELL), edge // _LEAST))
+
+
+def direction(
+    signal: NDArray[np.float32], expected: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Whether there is more (+) or less (-) signal than expected, smoothed (h, w)."""
+    from scipy.ndimage import gaussian_filter
+
+    more = np.nan_to_num(signal - expected, posinf=0, neginf=0).sum(axis=0)
+    smooth: NDArray[np.float32] = gaussian_filter(more, SIGN, radius=SIGN_REACH)
+    return smooth

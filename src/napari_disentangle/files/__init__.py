@@ -1,0 +1,1 @@
+"""Files: one format each, and what reads and writes any of them."""

@@ -1,0 +1,108 @@
+"""PNG and JPEG: single planes, with the provenance in their text fields."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.errors import DataError
+from napari_disentangle.files.damage import readable
+from napari_disentangle.image.field import RGBA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from PIL import Image
+
+    from napari_disentangle.compute.lazy import LazyImage
+
+KEY = "napari-disentangle"
+# Other modes of PIL, and the grey or colour that shows the same.
+_SHOWN = {"1": "L", "LA": "L"} | dict.fromkeys(
+    ("P", "CMYK", "YCbCr", "LAB", "HSV"), "RGB"
+)
+_PNG = b"\x89PNG\r\n\x1a\n"
+# A JPEG comment has a length of two bytes.
+_LONGEST = 65_000
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Arguments of a Field: data and axes."""
+    with _opened(path) as image:
+        _check_depth(path)
+        other = _SHOWN.get(image.mode)
+        data = np.asarray(image.convert(other) if other else image)
+    if data.ndim == 2:
+        return {"data": data, "axes": "YX"}
+    return {"data": data, "axes": "YXC", "channel_names": RGBA[: data.shape[-1]]}
+
+
+def _check_depth(path: Path) -> None:
+    """Of 16 bits PIL reads the upper 8 only, unless the picture is plain grey."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    depth, colour = head[24:]
+    if head.startswith(_PNG) and depth == 16 and colour:
+        raise DataError(
+            f"{path.name!r}: 16-bit colour PNG is not read exactly: convert it to TIFF"
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    from PIL import Image
+
+    bomb = Image.DecompressionBombError
+    with readable(path, "a picture", bomb), Image.open(path) as image:
+        yield image
+
+
+def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[int]:
+    """Compute the plane in memory and write it."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    jpeg = not path.name.lower().removesuffix(".partial").endswith(".png")
+    text = json.dumps(metadata, sort_keys=True)
+    _check(lazy, jpeg, text)
+    plane = np.empty(lazy.shape, lazy.dtype)
+    yield from lazy.fill(plane)
+    if jpeg:
+        Image.fromarray(plane[..., :3] if plane.ndim == 3 else plane).save(
+            path, format="JPEG", quality=95, subsampling=0, comment=text.encode()
+        )
+    else:
+        info = PngInfo()
+        info.add_text(KEY, text)
+        Image.fromarray(plane).save(path, format="PNG", pnginfo=info)
+
+
+def _check(lazy: LazyImage, jpeg: bool, text: str) -> None:
+    """Refuse what the format cannot hold."""
+    colour = lazy.field.rgb and lazy.field.channel_names[3:] in ((), ("alpha",))
+    one_plane = lazy.axes == "YX" or (lazy.axes == "YXC" and colour)
+    good = ["uint8"] if jpeg or lazy.ndim == 3 else ["uint8", "uint16"]
+    if not one_plane or lazy.dtype.name not in good:
+        raise DataError(
+            f"PNG and JPEG hold one plane of 8 bits (grey PNG 16), not {lazy.axes} "
+            f"{lazy.dtype}: write OME-TIFF or OME-Zarr"
+        )
+    if jpeg and len(text) > _LONGEST:
+        raise DataError(
+            "a JPEG has no room for all of the provenance: write OME-TIFF or OME-Zarr"
+        )
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What :func:`write` kept of the origin."""
+    with _opened(path) as image:
+        text = image.info.get(KEY, image.info.get("comment", b""))
+    try:
+        kept = json.loads(text)
+    except ValueError:
+        return {}  # a comment of somebody else
+    return kept if isinstance(kept, dict) else {}

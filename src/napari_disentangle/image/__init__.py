@@ -1,0 +1,1 @@
+"""One image: its axes, units and pixels, read plane by plane."""

@@ -1,0 +1,112 @@
+"""Signal spaces: what models compute in, and the way back to the image's own type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+
+Space = Literal["absorbance", "intensity", "lab"]
+
+# Added to the transmittance, so that black has a finite absorbance (2.4) and the way
+# back is exact for every integer (as in Macenko et al. 2009: (I + 1) / I0).
+DARK = 1 / 255
+
+# sRGB primaries to CIE XYZ, D65 white (IEC 61966-2-1), and the white itself.
+_XYZ = np.array(
+    [
+        [0.412453, 0.357580, 0.180423],
+        [0.212671, 0.715160, 0.072169],
+        [0.019334, 0.119193, 0.950227],
+    ]
+)
+_WHITE = np.array([0.95047, 1.0, 1.08883])
+_LAB_LINEAR = 6 / 29
+
+
+def to_signal(x: torch.Tensor, space: Space, full_scale: float) -> torch.Tensor:
+    """Turn pixel values into a signal.
+
+    Parameters
+    ----------
+    x
+        Floating point pixel values, channels first (C, ...).
+    space
+        ``"absorbance"`` is -log10 of transmittance, ``"lab"`` is CIELAB (D65) of an
+        sRGB image, ``"intensity"`` leaves the values as they are.
+    full_scale
+        Value of full transmittance.
+    """
+    if space == "intensity":
+        return x
+    t = x / full_scale
+    if space == "lab":
+        return _rgb_to_lab(t)
+    return -((t.clamp(min=0) + DARK) / (1 + DARK)).log10()
+
+
+def from_signal(signal: torch.Tensor, space: Space, full_scale: float) -> torch.Tensor:
+    """Undo :func:`to_signal`; values may leave the range of the image's type."""
+    if space == "intensity":
+        return signal
+    if space == "lab":
+        return _lab_to_rgb(signal) * full_scale
+    return ((1 + DARK) * 10 ** (-signal) - DARK) * full_scale
+
+
+def to_dtype(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Bring computed values to the image's type: integers are rounded and clipped."""
+    if dtype.kind == "f":
+        return x.astype(dtype, copy=False)
+    limits = np.iinfo(dtype)
+    known = np.nan_to_num(np.rint(x), nan=0.0)
+    rounded: NDArray[Any] = np.clip(known, limits.min, limits.max).astype(dtype)
+    return rounded
+
+
+def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Type to compute in: float32 holds 8 and 16 bits, wider types need float64."""
+    wide = dtype.itemsize > (2 if dtype.kind in "ui" else 4)
+    return np.dtype(np.float64 if wide else np.float32)
+
+
+# --- foreground -------------------------------------------------------------------
+
+
+# --- CIELAB -------------------------------------------------------------------------
+def _matrix(values: NDArray[np.float64], like: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+
+
+def _apply(matrix: NDArray[np.float64], x: torch.Tensor) -> torch.Tensor:
+    return (_matrix(matrix, x) @ x.reshape(3, -1)).reshape(x.shape)
+
+
+def _rgb_to_lab(t: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    linear = torch.where(t > 0.04045, ((t + 0.055) / 1.055) ** 2.4, t / 12.92)
+    xyz = _apply(_XYZ / _WHITE[:, None], linear)
+    d = _LAB_LINEAR
+    root = xyz.clamp(min=0) ** (1 / 3)
+    f = torch.where(xyz > d**3, root, xyz / (3 * d**2) + 4 / 29)
+    return torch.stack([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def _lab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    fy = (lab[0] + 16) / 116
+    f = torch.stack([fy + lab[1] / 500, fy, fy - lab[2] / 200])
+    d = _LAB_LINEAR
+    xyz = torch.where(f > d, f**3, 3 * d**2 * (f - 4 / 29))
+    linear = _apply(np.linalg.inv(_XYZ / _WHITE[:, None]), xyz)
+    curve = 1.055 * linear.clamp(min=0) ** (1 / 2.4) - 0.055
+    return torch.where(linear > 0.0031308, curve, 12.92 * linear)

@@ -1,0 +1,173 @@
+"""napari layers from outputs: every transform and look of the source layer is kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from napari_disentangle.image.field import Field, Modality
+from napari_disentangle.layers.data import KEY, LayerData, Marking, layer_data
+from napari_disentangle.layers.style import Picked, Style
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.pipeline.follow import Inputs, follow
+from napari_disentangle.pipeline.output import USUAL, Kind, Output
+from napari_disentangle.pipeline.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_disentangle.detector.detector import Detector
+    from napari_disentangle.model.model import Model, Pool
+
+
+# Outlines of regions, in pixels of the screen, so that what is inside can be seen; in a
+# colour that neither the map nor stained tissue has.
+_OUTLINE = 2
+_REGIONS = {None: "cyan", 0: "transparent"}
+
+# Layer, output, and number of the content map or 0.
+Identity = tuple[str, str, int]
+
+
+def add_layers(
+    viewer: Any,
+    model: Model,
+    layer: Any,
+    outputs: Sequence[Kind] | None = None,
+    donor: Any = None,
+    strength: float = 1.0,
+    detector: Detector | None = None,
+    source: Attribute | None = None,
+    pool: Pool = "image",
+    axes: str | None = None,
+    modality: Modality | None = None,
+    device: str = "auto",
+    alpha: float | None = 0.01,
+    min_size: int = 16,
+) -> list[Any]:
+    """Add result layers to a viewer, exactly as the widget does.
+
+    Parameters
+    ----------
+    viewer
+        A napari viewer.
+    model
+        A fitted model; content-only uses its reference.
+    layer
+        An Image layer, or a list of layers that are the channels of one image.
+    outputs
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``;
+        ``None`` is the first three, or two of them without a donor.
+    donor
+        For a swap: a layer, several layers, a Field, several, or an attribute. If
+        ``layer`` is a list of channels, so is a list of layers here.
+    strength
+        How far the swap goes, 0 to 1.
+    detector
+        A fitted detector; ``None`` takes the image itself as its own normal.
+    source
+        The image's attribute, e.g. that of its batch; measured if ``None``.
+    pool
+        What shares a measured attribute; see :meth:`Model.attribute`.
+    axes, modality
+        How the layer is to be read; see :meth:`Field.from_layer`.
+    device
+        ``"cpu"``, ``"cuda:0"``, ..., or ``"auto"``.
+    alpha, min_size
+        With an anomaly map comes a layer of its regions; see :meth:`Score.regions`.
+        ``None`` adds no regions.
+
+    Returns
+    -------
+    list
+        The new layers; those of an earlier run on the same image are replaced.
+    """
+    many = list(layer) if isinstance(layer, (list, tuple)) else [layer]
+    reading: dict[str, Any] = {"axes": axes, "modality": modality}
+    picked = Picked.of(many, **reading)
+    known: dict[str, Any] = {"strength": strength, "pool": pool, "device": device}
+    known |= {"source": source.to_json()} if source else {}
+    look = _look(donor, len(many) > 1, reading)
+    recipe, inputs = _recipe(model, picked.field, outputs, look, known)
+    made = (p for p in follow(recipe, inputs, detector, model) if isinstance(p, Output))
+    marking = None if alpha is None else Marking(alpha, min_size)
+    styles = picked.styles
+    return [new for output in made for new in _put(viewer, output, styles, marking)]
+
+
+def _put(
+    viewer: Any, output: Output, styles: Sequence[Style], marking: Marking | None
+) -> Iterator[Any]:
+    for data in layer_data(output, styles, marking):
+        if isinstance(data, tuple):
+            yield put_layer(viewer, data)
+
+
+def _recipe(
+    model: Model,
+    field: Field,
+    outputs: Sequence[Kind] | None,
+    look: Attribute | list[Field] | None,
+    known: dict[str, Any],
+) -> tuple[Recipe, Inputs]:
+    """The recipe that :func:`add_layers` follows."""
+    possible = tuple(k for k in USUAL if k != "swap" or look is not None)
+    attribute = look if isinstance(look, Attribute) else None
+    donors = look if isinstance(look, list) else []
+    recipe = Recipe(
+        model=model.path or model.name,
+        config=asdict(model.config),
+        outputs=tuple(outputs) if outputs is not None else possible,
+        donor=attribute.to_json() if attribute else None,
+        reference=model.reference.to_json(),
+        **known,
+    )
+    return recipe, Inputs([field], donors)
+
+
+def _look(
+    donor: Any, channels: bool, reading: dict[str, Any]
+) -> Attribute | list[Field] | None:
+    """Layers become Fields, read as the image is; an attribute is left as it is."""
+    if donor is None or isinstance(donor, Attribute):
+        return donor
+    many = donor if isinstance(donor, (list, tuple)) else [donor]
+    if channels and not any(isinstance(one, Field) for one in many):
+        return [Field.from_layers(many, **reading)]
+    return [
+        one if isinstance(one, Field) else Field.from_layer(one, **reading)
+        for one in many
+    ]
+
+
+def put_layer(viewer: Any, data: LayerData) -> Any:
+    """Add a layer in the place of what an earlier run left for it.
+
+    The first content map takes the place of all maps: another model may have fewer.
+    """
+    array, attributes, kind = data
+    tag = identity(attributes["metadata"])
+    for old in [layer for layer in viewer.layers if _gives_way(layer, tag)]:
+        viewer.layers.remove(old)
+    if kind == "image":
+        return viewer.add_image(array, **attributes)
+    layer = viewer.add_labels(array, **attributes)
+    layer.contour, layer.colormap = _OUTLINE, _REGIONS
+    return layer
+
+
+def identity(metadata: Any) -> Identity | None:
+    """Which result of which layer this is; ``None`` if it is none of ours."""
+    ours = metadata.get(KEY)
+    return (ours["layer"], ours["output"], ours.get("map", 0)) if ours else None
+
+
+def _gives_way(layer: Any, tag: Identity | None) -> bool:
+    old = identity(layer.metadata)
+    return bool(old and tag and old[:2] == tag[:2] and old[2] >= tag[2])
+
+
+# --- one output, one or more layers ---------------------------------------------------
+
+
+# --- saving ---------------------------------------------------------------------------

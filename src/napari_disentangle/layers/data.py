@@ -1,0 +1,185 @@
+"""What results look like as napari layers: arrays, names, geometry, provenance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_disentangle.detector.export import named
+from napari_disentangle.layers.values import pyramid, scored, values
+from napari_disentangle.model.encode import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_disentangle.detector.detector import Score
+    from napari_disentangle.layers.style import Style
+    from napari_disentangle.pipeline.follow import Step
+    from napari_disentangle.pipeline.output import Kind, Output
+
+
+KEY = "napari-disentangle"
+_TITLES: dict[Kind, str] = {
+    "content": "content-only",
+    "swap": "swapped",
+    "anomaly": "anomaly",
+    "expected": "pseudo-normal SYNTHETIC",
+    "maps": "content map",
+}
+# Less than expected is blue, typical black, more than expected orange.
+SURPRISE = {
+    "name": "surprise",
+    "colors": [
+        [0.75, 0.95, 1, 1],
+        [0, 0.5, 1, 1],
+        [0, 0, 0, 1],
+        [1, 0.4, 0, 1],
+        [1, 1, 0.7, 1],
+    ],
+    "controls": [0, 0.2, 0.5, 0.8, 1],
+}
+# A colour means the same z in every image.
+REACH = 10.0
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Marking:
+    """How anomalous regions are found.
+
+    Attributes
+    ----------
+    alpha
+        Largest p value of a pixel in a region.
+    min_size
+        Smallest number of pixels of a region.
+    expected
+        What was expected of images, as far as it has been computed.
+    """
+
+    alpha: float = 0.01
+    min_size: int = 16
+    expected: dict[int, Any] = field(default_factory=dict)
+
+    def keep(self, output: Output, values: Any) -> None:
+        """Remember what was expected, if it is in the image's own units."""
+        if values.dtype == output.image.dtype:
+            self.expected[id(output.image)] = values
+
+
+def layer_data(
+    output: Output, styles: Sequence[Style], marking: Marking | None = None
+) -> Iterator[Step | LayerData | Score]:
+    """Compute an output as far as napari needs it, and put it into layer tuples.
+
+    Yields
+    ------
+    Step, tuple or Score
+        Signs of life, then ``(data, attributes, "image")`` once per layer; with
+        ``marking`` also the score behind an anomaly map, and its regions as
+        ``(data, attributes, "labels")``.
+    """
+    if marking and output.kind == "anomaly":
+        yield from _marked(output, styles, marking)
+        return
+    data = yield from values(output, _TITLES[output.kind])
+    yield from _SHOWN[output.kind](output, data, styles)
+    if marking and output.kind == "expected":
+        marking.keep(output, data[0] if isinstance(data, list) else data)
+
+
+def _marked(
+    output: Output, styles: Sequence[Style], marking: Marking
+) -> Iterator[Step | LayerData | Score]:
+    """An anomaly map, its score, and its regions."""
+    known = marking.expected.get(id(output.image))
+    score = yield from scored(output, _TITLES[output.kind], known)
+    yield from _anomaly(output, pyramid(output.lazy, score.z), styles)
+    yield score
+    found = score.regions(marking.alpha, marking.min_size)
+    yield region_data(output, styles[0], found, score.units, marking)
+
+
+def _rendered(
+    output: Output, data: Any, styles: Sequence[Style]
+) -> Iterator[LayerData]:
+    """One layer per source layer, looking as it does."""
+    for i, style in enumerate(styles):
+        part = data if len(styles) == 1 else _part(data, 0, i)
+        own = style.geometry | style.look
+        yield part, _attributes(output, part, style) | own, "image"
+
+
+def _anomaly(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
+    """One layer for all channels."""
+    own = _geometry(output, styles[0])
+    own |= {"colormap": SURPRISE, "contrast_limits": (-REACH, REACH)}
+    yield data, _attributes(output, data, styles[0]) | own, "image"
+
+
+def region_data(
+    output: Output,
+    style: Style,
+    found: tuple[Any, dict[str, Any]],
+    units: Sequence[str],
+    marking: Marking,
+) -> LayerData:
+    """The regions of an anomaly map, with their table as features."""
+    labels, table = found
+    kept = dict(output.lazy.provenance) | {"output": "regions", "layer": style.name}
+    kept |= {"alpha": marking.alpha, "min_size": marking.min_size}
+    own = {
+        "name": f"{style.name} [anomalous regions]",
+        "metadata": {KEY: kept},
+        "features": {"index": table["label"], **named(table, units)},
+    }
+    return labels, own | _geometry(output, style), "labels"
+
+
+def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
+    """One grey layer per content map."""
+    place = output.lazy.axes.index("C")
+    own = _geometry(output, styles[0]) | {"colormap": "gray"}
+    for i, ends in enumerate(limits(output.lazy)):
+        part = _part(data, place, i)
+        known = _attributes(output, part, styles[0], i + 1)
+        yield part, known | own | {"contrast_limits": ends}, "image"
+
+
+_SHOWN = {
+    "content": _rendered,
+    "swap": _rendered,
+    "anomaly": _anomaly,
+    "expected": _rendered,
+    "maps": _maps,
+}
+
+
+def _part(data: Any, place: int, number: int) -> Any:
+    """One of what lies along an axis of an array, or of the arrays of a pyramid."""
+    key = (*(slice(None),) * place, number)
+    return [level[key] for level in data] if isinstance(data, list) else data[key]
+
+
+def _attributes(
+    output: Output, data: Any, style: Style, number: int = 0
+) -> dict[str, Any]:
+    """Name and provenance; content maps are numbered from 1."""
+    kept = dict(output.lazy.provenance) | {"layer": style.name}
+    title = _TITLES[output.kind]
+    if number:
+        kept["map"] = number
+        title = f"{title} {number}"
+    return {
+        "name": f"{style.name} [{title}]",
+        "metadata": {KEY: kept},
+        "multiscale": isinstance(data, list),
+        "rgb": output.lazy.rgb,
+    }
+
+
+def _geometry(output: Output, style: Style) -> dict[str, Any]:
+    """Geometry of a map: that of its image without the channel axis."""
+    axes, ndim = output.image.grid_axes, len(style.world) - 1
+    own_channels = "C" in axes and ndim == len(axes)
+    return style.without(axes.index("C")) if own_channels else dict(style.geometry)

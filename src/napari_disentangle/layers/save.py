@@ -1,0 +1,87 @@
+"""From the tuple of a napari layer to what can be written into a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.image.field import Field, axes_of_labels
+from napari_disentangle.layers.data import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """The operation that leaves planes as they are."""
+
+    halo: int = 0
+    step: int = 1
+    device: str = "cpu"
+    own_channels: tuple[str, ...] | None = None
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """The image's own type."""
+        return source
+
+    def on(self, device: str) -> Unchanged:
+        """It runs nowhere."""
+        return self
+
+    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
+        """Return the plane."""
+        return plane
+
+
+def as_it_is(
+    data: Any, attributes: dict[str, Any], provenance: Mapping[str, Any]
+) -> LazyImage:
+    """An array to be written, from the data and attributes of an image layer."""
+    return LazyImage(_field(data, attributes), Unchanged(), provenance=provenance)
+
+
+def _field(data: Any, attributes: dict[str, Any]) -> Field:
+    levels = list(data) if attributes.get("multiscale") else data
+    rgb = bool(attributes.get("rgb"))
+    n = len((levels[0] if attributes.get("multiscale") else data).shape) - rgb
+    scale, translate = _pixels(attributes, n)
+    labels = attributes.get("axis_labels") or [""] * n
+    return Field(
+        levels,
+        axes_of_labels(labels) + "C" * rgb,
+        scale=tuple(scale.tolist()),
+        translate=tuple(translate.tolist()),
+        units=tuple(str(u) for u in attributes.get("units", ())),
+        name=attributes.get("name", "image"),
+    )
+
+
+def _pixels(
+    attributes: dict[str, Any], n: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Size of a pixel and place of the first; files hold neither turn nor shear."""
+    affine = np.asarray(attributes.get("affine", np.eye(n + 1)))
+    scale = np.asarray(attributes.get("scale", np.ones(n)))
+    translate = np.asarray(attributes.get("translate", np.zeros(n)))
+    linear = affine[:n, :n]
+    return np.linalg.norm(linear, axis=0) * scale, linear @ translate + affine[:n, n]
+
+
+def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save one image layer with its provenance ("Save with provenance" in napari).
+
+    napari's own writers drop a layer's metadata.
+    """
+    from napari_disentangle.files.registry import write
+    from napari_disentangle.layers.save import as_it_is
+
+    kept = attributes.get("metadata", {}).get(KEY, {})
+    for _ in write(as_it_is(data, attributes, kept), path, overwrite=True):
+        pass
+    return [path]

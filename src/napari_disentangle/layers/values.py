@@ -1,0 +1,174 @@
+"""The values of result layers: computed at once, or where they are seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.compute.pyramid import means
+from napari_disentangle.detector.score import Scoring
+from napari_disentangle.errors import DataError
+from napari_disentangle.image.signal import to_dtype
+from napari_disentangle.pipeline.follow import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.compute.lazy import LazyImage
+    from napari_disentangle.compute.operation import Operation
+    from napari_disentangle.detector.detector import Score
+    from napari_disentangle.pipeline.output import Output
+
+# Results up to this many values are computed at once; larger ones where they are seen.
+EAGER = 2**24
+# The smallest level of a pyramid is computed at once, up to this many values.
+_COARSEST = 2**21
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """An operation whose colours are shown as float 0..1.
+
+    napari shows 16-bit colours wrongly.
+    """
+
+    inner: Operation
+    full_scale: float
+    own_channels: tuple[str, ...] | None = None
+
+    @property
+    def halo(self) -> int:
+        """As the inner operation."""
+        return self.inner.halo
+
+    @property
+    def step(self) -> int:
+        """As the inner operation."""
+        return self.inner.step
+
+    @property
+    def device(self) -> str:
+        """As the inner operation."""
+        return self.inner.device
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    def on(self, device: str) -> Unit:
+        """The same on another device."""
+        return replace(self, inner=self.inner.on(device))
+
+    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
+        """Compute, then divide by the full scale."""
+        return self.inner(plane, lead).astype(np.float32) / np.float32(self.full_scale)
+
+
+def values(output: Output, what: str) -> Generator[Step, None, Any]:
+    """Data of a layer: an array, a lazy one, or a list of them for a pyramid.
+
+    Small results are computed, large ones and pyramids stay lazy except for the
+    coarsest level, which napari keeps. What looks at neighbours takes too long to be
+    computed while a person moves about, and is always computed at once.
+
+    Parameters
+    ----------
+    output
+        What is shown.
+    what
+        The output in words, for messages.
+
+    Raises
+    ------
+    DataError
+        If what has to be computed whole is too large for that.
+    """
+    shown, doing = _shown(output.lazy), f"computing {what}"
+    if output.kind == "anomaly" or shown.operation.halo:
+        _check_size(shown, what)
+        return pyramid(shown, (yield from whole(shown, doing)))
+    if shown.field.multiscale or shown.size > EAGER:
+        return (yield from _levels(shown, doing))
+    return (yield from whole(shown, doing))
+
+
+def scored(
+    output: Output, what: str, expected: NDArray[Any] | None = None
+) -> Generator[Step, None, Score]:
+    """Compute the score behind an anomaly map, and what was expected if anything was.
+
+    Its :attr:`Score.extent` is known then.
+
+    Parameters
+    ----------
+    output
+        An anomaly map.
+    what
+        The output in words, for messages.
+    expected
+        What was expected, if it is known.
+
+    Raises
+    ------
+    DataError
+        If the map is too large to be computed at once.
+    """
+    detector, lazy, doing = output.detector, output.lazy, f"computing {what}"
+    if detector is None or not isinstance(lazy.operation, Scoring):
+        raise DataError(f"{output.kind} has no regions: only an anomaly map has them")
+    _check_size(lazy, what)
+    if expected is not None:
+        found = detector.read((yield from whole(lazy, doing)), output.image, expected)
+    else:
+        rendering = lazy.operation.rendering
+        both = detector.whole(output.image, rendering.source, rendering.device)
+        found = detector.read_whole((yield from whole(both, doing)), output.image)
+    found = replace(found, status=output.status)
+    for _ in found.extending():
+        yield Step("looking for regions", 1)
+    return found
+
+
+def _check_size(lazy: LazyImage, what: str) -> None:
+    if lazy.size > EAGER:
+        raise DataError(
+            f"{what} of {lazy.field.name!r} ({lazy.size / 1e6:.0f} million values) is "
+            "too large to be computed at once: use nd.apply and nd.write"
+        )
+
+
+def _shown(lazy: LazyImage) -> LazyImage:
+    field = lazy.field
+    if not (lazy.rgb and field.dtype.kind in "ui" and field.dtype.itemsize > 1):
+        return lazy
+    return replace(lazy, operation=Unit(lazy.operation, field.full_scale or 1.0))
+
+
+def whole(lazy: LazyImage, doing: str) -> Generator[Step, None, NDArray[Any]]:
+    """Compute all of it at full resolution."""
+    out = np.empty(lazy.shape, lazy.dtype)
+    total = max(1, lazy.parts())
+    for done in lazy.fill(out):
+        yield Step(doing, done / total)
+    return out
+
+
+def _levels(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
+    levels: list[Any] = list(lazy.levels)
+    if levels[-1].size <= _COARSEST:
+        levels[-1] = yield from whole(levels[-1], doing)
+    return levels if lazy.field.multiscale else levels[0]
+
+
+def pyramid(lazy: LazyImage, first: NDArray[Any]) -> Any:
+    """The result at full resolution, and its means if the image came as a pyramid."""
+    if not lazy.field.multiscale:
+        return first
+    smaller = range(1, len(lazy.field.levels))
+    shapes = [replace(lazy, level=i, key=()).shape for i in smaller]
+    values = first if first.dtype.kind == "f" else first.astype(np.float32)
+    return [first, *(to_dtype(means(values, shape), first.dtype) for shape in shapes)]

@@ -1,0 +1,1 @@
+"""Models: what is measured of an image, and how it is rendered under another look."""

@@ -1,0 +1,1 @@
+"""The model affine: a closed form that a network corrects."""

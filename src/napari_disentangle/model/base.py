@@ -1,0 +1,277 @@
+"""The contract of a model, and its affine form that all closed-form models share.
+
+A model says how an image's attribute is measured, and how a signal is moved from one
+attribute to another. It sees signals (channels first), never files, layers or tiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from napari_disentangle.image.foreground import find_foreground
+from napari_disentangle.model.statistics import Values as Values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.field import Modality
+    from napari_disentangle.image.signal import Space
+
+Affine = tuple[Values, Values]
+if TYPE_CHECKING:
+    # All signals (C, h, w) of an image, with what a halo adds, and where in each lies
+    # the part that no other one has.
+    Regions = Callable[[], Iterable[tuple[torch.Tensor, tuple[slice, slice]]]]
+
+# Fewer foreground pixels than this say nothing about a channel.
+_FEWEST = 16
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pixels of an image from which an attribute is measured.
+
+    Attributes
+    ----------
+    signal
+        Finite pixels in the model's signal space (C, N).
+    foreground
+        Which of them are foreground (N,).
+    white
+        Background level of brightfield absorbance (C,); zero where unknown.
+    modality
+        What kind of image it is.
+    tiles
+        The same pixels where they lie: signals (C, h, w), NaN where a pixel does not
+        count, each with its number of foreground pixels.
+    """
+
+    signal: NDArray[np.float64]
+    foreground: NDArray[np.bool_]
+    white: NDArray[np.float64]
+    modality: Modality
+    tiles: Sequence[tuple[NDArray[np.float64], float]] = ()
+
+    @property
+    def tissue(self) -> NDArray[np.float64]:
+        """Foreground pixels (C, n)."""
+        return self.signal[:, self.foreground]
+
+    def part(self, channels: slice) -> Sample:
+        """Some channels by themselves, with a own foreground if they show any."""
+        signal, white = self.signal[channels], self.white[channels]
+        tiles = [(tile[channels], area) for tile, area in self.tiles]
+        if len(signal) == len(self.signal):
+            return self
+        found = find_foreground(signal, self.modality)
+        own = found.mask(signal)
+        if own.sum() < _FEWEST:
+            return Sample(signal, self.foreground, white, self.modality, tiles)
+        tiles = [(tile, float(found.mask(tile).sum())) for tile, _ in tiles]
+        return Sample(signal, own, white, self.modality, tiles)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a model has learned.
+
+    Attributes
+    ----------
+    tensors
+        Parameters by name.
+    card
+        Where they come from: images, looks, steps, seed, and how good they are.
+    """
+
+    tensors: Mapping[str, NDArray[np.float32]]
+    card: Mapping[str, Any]
+
+    @cached_property
+    def hash(self) -> str:
+        """Short hash of the tensors."""
+        digest = hashlib.sha256()
+        for name in sorted(self.tensors):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.tensors[name]).tobytes())
+        return digest.hexdigest()[:16]
+
+
+class Method(Protocol):
+    """What a model has to state; everything else is built on it."""
+
+    @property
+    def description(self) -> str:
+        """One sentence for a person who chooses a model."""
+
+    @property
+    def config(self) -> type[Any]:
+        """Frozen dataclass of settings: its fields are the form and the options."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Kinds of image it can work on."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether it measures the foreground only."""
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a region that its content and its pixels depend on."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it can be fitted."""
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether it says nothing until it was fitted."""
+
+    def learned(self, settings: Any, weights: Weights | None) -> Method:
+        """The same with settings, and with what it has learned."""
+
+    @property
+    def invertible(self) -> bool:
+        """Whether an image under its own attribute is that image, exactly."""
+
+    def space(self, modality: Modality) -> Space:
+        """Signal space it works in."""
+
+    def names(self, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the attribute's values for these channels."""
+
+    def estimate(self, sample: Sample, config: Any) -> Values:
+        """Measure the attribute (P,)."""
+
+    def complete(
+        self, values: Values, regions: Regions
+    ) -> Generator[None, None, Values]:
+        """Add what takes whole images, a region at a time; most have nothing to add."""
+
+    def unlike(self, sample: Sample) -> float | None:
+        """Distance from the training images; ``None`` if nothing was learned."""
+
+    def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
+        """Content maps (K, ...) of a signal (C, ...) with this attribute."""
+
+    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
+        """Signal (C, ...) of the same content under another attribute."""
+
+
+@runtime_checkable
+class Painter(Protocol):
+    """A model whose content takes long, and is quickly painted under any look."""
+
+    def content(self, x: torch.Tensor, source: Values) -> torch.Tensor:
+        """Content of a signal (C, h, w) with this attribute, in a form of its own."""
+
+    def paint(
+        self, content: torch.Tensor, x: torch.Tensor, target: Values
+    ) -> torch.Tensor:
+        """Signal (C, h, w) like ``x`` of its content under an attribute."""
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """A model without settings."""
+
+
+class Pointwise:
+    """What models share that map pixel by pixel, and can be undone."""
+
+    @property
+    def halo(self) -> int:
+        """Nothing around a pixel matters."""
+        return 0
+
+    @property
+    def learns(self) -> bool:
+        """There is nothing to learn."""
+        return False
+
+    @property
+    def needs_fit(self) -> bool:
+        """There is a closed form to begin with."""
+        return False
+
+    @property
+    def invertible(self) -> bool:
+        """Every image comes back."""
+        return True
+
+    def complete(
+        self, values: Values, regions: Regions
+    ) -> Generator[None, None, Values]:
+        """Samples say it all."""
+        yield from ()
+        return values
+
+
+def natural_space(modality: Modality) -> Space:
+    """Absorbance for brightfield, intensity for fluorescence."""
+    return "absorbance" if modality == "brightfield" else "intensity"
+
+
+@dataclass(frozen=True)
+class AffineMethod(Pointwise):
+    """A model whose content is an invertible affine map of the signal.
+
+    ``frame(values)`` gives W (C, C) and b (C,) so that content is ``W x + b``;
+    moving from attribute s to t is then ``W_t^-1 (W_s x + b_s - b_t)``, unless
+    ``between`` gives that map directly.
+    """
+
+    description: str
+    names: Callable[[tuple[str, ...]], tuple[str, ...]]
+    estimate: Callable[[Sample, Any], Values]
+    frame: Callable[[Values], Affine]
+    between: Callable[[Values, Values], Affine] | None = None
+    config: type[Any] = NoSettings
+    space: Callable[[Modality], Space] = natural_space
+    modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
+    masked: bool = True
+
+    def learned(self, settings: Any, weights: Weights | None) -> AffineMethod:
+        """Nothing is learned."""
+        return self
+
+    def unlike(self, sample: Sample) -> float | None:
+        """Nothing is learned."""
+        return None
+
+    def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
+        """Content maps of a signal (C, ...)."""
+        return apply_affine(x, *self.frame(source))
+
+    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
+        """The signal under another attribute (C, ...)."""
+        return apply_affine(x, *self._between(source, target))
+
+    def _between(self, source: Values, target: Values) -> Affine:
+        if self.between is not None:
+            return self.between(source, target)
+        (w_s, b_s), (w_t, b_t) = self.frame(source), self.frame(target)
+        return np.linalg.solve(w_t, w_s), np.linalg.solve(w_t, b_s - b_t)
+
+
+def apply_affine(x: torch.Tensor, matrix: Values, offset: Values) -> torch.Tensor:
+    """Apply ``matrix @ x + offset`` to every pixel of (C, ...)."""
+    import torch
+
+    w = torch.as_tensor(matrix, dtype=x.dtype, device=x.device)
+    b = torch.as_tensor(offset, dtype=x.dtype, device=x.device)
+    y = torch.addmm(b[:, None], w, x.reshape(len(x), -1))
+    return y.reshape(len(w), *x.shape[1:])
+
+
+def per_channel(*kinds: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """Names such as ``("mean R", "mean G", ..., "log std R", ...)``."""
+    return lambda channels: tuple(f"{k} {c}" for k in kinds for c in channels)

@@ -1,0 +1,60 @@
+"""percentile: a low and a high percentile of every channel are made to match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from napari_disentangle.model.base import (
+    Affine,
+    AffineMethod,
+    Sample,
+    Values,
+    per_channel,
+)
+from napari_disentangle.model.statistics import log_std
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which percentiles, in percent of all pixels.
+
+    Raises
+    ------
+    ValueError
+        If they are not ``0 <= low < high <= 100``.
+    """
+
+    low: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 1.0
+    high: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 99.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 100:
+            raise ValueError(
+                f"percentiles {self.low} and {self.high} must satisfy "
+                "0 <= low < high <= 100"
+            )
+
+
+def _estimate(sample: Sample, config: Config) -> Values:
+    percents = (config.low, config.high)
+    low, high = np.percentile(sample.signal, percents, axis=1)
+    return np.concatenate([low, log_std(high - low, low)])
+
+
+def _frame(values: Values) -> Affine:
+    low, log_range = np.split(values, 2)
+    gain = np.exp(-log_range)
+    return np.diag(gain), -gain * low
+
+
+METHOD = AffineMethod(
+    description="Matches a low and a high percentile of every channel.",
+    names=per_channel("low", "log range"),
+    estimate=_estimate,
+    frame=_frame,
+    config=Config,
+    masked=False,
+)

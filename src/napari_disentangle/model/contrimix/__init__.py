@@ -1,0 +1,1 @@
+"""The model contrimix: content and look without batch labels."""

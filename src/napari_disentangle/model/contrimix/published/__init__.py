@@ -1,0 +1,1 @@
+"""ContriMix as published."""

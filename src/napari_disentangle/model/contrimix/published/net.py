@@ -1,0 +1,373 @@
+"""ContriMix: content maps, and a matrix per image that turns them into pixels.
+
+Nguyen et al. 2023, "ContriMix" (arXiv 2306.04527): one encoder gives n content maps,
+another a C x n matrix for the whole image (its attribute), and their product, pixel by
+pixel, is the image again. OUR CHOICE is what that paper does not have: C channels in
+place of 3, normalisation that does not depend on tiles, and the cheap variant.
+
+Tiles and borders. Every convolution keeps the size of what it is given, so a border of
+a tile spoils what lies within ``halo`` of it, and nothing further in. With
+``padding="reflect"`` every convolution mirrors, as published: tiles end at the border
+of the image, where they then do what the whole image does. With ``padding="zero"``
+convolutions fill up with zeros, which is faster, and the caller mirrors the image once,
+by ``border``, before cutting tiles (``surround``). Both are exact; they differ from
+each other within ``halo`` of the image's border.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from napari_disentangle.model.contrimix.published.architecture import (
+        Architecture,
+        Norm,
+        Padding,
+    )
+
+    Look = Callable[[torch.Tensor], torch.Tensor]
+    Steps = Generator[torch.Tensor, torch.Tensor, torch.Tensor]
+
+# Channels of the first convolution, at full resolution and where it is left (k > 1).
+_FIRST, _FIRST_WIDE = 8, 16
+# Channels of the cheap content encoder, and of the attribute encoders' layers.
+_CHEAP = 16
+_ATTRIBUTE = (16, 32, 64, 128, 256, 512)
+_SMALL = (32, 32, 64, 64)
+
+
+# --- layers -----------------------------------------------------------------------
+def _conv(i: int, o: int, kernel: int, padding: Padding, stride: int = 1) -> nn.Conv2d:
+    """A convolution whose result has a pixel for every ``stride`` of its input."""
+    margin = (kernel - stride + 1) // 2
+    mirror = padding == "reflect" and margin > 0
+    mode: Literal["reflect", "zeros"] = "reflect" if mirror else "zeros"
+    return nn.Conv2d(i, o, kernel, stride, margin, padding_mode=mode)
+
+
+def _norm(channels: int, norm: Norm) -> list[nn.Module]:
+    if norm == "none":
+        return []
+    kind = nn.InstanceNorm2d if norm == "image" else nn.BatchNorm2d
+    return [kind(channels, affine=False)]
+
+
+class Residual(nn.ModuleList):
+    """Layers whose result is added to what they are given (run by the encoder)."""
+
+    def __init__(self, channels: int, norm: Norm, padding: Padding) -> None:
+        super().__init__()
+        self.append(_conv(channels, channels, 3, padding))
+        self.extend([*_norm(channels, norm), nn.LeakyReLU()])
+        self.append(_conv(channels, channels, 3, padding))
+        self.extend(_norm(channels, norm))
+
+
+class Down(nn.Module):
+    """Half the resolution, ``o`` channels in place of ``i``: a bend and a straight way.
+
+    Both halve by averaging, the bend after its convolutions and the other before.
+    """
+
+    def __init__(self, i: int, o: int, padding: Padding) -> None:
+        super().__init__()
+        self.bend = nn.Sequential(
+            _conv(i, i, 3, padding),
+            nn.LeakyReLU(0.2),
+            _conv(i, o, 3, padding),
+            nn.AvgPool2d(2),
+        )
+        self.straight = nn.Sequential(nn.AvgPool2d(2), _conv(i, o, 1, padding))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Maps (N, i, h, w) to (N, o, h // 2, w // 2)."""
+        halved: torch.Tensor = self.bend(x) + self.straight(x)
+        return halved
+
+
+def _published(a: Architecture) -> list[nn.Module]:
+    """Content at full resolution (k = 1)."""
+    n = a.attributes
+    return [
+        _conv(a.channels, _FIRST, 3, a.padding),
+        nn.LeakyReLU(),
+        _conv(_FIRST, n, 3, a.padding),
+        *_norm(n, a.norm),
+        nn.LeakyReLU(),
+        *(Residual(n, a.norm, a.padding) for _ in range(2)),
+        nn.LeakyReLU(),
+    ]
+
+
+def _lower(a: Architecture) -> list[nn.Module]:
+    """Content at half or a quarter of the resolution (k = 2, 4).
+
+    OUR CHOICE, since we know of no word on it: 3 x 3 kernels with the strides, and an
+    activation after the first convolution.
+    """
+    n = a.attributes
+    widths = [_FIRST_WIDE, *([2 * _FIRST_WIDE] if a.down == 4 else []), n]
+    layers: list[nn.Module] = [_conv(a.channels, widths[0], 7, a.padding)]
+    layers.append(nn.LeakyReLU())
+    for i, o in pairwise(widths):
+        layers += [_conv(i, o, 3, a.padding, stride=2), *_norm(o, a.norm)]
+        layers.append(nn.LeakyReLU())
+    blocks = (Residual(n, a.norm, a.padding) for _ in range(4))
+    return [*layers, *blocks, nn.LeakyReLU()]
+
+
+def _unshuffled(a: Architecture) -> list[nn.Module]:
+    """Content at full resolution, worked out at half of it. OUR CHOICE."""
+    return [
+        nn.PixelUnshuffle(2),
+        _conv(4 * a.channels, _CHEAP, 3, a.padding),
+        *_norm(_CHEAP, a.norm),
+        nn.LeakyReLU(),
+        *(Residual(_CHEAP, a.norm, a.padding) for _ in range(2)),
+        _conv(_CHEAP, 4 * a.attributes, 1, a.padding),
+        nn.PixelShuffle(2),
+        nn.LeakyReLU(),
+    ]
+
+
+# --- content ----------------------------------------------------------------------
+class ContentEncoder(nn.Module):
+    """Content (N, n, H / k, W / k) of images (N, C, H, W).
+
+    The published InstanceNorm takes its statistics from whatever it is given, so a tile
+    would get another content than the image it belongs to. OUR CHOICE: statistics can
+    be handed over, all in one vector (of ``statistics_passes``), and then every tile
+    gives what the whole image gives. With ``norm="frozen"`` they are a running
+    average over training batches, fixed by ``eval()`` or by :meth:`remember`.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        make = _published if architecture.down == 1 else _lower
+        make = _unshuffled if architecture.stem == "unshuffle" else make
+        self.architecture = architecture
+        self.layers = nn.ModuleList(make(architecture))
+
+    @property
+    def norms(self) -> list[nn.InstanceNorm2d | nn.BatchNorm2d]:
+        """The normalisations, in the order in which they are met."""
+        kinds = (nn.InstanceNorm2d, nn.BatchNorm2d)
+        return [m for m in self.modules() if isinstance(m, kinds)]
+
+    @property
+    def n_statistics(self) -> int:
+        """Length of the vector of statistics: a mean and a variance per channel."""
+        return 2 * sum(norm.num_features for norm in self.norms)
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a tile that its content depends on, a multiple of ``step``."""
+        radius, scale = 0, 1
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                radius += scale * (layer.kernel_size[0] // 2)
+                scale *= layer.stride[0]
+            elif isinstance(layer, nn.PixelUnshuffle):
+                scale *= layer.downscale_factor
+        return round_up(radius, self.architecture.step)
+
+    def forward(
+        self, x: torch.Tensor, statistics: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Content of images.
+
+        Parameters
+        ----------
+        x
+            (N, C, H, W); H and W are multiples of ``step``.
+        statistics
+            Of the images these belong to, (S,) or (N, S). Without them images are
+            normalised as the architecture says: right for whole images, and for tiles
+            only if ``norm`` is not ``"image"``.
+        """
+        given = self.norms if statistics is None else self.looks(statistics)
+        return self.reach(x, given)
+
+    def reach(self, x: torch.Tensor, looks: Sequence[Look]) -> torch.Tensor:
+        """What comes next after these normalisations.
+
+        That is what the following one is to normalise or, after the last, content.
+        """
+        steps = self._steps(x)
+        y = next(steps)
+        for look in looks:
+            # statistics of bfloat16 are no good
+            y = steps.send(look(y if y.dtype == torch.float64 else y.float()))
+        return y
+
+    def remember(self, statistics: torch.Tensor) -> None:
+        """Fix the statistics (S,) that ``norm="frozen"`` uses from now on."""
+        self.eval()
+        for norm, (mean, var) in zip(self.norms, self._split(statistics), strict=True):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            norm.running_mean.copy_(mean.flatten())
+            norm.running_var.copy_(var.flatten())
+
+    def _steps(self, x: torch.Tensor) -> Steps:
+        x = yield from _steps(self.layers, x)
+        yield x
+        return x
+
+    def looks(self, statistics: torch.Tensor) -> list[Look]:
+        """The normalisations with these statistics (S,) or (N, S)."""
+        parts = zip(self.norms, self._split(statistics), strict=True)
+        return [partial(_normalise, mean=m, var=v, eps=n.eps) for n, (m, v) in parts]
+
+    def _split(
+        self, statistics: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Mean and variance (N, c, 1, 1) of every normalisation, from the vector."""
+        if statistics.shape[-1] != self.n_statistics:
+            raise ValueError(
+                f"{self.n_statistics} statistics needed, not {statistics.shape[-1]}"
+            )
+        vectors = statistics.reshape(-1, self.n_statistics, 1, 1)
+        parts = torch.split(vectors, [2 * n.num_features for n in self.norms], dim=1)
+        return [(mean, var) for mean, var in (part.chunk(2, dim=1) for part in parts)]
+
+
+def _steps(layers: Iterable[nn.Module], x: torch.Tensor) -> Steps:
+    """Yield what is to be normalised, go on with what is sent back for it."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            x = x + (yield from _steps(layer, x))
+        elif isinstance(layer, nn.InstanceNorm2d | nn.BatchNorm2d):
+            x = yield x
+        else:
+            x = layer(x)
+    return x
+
+
+def _normalise(
+    x: torch.Tensor, mean: torch.Tensor, var: torch.Tensor, eps: float
+) -> torch.Tensor:
+    return (x - mean) * (var + eps).rsqrt()
+
+
+# --- attribute --------------------------------------------------------------------
+class AttributeEncoder(nn.Module):
+    """Attribute (N, C k^2, n) of images (N, C, H, W).
+
+    The published one halves the image six times: tiles of 64 pixels at least. The small
+    one needs 32.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        self.shape = (a.n_values, a.attributes)
+        n_values = a.n_values * a.attributes
+        maps = _small_body(a) if a.attribute_encoder == "small" else _body(a)
+        last = (_SMALL if a.attribute_encoder == "small" else _ATTRIBUTE)[-1]
+        self.body = nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1))
+        self.head = nn.Sequential(_conv(last, n_values, 1, a.padding), nn.Flatten())
+        self.norm = nn.LayerNorm(n_values) if a.layer_norm else nn.Identity()
+        self.activation = nn.LeakyReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attribute of every image."""
+        vector: torch.Tensor = self.head(self.body(x))
+        attribute: torch.Tensor = self.activation(self.norm(vector))
+        return attribute.reshape(-1, *self.shape)
+
+
+def _body(a: Architecture) -> list[nn.Module]:
+    first = _conv(a.channels, _ATTRIBUTE[0], 4, a.padding, stride=2)
+    return [first, *(Down(i, o, a.padding) for i, o in pairwise(_ATTRIBUTE))]
+
+
+def _small_body(a: Architecture) -> list[nn.Module]:
+    """Strides from the first layer on, as in the network behind ``affine``."""
+    first = _conv(a.channels, _SMALL[0], 4, a.padding, stride=4)
+    layers: list[nn.Module] = [first, nn.LeakyReLU()]
+    for i, o in pairwise(_SMALL):
+        layers += [_conv(i, o, 3, a.padding, stride=2), nn.LeakyReLU()]
+    return layers
+
+
+# --- image ------------------------------------------------------------------------
+class ImageGenerator(nn.Module):
+    """Images from content and attribute: per pixel, a matrix times a vector.
+
+    At k = 1 it has no parameters. Otherwise a content pixel becomes k x k pixels, and
+    one convolution (3 x 3 for k = 2, 7 x 7 for k = 4; this reading of the published
+    code is OUR CHOICE) evens out the seams.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        k, channels = architecture.down, architecture.channels
+        self.kernel = {1: 1, 2: 3, 4: 7}[k]
+        self.down = k
+        seams = _conv(channels, channels, self.kernel, architecture.padding)
+        smooth = nn.Sequential(nn.PixelShuffle(k), seams, nn.LeakyReLU())
+        self.tail = nn.Identity() if k == 1 else smooth
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a tile that its image depends on, a multiple of k."""
+        return round_up(self.kernel // 2, self.down)
+
+    def forward(self, content: torch.Tensor, attribute: torch.Tensor) -> torch.Tensor:
+        """Images (N, ..., C, H, W): one for every attribute of every content.
+
+        Parameters
+        ----------
+        content
+            (N, n, H / k, W / k).
+        attribute
+            (N, ..., C k^2, n).
+        """
+        product = attribute.flatten(1, -2) @ content.flatten(2)
+        maps = product.reshape(-1, attribute.shape[-2], *content.shape[-2:])
+        images: torch.Tensor = self.tail(maps)
+        return images.reshape(*attribute.shape[:-2], *images.shape[-3:])
+
+
+class ContriMix(nn.Module):
+    """The three networks together."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.content = ContentEncoder(architecture)
+        self.attribute = AttributeEncoder(architecture)
+        self.generator = ImageGenerator(architecture)
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a tile that its swap depends on, a multiple of ``step``."""
+        return self.content.halo + self.generator.halo
+
+    @property
+    def border(self) -> int:
+        """Pixels that the caller adds around an image by mirroring it."""
+        return self.halo if self.architecture.padding == "zero" else 0
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        attribute: torch.Tensor,
+        statistics: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Images (N, C, H, W) under other attributes (N, C k^2, n)."""
+        images: torch.Tensor = self.generator(self.content(x, statistics), attribute)
+        return images
+
+
+def round_up(size: int, step: int) -> int:
+    """The next multiple of ``step``."""
+    return -(-size // step) * step

@@ -1,0 +1,114 @@
+"""Images and their tiles, for ContriMix: exact statistics, and borders.
+
+The published normalisation takes its statistics from whatever it is given. Taken here
+from all tiles of an image, they are those of the whole image (OUR CHOICE).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from napari_disentangle.model.contrimix.published.net import round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from napari_disentangle.model.contrimix.published.net import ContentEncoder
+
+    Inner = tuple[slice, slice]
+    Tiles = Callable[[], Iterable[tuple[torch.Tensor, Inner]]]
+
+
+@torch.no_grad()
+def statistics_passes(
+    encoder: ContentEncoder, tiles_of_image: Tiles
+) -> Generator[None, None, torch.Tensor]:
+    """Exact statistics of an image, from its tiles.
+
+    What one layer is given depends on the statistics of all before it, so that L
+    normalisations take L passes over the image, each a little deeper than the last.
+
+    Parameters
+    ----------
+    encoder
+        Of any norm; of ``"none"`` there are no statistics.
+    tiles_of_image
+        Called L times. Gives tiles (N, C, h, w) with their halo, and where the inner
+        region lies in them: slices in pixels, multiples of ``step``. Inner regions
+        cover the image once. Pixels must be finite: one NaN makes everything NaN.
+
+    Yields
+    ------
+    None
+        After every tile; closing cancels.
+
+    Returns
+    -------
+    torch.Tensor
+        Statistics (S,), to be kept with the image.
+    """
+    like = next(encoder.parameters())
+    found = like.new_empty(0)
+    for level, norm in enumerate(encoder.norms):
+        # the part of the vector that is not known yet is not looked at
+        filled = nn.functional.pad(found, (0, encoder.n_statistics - len(found)))
+        looks = encoder.looks(filled)[:level]
+        sums = torch.zeros(2, norm.num_features, dtype=torch.float64)
+        count = 0
+        for tile, inner in tiles_of_image():
+            maps = _inside(encoder.reach(tile.to(like), looks), tile, inner)
+            sums += torch.stack([maps.sum((0, 2, 3)), maps.square().sum((0, 2, 3))])
+            count += maps[:, 0].numel()
+            yield
+        found = torch.cat([found, _mean_and_variance(sums / count).to(like)])
+    return found
+
+
+def _inside(maps: torch.Tensor, tile: torch.Tensor, inner: Inner) -> torch.Tensor:
+    """The inner region of maps that have a pixel for every so many of the tile."""
+    scale = tile.shape[-1] // maps.shape[-1]
+    y, x = (slice(s.start // scale, s.stop // scale) for s in inner)
+    return maps[..., y, x].cpu().double()
+
+
+def _mean_and_variance(means: torch.Tensor) -> torch.Tensor:
+    mean, square = means
+    return torch.cat([mean, (square - mean.square()).clamp(min=0)])
+
+
+def surround(
+    image: torch.Tensor, step: int, border: int = 0
+) -> tuple[torch.Tensor, Inner]:
+    """Mirror an image at its borders, as often as it takes.
+
+    Parameters
+    ----------
+    image
+        (..., H, W), of any size.
+    step
+        Both sizes become multiples of it, at the far ends, and no less than two of it.
+    border
+        Added on all four sides; a multiple of ``step``.
+
+    Returns
+    -------
+    tuple
+        The larger image, and where in it the tiles' inner regions lie.
+    """
+    sizes = [max(2 * step, round_up(size, step)) for size in image.shape[-2:]]
+    y, x = (
+        _mirrored(size, border, full + border).to(image.device)
+        for size, full in zip(image.shape[-2:], sizes, strict=True)
+    )
+    inner = slice(border, border + sizes[0]), slice(border, border + sizes[1])
+    return image[..., y, :][..., x], inner
+
+
+def _mirrored(size: int, before: int, stop: int) -> torch.Tensor:
+    """Indices of positions ``-before`` to ``stop``; the border is not doubled."""
+    last = max(size - 1, 1)
+    away = (torch.arange(-before, stop) % (2 * last) - last).abs()
+    return (last - away).clamp(max=size - 1)

@@ -1,0 +1,282 @@
+"""The first pass over an image: from sampled blocks to an attribute, or words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.compute.device import one_thread
+from napari_disentangle.compute.iterators import within
+from napari_disentangle.image.foreground import Foreground, find_foreground
+from napari_disentangle.image.signal import float_type, from_signal, to_signal
+from napari_disentangle.image.tiling import Block, Span, blocks, tiles
+from napari_disentangle.model.base import Sample, natural_space
+from napari_disentangle.model.remarks import (
+    CONSTANT,
+    NO_FOREGROUND,
+    _blank,
+    _blank_words,
+    _empty_channels,
+    _varies,
+    _words,
+    unlike_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.axes import Lead
+    from napari_disentangle.image.field import Field
+    from napari_disentangle.image.signal import Space
+    from napari_disentangle.model.base import Method, Values
+    from napari_disentangle.model.render import Rendering
+
+# Fewer foreground pixels than this say nothing about a look.
+_FEWEST = 16
+_MAD_TO_STD = 1.4826
+# Edge in pixels of the regions in which whole images are gone through.
+_REGION = 256
+# Blocks that are rendered to foresee what would be cut off.
+_PREVIEWS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the first pass over an image found.
+
+    Attributes
+    ----------
+    values
+        Attribute (..., P); NaN for constant planes, and for all planes if none has
+        foreground. Planes without foreground get the mean of the others.
+    spread
+        Robust standard deviation over tiles (P,).
+    n_tiles
+        Number of tiles that had enough to measure.
+    status
+        What a person should know, in words.
+    unlike
+        Distance from the training images, of the plane farthest off; ``None`` if the
+        model learned nothing or there was nothing to measure.
+    """
+
+    values: Values
+    spread: Values
+    n_tiles: int
+    status: tuple[str, ...]
+    unlike: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What was measured on planes that share an attribute.
+
+    ``blank`` says why there was nothing to measure; it is empty if there was.
+    """
+
+    values: Values
+    spread: Values
+    n_tiles: int
+    words: tuple[str, ...]
+    blank: tuple[str, ...]
+    unlike: float | None = None
+
+    @property
+    def constant(self) -> bool:
+        return CONSTANT in self.blank
+
+
+def measure(
+    method: Method, config: Any, field: Field, index: Sequence[int], axes: str
+) -> Generator[None, None, Measured]:
+    """Measure an attribute for every index along ``axes``.
+
+    Yields after everything that takes long; closing cancels.
+    """
+    steps = _measure(method, config, field, index, axes)
+    return (yield from within(one_thread, steps))
+
+
+def _measure(
+    method: Method, config: Any, field: Field, index: Sequence[int], axes: str
+) -> Generator[None, None, Measured]:
+    sizes = [field.size(axis) for axis in axes]
+    groups = _groups(field, axes)
+    looks = []
+    for leads in groups:
+        looks.append((yield from _measure_planes(method, config, field, index, leads)))
+        yield
+    found = [look for look in looks if not look.blank]
+    rows = np.stack([look.values for look in looks])
+    if found:
+        borrow = [bool(look.blank) and not look.constant for look in looks]
+        rows[borrow] = np.mean([look.values for look in found], axis=0)
+    spread = np.mean([look.spread for look in found or looks], axis=0)
+    noun = "planes" if len(groups[0]) == 1 else "stacks"
+    said = [word for look in looks for word in look.words]
+    said += _blank_words(looks, noun)
+    n_tiles = sum(look.n_tiles for look in looks)
+    unlike = max((k.unlike for k in looks if k.unlike is not None), default=None)
+    said += filter(None, [unlike_words(unlike)])
+    values = rows.reshape(*sizes, rows.shape[1])
+    return Measured(values, spread, n_tiles, tuple(dict.fromkeys(said)), unlike)
+
+
+def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
+    """Pixels of an image from which :func:`measure` takes one attribute of it all."""
+    _, foreground, samples = _samples(method, field, index, list(field.leads()))
+    return _join(samples, foreground)
+
+
+def cut_off(rendering: Rendering) -> float:
+    """Share of an image's values that rendering would push out of its type's range.
+
+    Foreseen on a sample of blocks; values at the end of the range already do not count.
+    """
+    field = rendering.field
+    if field.dtype.kind == "f":
+        return 0.0
+    limits = np.iinfo(field.dtype)
+    space = rendering.method.space(field.modality or "fluorescence")
+    lost = total = 0
+    for block in blocks(field, limit=_PREVIEWS):
+        plane, signal = rendering.read(block.lead, block.y, block.x)
+        x = from_signal(signal, space, float(field.full_scale or 1.0)).cpu().numpy()
+        old = plane[list(rendering.index)]
+        above = (x > limits.max + 0.5) & (old < limits.max)
+        below = (x < limits.min - 0.5) & (old > limits.min)
+        lost += int(np.count_nonzero(above | below))
+        total += x.size
+    return lost / total
+
+
+# --- words ----------------------------------------------------------------------------
+
+
+# --- one group of planes ------------------------------------------------------------
+def _groups(field: Field, axes: str) -> list[list[Lead]]:
+    """Planes that share an attribute, one list per index along ``axes``."""
+    places = [field.lead_axes.index(axis) for axis in axes]
+    groups: dict[Lead, list[Lead]] = {}
+    for lead in field.leads():
+        groups.setdefault(tuple(lead[place] for place in places), []).append(lead)
+    return list(groups.values())
+
+
+def _measure_planes(
+    method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
+) -> Generator[None, None, _Look]:
+    every, foreground, samples = _samples(method, field, index, leads)
+    whole = _join(samples, foreground)
+    names = _names(field, index)
+    words = (*_words(field, every), *_empty_channels(foreground, names))
+    blank = _blank(every, foreground)
+    if not blank and not _enough(method, whole):
+        blank = (NO_FOREGROUND,)
+    if blank:
+        unknown = np.full(len(method.names(names)), np.nan)
+        return _Look(unknown, unknown, 0, words, blank)
+    usable = [s for s in samples if _enough(method, s)]
+    votes = []
+    for one in usable or [whole]:
+        yield
+        votes.append(method.estimate(one, config))
+    each = np.stack(votes)
+    middle = np.median(each, axis=0)
+    spread = _MAD_TO_STD * np.median(np.abs(each - middle), axis=0)
+    values = method.estimate(whole, config)
+    yield
+    regions = partial(_regions, method, field, index, leads)
+    values = yield from method.complete(values, regions)
+    unlike = method.unlike(whole)
+    return _Look(values, spread, max(1, len(usable)), words, (), unlike)
+
+
+def _regions(
+    method: Method, field: Field, index: Sequence[int], leads: Sequence[Lead]
+) -> Iterator[tuple[torch.Tensor, tuple[slice, slice]]]:
+    """All of some planes as signals (C, h, w), and where each is not seen elsewhere."""
+    import torch
+
+    shape = field.plane_shape
+    whole = (Span(0, shape[0]), Span(0, shape[1]))
+    space = method.space(field.modality or "fluorescence")
+    for lead, tile in product(leads, tiles(whole, shape, _REGION, method.halo)):
+        plane = field.plane(lead, tile.outer[0].slice, tile.outer[1].slice)
+        x = torch.from_numpy(plane[list(index)].astype(float_type(plane.dtype)))
+        yield to_signal(x, space, float(field.full_scale or 1.0)), tile.local
+
+
+def _samples(
+    method: Method, field: Field, index: Sequence[int], leads: list[Lead]
+) -> tuple[Values, Foreground, list[Sample]]:
+    """Pixels of sampled blocks, what tells their foreground, and block by block."""
+    raw = [_read(field, block, index) for block in blocks(field, leads=leads)]
+    every = np.concatenate([plane[:, allowed] for plane, allowed in raw], axis=1)
+    foreground = _foreground(field, every)
+    samples = [_sample(method, field, *part, foreground) for part in raw]
+    return every, foreground, samples
+
+
+def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:
+    return tuple(field.channel_names[i] for i in index)
+
+
+def _read(
+    field: Field, block: Block, index: Sequence[int]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """A block (C, h, w), and where ``where`` lets it through."""
+    y, x = block.y.slice, block.x.slice
+    plane = field.plane(block.lead, y, x)[list(index)]
+    return plane, field.mask(block.lead, y, x)
+
+
+def _space(field: Field, pixels: NDArray[Any], space: Space | None = None) -> Values:
+    import torch
+
+    x = torch.from_numpy(pixels.astype(np.float64))
+    chosen = space or natural_space(field.modality or "fluorescence")
+    signal: Values = to_signal(x, chosen, float(field.full_scale or 1.0)).numpy()
+    return signal
+
+
+def _foreground(field: Field, pixels: NDArray[Any]) -> Foreground:
+    return find_foreground(_space(field, pixels), field.modality or "fluorescence")
+
+
+def _sample(
+    method: Method,
+    field: Field,
+    plane: NDArray[Any],
+    allowed: NDArray[np.bool_],
+    foreground: Foreground,
+) -> Sample:
+    known = np.logical_and(allowed, np.isfinite(plane).all(axis=0))
+    pixels = plane[:, known]
+    natural, space = _space(field, pixels), method.space(foreground.modality)
+    mask = foreground.mask(natural)
+    same = space == natural_space(foreground.modality)
+    signal = natural if same else _space(field, pixels, space)
+    tile = np.full(plane.shape, np.nan)
+    tile[:, known] = signal
+    tiles = [(tile, float(mask.sum()))]
+    return Sample(signal, mask, foreground.white, foreground.modality, tiles)
+
+
+def _join(samples: Sequence[Sample], foreground: Foreground) -> Sample:
+    signal = np.concatenate([s.signal for s in samples], axis=1)
+    mask = np.concatenate([s.foreground for s in samples])
+    tiles = [tile for s in samples for tile in s.tiles]
+    return Sample(signal, mask, foreground.white, foreground.modality, tiles)
+
+
+def _enough(method: Method, sample: Sample) -> bool:
+    pixels = sample.tissue if method.masked else sample.signal
+    return pixels.shape[1] >= _FEWEST and _varies(pixels)

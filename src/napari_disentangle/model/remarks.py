@@ -1,0 +1,122 @@
+"""Words about an image: what a person should know before trusting a result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.model.affine.method import trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.field import Field
+    from napari_disentangle.image.foreground import Foreground
+    from napari_disentangle.model.base import Values
+    from napari_disentangle.model.measure import _Look
+
+# Share of lost values from which on a person should know.
+NOTABLE = 0.01
+# Lost values pile up at the end of the range: this many times as many as beside it.
+_SPIKE = 3
+# Less of a learned correction than this is worth a word.
+_LITTLE = 0.25
+CONSTANT = "the image is constant"
+NO_FOREGROUND = "no foreground found: the image is returned as it is"
+
+
+def _words(field: Field, pixels: NDArray[Any]) -> Iterator[str]:
+    """What is odd about the pixels of an image."""
+    finite = np.isfinite(pixels)
+    known = pixels[:, finite.all(axis=0)]
+    if not finite.all():
+        yield f"{(~finite).mean():.1%} of the values are NaN or infinite"
+    if not _constant(known):
+        yield from _saturation(field, known)
+        yield from _darkness(field, known)
+
+
+def _blank(pixels: NDArray[Any], foreground: Foreground) -> tuple[str, ...]:
+    """Why there is nothing to measure; empty if there is."""
+    known = pixels[:, np.isfinite(pixels).all(axis=0)]
+    if _constant(known):
+        return CONSTANT, NO_FOREGROUND
+    return () if np.isfinite(foreground.threshold).any() else (NO_FOREGROUND,)
+
+
+def _empty_channels(foreground: Foreground, names: Sequence[str]) -> Iterator[str]:
+    """Channels that show no more than noise, beside others that show something."""
+    if foreground.modality == "brightfield" or np.isinf(foreground.threshold).all():
+        return
+    for name, threshold in zip(names, foreground.threshold, strict=True):
+        if np.isinf(threshold):
+            yield (
+                f"channel {name} shows no foreground: it is matched where the other "
+                "channels show some, and may be noise made stronger"
+            )
+
+
+def _blank_words(looks: Sequence[_Look], noun: str) -> Iterator[str]:
+    """What becomes of planes without foreground."""
+    blank = [look for look in looks if look.blank]
+    constant = [look for look in looks if look.constant]
+    if len(blank) == len(looks):
+        every = len(constant) == len(looks)
+        yield from (w for look in blank for w in look.blank if every or w != CONSTANT)
+        return
+    if constant:
+        share = f"{len(constant)} of {len(looks)} {noun}"
+        yield f"one and the same value in all of {share}: returned as they are"
+    if others := len(blank) - len(constant):
+        share = f"{others} of {len(looks)} {noun}"
+        yield f"no foreground in {share}: given the mean look of the others"
+
+
+def unlike_words(unlike: float | None) -> str:
+    """That the model has not seen such images, and what that means; empty if it has."""
+    if unlike is None or trust(unlike) >= _LITTLE:
+        return ""
+    share = trust(unlike)
+    used = f"{share:.0%} of its correction is" if share else "its closed form is"
+    return (
+        f"unlike the images that the model learned from (distance {unlike:.1f} of "
+        f"their edge): {used} used; fit it on your own images"
+    )
+
+
+def _constant(known: Values) -> bool:
+    return known.size == 0 or not _varies(known)
+
+
+def _saturation(field: Field, known: Values) -> Iterator[str]:
+    """Values piled up at the end of the range, wherever that is."""
+    signs = (1.0, -1.0) if field.modality == "brightfield" else (1.0,)
+    share = max(_piled(sign * channel) for sign in signs for channel in known)
+    if share > NOTABLE:
+        yield f"{share:.0%} of the pixels are saturated: their true values are lost"
+
+
+def _piled(values: Values) -> float:
+    """Share of values at the maximum, if they stand out from the next lower value."""
+    top = values == values.max()
+    below = values[~top]
+    if top.mean() <= NOTABLE or not below.size:
+        return 0.0
+    next_lower = np.count_nonzero(below == below.max())
+    return float(top.mean()) if np.count_nonzero(top) > _SPIKE * next_lower else 0.0
+
+
+def _darkness(field: Field, known: Values) -> Iterator[str]:
+    scale = float(field.full_scale or 1.0)
+    if field.modality == "brightfield" and np.median(known) < 0.2 * scale:
+        yield "the image is mostly dark: is it fluorescence, or its full scale smaller?"
+    if field.modality == "brightfield" and known.max() > 1.5 * scale:
+        yield f"values go beyond the full scale {scale:g}: set full_scale"
+
+
+def _varies(pixels: NDArray[Any]) -> bool:
+    """Whether any channel has two values; much faster than its range."""
+    return bool((pixels != pixels[:, :1]).any())

@@ -1,0 +1,168 @@
+"""Rendering: moves planes of one image from one attribute to another."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import blake2b
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_disentangle.image.signal import float_type, from_signal, to_dtype, to_signal
+from napari_disentangle.image.tiling import ALIGNED, Tile
+from napari_disentangle.model.base import Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.axes import Lead
+    from napari_disentangle.image.field import Field
+    from napari_disentangle.image.tiling import Span
+    from napari_disentangle.model.attribute import Attribute
+    from napari_disentangle.model.base import Method, Values
+
+
+# Bytes of content that are kept.
+_KEPT = 2**29
+
+
+class Contents:
+    """Content of the regions of one image that were rendered last.
+
+    Another look of them costs no more than painting. Threads may share it; a copy in
+    another process begins empty.
+    """
+
+    def __init__(self, limit: int = _KEPT) -> None:
+        self._limit = limit
+        self._lock = Lock()
+        self._known: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type[Contents], tuple[int]]:
+        return Contents, (self._limit,)
+
+    def of(self, key: Hashable, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What is known by this key, made now if nothing is."""
+        with self._lock:
+            known = self._known.pop(key, None)
+        content = make() if known is None else known
+        with self._lock:
+            self._known[key] = content
+            self._known.move_to_end(key)
+            while sum(c.nbytes for c in self._known.values()) > self._limit:
+                self._known.popitem(last=False)
+        return content
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """The operation that moves planes of one image from one attribute to another.
+
+    With ``contents`` it remembers what takes long, for the next target.
+    """
+
+    method: Method
+    index: Sequence[int]
+    field: Field
+    source: Attribute
+    target: Attribute
+    device: str = "cpu"
+    own_channels: tuple[str, ...] | None = None
+    contents: Contents | None = None
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a region that the model needs to see."""
+        return self.method.halo
+
+    @property
+    def step(self) -> int:
+        """What regions begin at multiples of."""
+        return ALIGNED
+
+    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
+        """The image's own type."""
+        return source
+
+    def on(self, device: str) -> Rendering:
+        """The same on another device."""
+        return replace(self, device=device)
+
+    def values(self, lead: Lead) -> tuple[Values, Values]:
+        """Source and target attribute of one plane."""
+        axes = self.field.lead_axes
+        return self.source.at(lead, axes), self.target.at(lead, axes)
+
+    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+        """Render a region (C, h, w) of one plane."""
+        source, target = self.values(lead)
+        if self._unchanged(source, target):
+            return plane
+        return self.shown(self.signal(plane, lead), plane)
+
+    def shown(self, signal: torch.Tensor, plane: NDArray[Any]) -> NDArray[Any]:
+        """The region with another signal (C, h, w), in its own units and type."""
+        x = from_signal(signal, self._space, self._full_scale)
+        out = plane.copy()
+        out[list(self.index)] = to_dtype(x.cpu().numpy(), plane.dtype)
+        return out
+
+    def signal(self, plane: NDArray[Any], lead: Lead) -> torch.Tensor:
+        """The rendered signal (C, h, w), neither rounded nor clipped."""
+        source, target = self.values(lead)
+        x = self._signal(plane)
+        if self._unchanged(source, target):
+            return x
+        if self.contents is None or not isinstance(self.method, Painter):
+            return self.method.transfer(x, source, target)
+        make = partial(self.method.content, x, source)
+        content = self.contents.of(_key(plane, lead, self.device), make)
+        return self.method.paint(content, x, target)
+
+    def read(self, lead: Lead, y: Span, x: Span) -> tuple[NDArray[Any], torch.Tensor]:
+        """A part (C, h, w) of one plane of the image, and its rendered signal."""
+        sizes = self.field.plane_shape
+        outer = y.grow(self.halo, sizes[0]), x.grow(self.halo, sizes[1])
+        plane = self.field.plane(lead, outer[0].slice, outer[1].slice)
+        local = Tile((y, x), outer).local
+        return plane[:, *local], self.signal(plane, lead)[:, *local]
+
+    def content(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
+        """Content maps (K, h, w); a blank image is seen with the target's attribute."""
+        x = self._signal(plane)
+        known = [v for v in self.values(lead) if np.isfinite(v).all()]
+        content = self.method.encode(x, known[0]) if known else x
+        maps: NDArray[np.float32] = content.float().cpu().numpy()
+        return maps
+
+    def _signal(self, plane: NDArray[Any]) -> torch.Tensor:
+        import torch
+
+        chosen = plane[list(self.index)].astype(float_type(plane.dtype))
+        x = torch.from_numpy(chosen).to(self.device)
+        return to_signal(x, self._space, self._full_scale)
+
+    def _unchanged(self, source: Values, target: Values) -> bool:
+        """Whether the result is the input: nothing to move, or no way to go."""
+        alike = self.method.invertible and np.array_equal(source, target)
+        return bool(alike or not np.isfinite(source).all())
+
+    @property
+    def _space(self) -> Any:
+        return self.method.space(self.field.modality or "fluorescence")
+
+    @property
+    def _full_scale(self) -> float:
+        return float(self.field.full_scale or 1.0)
+
+
+def _key(plane: NDArray[Any], lead: Lead, device: str) -> Hashable:
+    """What tells a region of an image from others: its pixels."""
+    pixels = blake2b(np.ascontiguousarray(plane).tobytes(), digest_size=16).digest()
+    return lead, plane.shape, pixels, device

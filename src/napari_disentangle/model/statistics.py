@@ -1,0 +1,233 @@
+"""Numbers about pixels: balanced moments, and statistics of what is left of content.
+
+Pixels are (C, N), in absorbance or intensity; which of them are foreground is given.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.field import Modality
+
+Values = npt.NDArray[Any]
+
+# With less background than this share of the pixels, its level is that of the pixels
+# with the least signal.
+_LEAST_BACKGROUND = 0.01
+# Weight of the background: the lower where it fills less than _PLENTY of the image,
+# and growing from there. Chosen on slides that no benchmark reports.
+_WEIGHTS = (0.45, 0.93)
+_PLENTY = 0.3
+_SLOPE = 1.8
+# Share of the foreground that moments are taken of, from the dimmest pixels on: few
+# bright cells are what differs most between fields of one look. Chosen on fields that
+# no benchmark reports, with a look at two small sources that one does.
+_DIM: dict[Modality, float] = {"brightfield": 1.0, "fluorescence": 0.4}
+_PERCENTS = (5, 10, 20, 35, 50, 75, 95)
+# Statistics are kept in this range, for images that have hardly any foreground.
+_LIMITS = (-6.0, 8.0)
+# Pixels that go into percentiles; more would change nothing.
+_MOST_PIXELS = 2**16
+
+
+def moments(
+    signal: NDArray[Any], foreground: NDArray[np.bool_], modality: Modality
+) -> Values:
+    """Background level, mean and log spread of the foreground, share of background.
+
+    Parameters
+    ----------
+    signal
+        Pixels (C, N).
+    foreground
+        Which of them are foreground (N,).
+    modality
+        In fluorescence only the dimmer foreground counts.
+
+    Returns
+    -------
+    ndarray
+        The four of every channel (4C,). The level is the mean of the lower half of the
+        background, which light scattered from the foreground does not reach.
+    """
+    tissue = _lowest(signal[:, foreground], _DIM[modality])
+    mean, std = tissue.mean(axis=1), tissue.std(axis=1)
+    share = np.full(len(signal), 1 - foreground.mean())
+    level = _lowest(_background(signal, foreground), 0.5).mean(axis=1)
+    return np.concatenate([level, mean, log_std(std, mean), share])
+
+
+def _background(signal: NDArray[Any], foreground: NDArray[np.bool_]) -> NDArray[Any]:
+    background: NDArray[Any] = signal[:, ~foreground]
+    fewest = max(1, math.ceil(_LEAST_BACKGROUND * signal.shape[1]))
+    if background.shape[1] >= fewest:
+        return background
+    lowest = np.argpartition(signal.mean(axis=0), fewest - 1)[:fewest]
+    fallback: NDArray[Any] = signal[:, lowest]
+    return fallback
+
+
+def _lowest(pixels: NDArray[Any], share: float) -> NDArray[Any]:
+    """The lowest of every channel."""
+    n = math.ceil(share * pixels.shape[1])
+    if n in (0, pixels.shape[1]):
+        return pixels
+    lowest: NDArray[Any] = np.partition(pixels, n - 1, axis=1)[:, :n]
+    return lowest
+
+
+def weight(share: Any) -> Any:
+    """Weight of the background for a share of background; arrays or tensors."""
+    return (_WEIGHTS[0] + _SLOPE * (share - _PLENTY)).clip(*_WEIGHTS)
+
+
+def anchor_and_scale(values: Any, background: Any) -> tuple[Any, Any]:
+    """Mean and spread of balanced pixels.
+
+    Parameters
+    ----------
+    values
+        What :func:`moments` gives, (..., 4C), as array or tensor.
+    background
+        Weight of the background (..., C).
+
+    Returns
+    -------
+    tuple
+        Mean and standard deviation (..., C) of a mixture of the two classes, without
+        the spread inside the background.
+    """
+    n = values.shape[-1] // 4
+    level, mean, log_sd = (values[..., i * n : (i + 1) * n] for i in range(3))
+    anchor = background * level + (1 - background) * mean
+    between = background * (1 - background) * (mean - level) ** 2
+    return anchor, (between + (1 - background) * math.e ** (2 * log_sd)) ** 0.5
+
+
+def share(values: Any) -> Any:
+    """Share of background (..., C) in what :func:`moments` gives."""
+    return values[..., values.shape[-1] // 4 * 3 :]
+
+
+def balanced(
+    signal: NDArray[Any], foreground: NDArray[np.bool_]
+) -> tuple[Values, Values]:
+    """Mean (C,) and covariance (C, C) of pixels, background and foreground alike.
+
+    Each of the two weighs one half, whatever its share; where one is missing, all
+    pixels weigh the same.
+    """
+    share = foreground.mean()
+    each = np.where(foreground, 1 - share, share) if 0 < share < 1 else np.ones(1)
+    weights = np.broadcast_to(each, foreground.shape) / (each.mean() * len(foreground))
+    mean = signal @ weights
+    centred = signal - mean[:, None]
+    return mean, (centred * weights) @ centred.T
+
+
+def whitening(covariance: Values, home: Values) -> Values:
+    """Matrix (C, C) that makes pixels white, turned as if they had come from home.
+
+    They are first brought to the covariance ``home @ home.T`` by the linear map that
+    moves them least (Pitie and Kokaram 2007, section 3), and then to content.
+
+    Parameters
+    ----------
+    covariance
+        Of the pixels (C, C); spread below a thousandth of the largest variance counts
+        as that.
+    home
+        Matrix (C, C) that renders content under the mean look.
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    values = np.maximum(values, max(1e-3 * values[-1], 1e-12))
+    root = (vectors * np.sqrt(values)) @ vectors.T
+    inverse = (vectors / np.sqrt(values)) @ vectors.T
+    squares, turned = np.linalg.eigh(root @ home @ home.T @ root)
+    middle = (turned * np.sqrt(np.maximum(squares, 0))) @ turned.T
+    matrix: Values = np.linalg.solve(home, inverse @ middle @ inverse)
+    return matrix
+
+
+def log_std(std: NDArray[np.float64], mean: NDArray[np.float64]) -> Values:
+    """Logarithm of a spread, kept away from zero by a thousandth of the mean."""
+    floor = np.maximum(1e-3 * np.abs(mean), 1e-6)
+    return np.log(np.maximum(std, floor))
+
+
+# --- statistics of content ---------------------------------------------------------
+def statistics(
+    signal: NDArray[Any], foreground: NDArray[np.bool_], modality: Modality
+) -> Values:
+    """Numbers about the content of an image that its gains and offsets do not change.
+
+    Parameters
+    ----------
+    signal
+        Pixels (C, N).
+    foreground
+        Which of them are foreground (N,).
+    modality
+        Kind of image.
+
+    Returns
+    -------
+    ndarray
+        Of foreground, in the frame of `balanced`: mean, log spread, correlations,
+        percentiles above the background; of background: mean, log spread; and how
+        much of it there is.
+    """
+    step = -(-signal.shape[1] // _MOST_PIXELS)
+    pixels, chosen = signal[:, ::step], foreground[::step]
+    if not chosen.any():
+        pixels, chosen = signal, foreground
+    found = moments(pixels, chosen, modality)
+    anchor, scale = middle_frame(found)
+    z = (pixels - anchor[:, None]) / scale[:, None]
+    tissue = z[:, chosen]
+    rest = z[:, ~chosen] if not chosen.all() else z.min(axis=1, keepdims=True)
+    correlations = np.atleast_2d(_correlations(tissue))[np.triu_indices(len(z), 1)]
+    empty = 1 - chosen.mean()
+    odds = np.clip(empty, 1e-3, 1 - 1e-3)
+    parts = [
+        tissue.mean(axis=1),
+        _log_spread(tissue),
+        rest.mean(axis=1),
+        _log_spread(rest),
+        correlations,
+        _log_heights(tissue, (found[: len(z)] - anchor) / scale).ravel(),
+        [empty, np.log(odds / (1 - odds)) / 4],
+    ]
+    numbers: Values = np.clip(np.concatenate(parts), *_LIMITS)
+    return numbers
+
+
+def middle_frame(values: Any) -> tuple[Any, Any]:
+    """Anchor and scale (..., C) in which the network sees an image."""
+    return anchor_and_scale(values, 0.5)
+
+
+def _log_heights(tissue: NDArray[Any], level: Values) -> Values:
+    """Percentiles above the background: a gain is a shift of their logarithms."""
+    heights = np.percentile(tissue, _PERCENTS, axis=1) - level
+    logs: Values = np.log(np.maximum(heights, 1e-2))
+    return logs
+
+
+def _log_spread(pixels: NDArray[Any]) -> Values:
+    spread: Values = np.log(np.maximum(pixels.std(axis=1), 1e-3))
+    return spread
+
+
+def _correlations(pixels: NDArray[Any]) -> Values:
+    centred = pixels - pixels.mean(axis=1, keepdims=True)
+    standard = centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-6)
+    correlations: Values = standard @ standard.T / pixels.shape[1]
+    return correlations

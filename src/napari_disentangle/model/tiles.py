@@ -1,0 +1,177 @@
+"""Tiles to learn from: foreground of images, balanced over them, some held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_disentangle.errors import DataError
+from napari_disentangle.image.foreground import find_foreground
+from napari_disentangle.image.signal import to_signal
+from napari_disentangle.image.tiling import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_disentangle.image.field import Field
+
+# Edges of tiles in pixels, the largest first that gives enough of them.
+_EDGES = (128, 96, 64, 48, 32)
+# Tiles of one look that are enough, and without which nothing can be learned.
+_PLENTY, _FEWEST = 16, 4
+# Most tiles that are kept of one image.
+_MOST = 48
+# A tile with less foreground than this share says nothing about a look.
+_LEAST_FOREGROUND = 0.05
+# Every so many-th tile is held out.
+_HELD_OUT = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """Tiles by look: signals (C, h, w), all of one size.
+
+    Attributes
+    ----------
+    kinds
+        Tiles of every look, by kind of image.
+    held_out
+        Tiles of every look that are never learned from.
+    """
+
+    kinds: Sequence[Sequence[Sequence[NDArray[np.float32]]]]
+    held_out: Sequence[Sequence[NDArray[np.float32]]]
+
+    @property
+    def learn(self) -> list[Sequence[NDArray[np.float32]]]:
+        """Tiles of every look, of all kinds of image."""
+        return [look for kind in self.kinds for look in kind]
+
+    @property
+    def n_tiles(self) -> int:
+        """Number of all tiles."""
+        return sum(map(len, [*self.learn, *self.held_out]))
+
+
+def gather(
+    groups: Sequence[Sequence[Field]], alone: bool, seed: int, smallest: int = 0
+) -> Iterator[Bank | None]:
+    """Cut tiles from images; those of a group share a look.
+
+    Parameters
+    ----------
+    groups
+        Images by look.
+    alone
+        Whether every channel is a tile of its own.
+    seed
+        Decides where tiles lie and which are held out.
+    smallest
+        Edge in pixels below which a model cannot learn from a tile.
+
+    Yields
+    ------
+    Bank or None
+        ``None`` after every image that was read; the bank at last.
+
+    Raises
+    ------
+    DataError
+        If no group has enough foreground for two tiles to learn from and two to be
+        held out.
+    """
+    edges = [edge for edge in _EDGES if edge >= smallest]
+    for edge in edges:
+        looks: list[list[NDArray[np.float32]]] = []
+        for group in groups:
+            cut = []
+            for image in group:
+                cut += _tiles(image, edge, seed)
+                yield None
+            looks += _by_look(cut, alone)
+        enough = [look for look in looks if len(look) >= _FEWEST]
+        if (enough and sum(map(len, enough)) >= _PLENTY) or edge == edges[-1]:
+            break
+    if not enough:
+        raise DataError(
+            f"there are not {_FEWEST} tiles of {edges[-1]} x {edges[-1]} pixels with "
+            "foreground in any image: choose larger images or more of them"
+        )
+    rng = np.random.default_rng(seed)
+    mixed = [[look[i] for i in rng.permutation(len(look))] for look in enough]
+    held_out = [max(2, len(look) // _HELD_OUT) for look in mixed]
+    yield Bank(
+        [[look[n:] for look, n in zip(mixed, held_out, strict=True)]],
+        [look[:n] for look, n in zip(mixed, held_out, strict=True)],
+    )
+
+
+def _by_look(
+    cut: list[NDArray[np.float32]], alone: bool
+) -> list[list[NDArray[np.float32]]]:
+    """Tiles of one look; one look per channel if channels stand alone."""
+    if not alone or not cut:
+        return [cut]
+    channels = len(cut[0])
+    return [
+        [tile[c : c + 1] for tile in cut if _shows(tile[c : c + 1])]
+        for c in range(channels)
+    ]
+
+
+def _tiles(image: Field, edge: int, seed: int) -> list[NDArray[np.float32]]:
+    chosen = [c for c, n in enumerate(image.channel_names) if n != "alpha"]
+    places = [
+        block
+        for block in blocks(image, edge, _MOST, seed)
+        if (len(block.y), len(block.x)) == (edge, edge)
+    ]
+    planes = [image.plane(b.lead, b.y.slice, b.x.slice)[chosen] for b in places]
+    if not planes:
+        return []
+    signals = [_signal(image, plane) for plane in planes]
+    every = np.concatenate([s.reshape(len(s), -1) for s in signals], axis=1)
+    modality = image.modality or "fluorescence"
+    foreground = find_foreground(every, modality)
+    if modality == "fluorescence":
+        signals = _to_one(signals, every)
+    # where the mask is taken before intensities are brought to one
+    masks = (
+        foreground.mask(plane) & image.mask(b.lead, b.y.slice, b.x.slice).ravel()
+        for plane, b in zip(np.split(every, len(planes), axis=1), places, strict=True)
+    )
+    return [
+        signal
+        for signal, mask in zip(signals, masks, strict=True)
+        if mask.mean() >= _LEAST_FOREGROUND and np.isfinite(signal).all()
+    ]
+
+
+def _signal(image: Field, plane: NDArray[np.generic]) -> NDArray[np.float32]:
+    import torch
+
+    if image.modality == "fluorescence":
+        return plane.astype(np.float32)
+    x = torch.from_numpy(plane.astype(np.float32))
+    return to_signal(x, "absorbance", float(image.full_scale or 1.0)).numpy()
+
+
+def _to_one(
+    signals: Sequence[NDArray[np.float32]], every: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """Intensities between the lowest and highest thousandth of every channel."""
+    finite = (channel[np.isfinite(channel)] for channel in every)
+    ends = [np.percentile(c, (0.1, 99.9)) if c.size else (0, 1) for c in finite]
+    low, high = np.array(ends, np.float32).T[..., None, None]
+    reach = np.where(high > low, high - low, 1)
+    return [((s - low) / reach).astype(np.float32) for s in signals]
+
+
+def _shows(tile: NDArray[np.float32]) -> bool:
+    """Whether a channel shows anything in a tile."""
+    found = find_foreground(tile.reshape(1, -1), "fluorescence")
+    return bool(np.isfinite(found.threshold).any())

@@ -1,1 +1,0 @@
-"""Torch modules and the looks they learn from."""

@@ -1,0 +1,1 @@
+"""From a recipe to outputs, in memory and in files."""

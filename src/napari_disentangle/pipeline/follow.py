@@ -1,0 +1,314 @@
+"""Following a recipe: the one path behind the widget, the console and the CLI."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_disentangle.compute.device import memory_errors, one_thread, pick
+from napari_disentangle.detector.detector import Detector, same_image
+from napari_disentangle.detector.fit import fit_detector_steps
+from napari_disentangle.detector.registry import check_expects, named, scorer
+from napari_disentangle.errors import DataError
+from napari_disentangle.model.attribute import Attribute, average
+from napari_disentangle.model.fit import place, unfitted
+from napari_disentangle.model.measure import cut_off
+from napari_disentangle.model.model import checked
+from napari_disentangle.model.remarks import NOTABLE
+from napari_disentangle.model.render import Rendering
+from napari_disentangle.pipeline.output import Output, make
+from napari_disentangle.pipeline.recipe import Recipe, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    from napari_disentangle.image.field import Field
+    from napari_disentangle.model.model import Model, Pool
+
+
+# Share of what comes before an output after which looks are measured.
+_MEASURED = 0.1
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sign of life of a long run.
+
+    Attributes
+    ----------
+    text
+        What is being done, in words.
+    done
+        Share that is done of what comes before the next output, 0 to 1.
+    """
+
+    text: str
+    done: float
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The images of a recipe, ready to be read."""
+
+    images: Sequence[Field]
+    donors: Sequence[Field] = ()
+    normals: Sequence[Field] = ()
+
+
+def follow(
+    recipe: Recipe,
+    inputs: Inputs,
+    detector: Detector | None = None,
+    model: Model | None = None,
+) -> Iterator[Step | Output]:
+    """Follow a recipe up to lazy outputs; nothing but samples is read.
+
+    Parameters
+    ----------
+    recipe
+        What to do.
+    inputs
+        The images that it names.
+    detector
+        A fitted detector, instead of one fitted as the recipe says.
+    model
+        A fitted model, instead of the one that the recipe names. What it learned is
+        found again only if the recipe names the file that it was saved to.
+
+    Yields
+    ------
+    Step or Output
+        Signs of life, then one output per image and kind, in the recipe's order.
+
+    Raises
+    ------
+    DataError
+        If the images do not go together, or a swap has no donor.
+    """
+    if not inputs.images:
+        raise DataError("no image is chosen: choose at least one")
+    if detector is not None:
+        recipe, inputs = _naming(detector, recipe, inputs)
+    if "expected" in recipe.outputs:
+        check_expects(recipe.detector)
+    if model is None:
+        model = unfitted(inputs.images[0], recipe.model, **recipe.config)
+    cautions = tuple(_cautions(recipe, inputs))
+    sources: list[Attribute] = []
+    for part in _sources(model, recipe, inputs.images):
+        if isinstance(part, Attribute):
+            sources.append(_told(part, cautions))
+        doing = part.text if isinstance(part, Step) else "measuring"
+        yield Step(doing, _MEASURED * len(sources) / len(inputs.images))
+    looks = yield from _looks(model, inputs.donors)
+    donor = _donor(recipe, looks)
+    reference = yield from _reference(model, recipe, inputs, sources, looks)
+    model = replace(model, reference=reference)
+    shared = detector
+    for image, source in zip(inputs.images, sources, strict=True):
+        detector = shared
+        resolved = _resolved(recipe, inputs, model, image, source, donor)
+        for kind in recipe.outputs:
+            look = {"content": model.reference, "swap": donor}.get(kind)
+            told = _told(source, _losses(model, image, source, look))
+            if kind in ("anomaly", "expected") and detector is None:
+                detector = yield from _learn(model, recipe, inputs, image, source)
+                shared = detector if inputs.normals else None
+            yield make(
+                model,
+                image,
+                kind,
+                donor,
+                recipe.strength,
+                detector,
+                told,
+                pick(recipe.device),
+                resolved.to_json(),
+            )
+
+
+# --- words --------------------------------------------------------------------------
+def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
+    """What to think of before fluorescence images are given one look."""
+    images = [*inputs.images, *inputs.donors]
+    if images[0].modality != "fluorescence":
+        return
+    scales = sorted({image.full_scale or 1.0 for image in images})
+    if len(scales) > 1:
+        yield (
+            "images and donors have different full scales "
+            f"({', '.join(f'{scale:g}' for scale in scales)}), but grey values are "
+            "matched as they are: convert all to one type and range first"
+        )
+    if len(inputs.images) > 1 and recipe.pool == "image" and recipe.source is None:
+        yield (
+            "every image is matched by itself, which also removes differences between "
+            "treatments: use pool='batch'"
+        )
+
+
+def _losses(
+    model: Model, image: Field, source: Attribute, look: Attribute | None
+) -> Iterator[str]:
+    """What the type of an image cannot hold of another look, at full strength."""
+    if look is None or not (source.found and look.found):
+        return
+    rendering = model.lazy(image, look, source).operation
+    assert isinstance(rendering, Rendering)
+    with one_thread(), memory_errors(f"looking at {image.name!r}"):
+        share = cut_off(rendering)
+    if share > NOTABLE:
+        yield (
+            f"{share:.0%} of the values would leave the range of {image.dtype.name} "
+            "at full strength and are cut off there"
+        )
+
+
+def _told(attribute: Attribute, words: Iterable[str]) -> Attribute:
+    """The attribute with more to say, and nothing twice."""
+    return replace(attribute, status=tuple(dict.fromkeys([*attribute.status, *words])))
+
+
+# --- parts of a run -----------------------------------------------------------------
+def _sources(
+    model: Model, recipe: Recipe, images: Sequence[Field]
+) -> Iterator[Step | Attribute]:
+    """Signs of life, and one attribute per image."""
+    if recipe.source is not None:
+        yield from [Attribute.from_json(recipe.source)] * len(images)
+    elif recipe.pool == "batch":
+        looks = yield from _looks(model, images)
+        yield from [average(looks)] * len(images)
+    else:
+        for image in images:
+            yield from (yield from _looks(model, [image], recipe.pool))
+
+
+def _looks(
+    model: Model, images: Sequence[Field], pool: Pool = "image"
+) -> Generator[Step, None, list[Attribute]]:
+    """Measure images one by one; a sign of life after whatever takes long."""
+    looks: list[Attribute] = []
+    for image in images:
+        for part in model.measuring(image, pool):
+            if part is None:
+                yield Step(f"measuring {image.name}", _MEASURED)
+            else:
+                looks.append(part)
+    return looks
+
+
+def _donor(recipe: Recipe, looks: Sequence[Attribute]) -> Attribute | None:
+    if recipe.donor is not None:
+        return Attribute.from_json(recipe.donor)
+    if looks:
+        return average(looks)
+    if "swap" in recipe.outputs:
+        raise DataError("a swap needs a donor: choose a layer or a saved attribute")
+    return None
+
+
+def _reference(
+    model: Model,
+    recipe: Recipe,
+    inputs: Inputs,
+    sources: Sequence[Attribute],
+    looks: Sequence[Attribute],
+) -> Generator[Step, None, Attribute]:
+    """The given one, or the mean look of all images that take part."""
+    if recipe.reference is not None:
+        reference = Attribute.from_json(recipe.reference)
+        model.reference.check(reference)
+        return reference
+    measured = recipe.pool == "image" and recipe.source is None
+    own = sources if measured else (yield from _looks(model, inputs.images))
+    others = [
+        look
+        for donor, look in zip(inputs.donors, looks, strict=True)
+        if all(donor.levels[0] is not image.levels[0] for image in inputs.images)
+    ]
+    saved = [Attribute.from_json(recipe.donor)] if recipe.donor else []
+    return average([*own, *others, *saved])
+
+
+def _naming(
+    detector: Detector, recipe: Recipe, inputs: Inputs
+) -> tuple[Recipe, Inputs]:
+    """A recipe that would fit this detector again."""
+    known = {
+        "detector": detector.name,
+        "detector_config": asdict(detector.config),
+        "seed": detector.seed,
+        "cell": detector.cell,
+    }
+    normals = () if _of_itself(detector, inputs) else detector.fitted_on
+    return recipe.model_copy(update=known), replace(inputs, normals=normals)
+
+
+def _of_itself(detector: Detector, inputs: Inputs) -> bool:
+    """Whether a detector was fitted on nothing but the whole image that it scores."""
+    both = [*inputs.images, *detector.fitted_on]
+    return len(both) == 2 and same_image(*both) and both[1].where is both[0].where
+
+
+def _resolved(
+    recipe: Recipe,
+    inputs: Inputs,
+    model: Model,
+    image: Field,
+    source: Attribute,
+    donor: Attribute | None,
+) -> Recipe:
+    """A recipe for one image, with everything filled in that was measured.
+
+    Of several images, each keeps its source: alone it would not say what they shared.
+    """
+    shared = recipe.pool == "batch" or (
+        recipe.pool == "image" and len(inputs.images) > 1
+    )
+    return recipe.model_copy(
+        update={
+            "images": (Source.of(image),),
+            "donors": tuple(Source.of(f) for f in inputs.donors),
+            "normals": tuple(Source.of(f) for f in inputs.normals),
+            "model": place(recipe.model),
+            "config": asdict(model.config),
+            "device": pick(recipe.device),
+            **_detector(recipe, inputs, image),
+            "source": source.to_json() if shared else recipe.source,
+            "donor": donor.to_json() if donor else None,
+            "reference": model.reference.to_json(),
+        }
+    )
+
+
+def _detector(recipe: Recipe, inputs: Inputs, image: Field) -> dict[str, Any]:
+    """Name and all settings of the detector."""
+    name = _name(recipe, inputs, image)
+    config = checked(name, scorer(name).config, recipe.detector_config)
+    return {"detector": name, "detector_config": asdict(config)}
+
+
+def _name(recipe: Recipe, inputs: Inputs, image: Field) -> str:
+    """Which detector the recipe means for an image."""
+    return named(recipe.detector, not inputs.normals and image.where is None)
+
+
+def _learn(
+    model: Model, recipe: Recipe, inputs: Inputs, image: Field, source: Attribute
+) -> Generator[Step, None, Detector]:
+    """Fit the detector on the normals, or else on the very image."""
+    steps = fit_detector_steps(
+        list(inputs.normals) or [image],
+        _name(recipe, inputs, image),
+        model,
+        recipe.seed,
+        [] if inputs.normals else [source],
+        recipe.cell,
+        **recipe.detector_config,
+    )
+    for part in steps:
+        if isinstance(part, Detector):
+            return part
+        yield Step("learning normal", _MEASURED + (1 - _MEASURED) * part)
+    raise AssertionError("fitting a detector ends with the detector")

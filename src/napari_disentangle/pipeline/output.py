@@ -1,0 +1,228 @@
+"""The outputs of the one idea, as lazy arrays: content-only, swapped, anomaly, ..."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from napari_disentangle._version import __version__
+from napari_disentangle.errors import DataError
+from napari_disentangle.model.encode import encoded
+from napari_disentangle.model.render import Contents, Rendering
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_disentangle.compute.lazy import LazyImage
+    from napari_disentangle.detector.detector import Detector
+    from napari_disentangle.image.field import Field
+    from napari_disentangle.model.attribute import Attribute
+    from napari_disentangle.model.model import Donor, Model
+
+Kind = Literal["content", "swap", "anomaly", "expected", "maps"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# What is made unless something else is asked for.
+USUAL: tuple[Kind, ...] = ("content", "swap", "anomaly")
+
+NO_OTHER_LOOK = (
+    "content-only has the look of the image, because no other look takes part: add "
+    "images, a donor or a reference"
+)
+
+_A = {"anomaly": "an anomaly map", "expected": "a pseudo-normal image"}
+# p values of pixels whose z is kept with an anomaly map.
+_ALPHAS = (0.05, 0.01, 0.001)
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """One output of one image, not computed yet.
+
+    Attributes
+    ----------
+    kind
+        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"`` or ``"maps"``.
+    lazy
+        The array; ``lazy.provenance`` says how it came about.
+    donor
+        Attribute that a swap moves to.
+    detector
+        What scored an anomaly map, or expected an image.
+    """
+
+    kind: Kind
+    lazy: LazyImage
+    donor: Attribute | None = None
+    detector: Detector | None = None
+
+    @property
+    def image(self) -> Field:
+        """The image it belongs to."""
+        return self.lazy.field
+
+    @property
+    def status(self) -> tuple[str, ...]:
+        """What a person should know, in words."""
+        return tuple(self.lazy.provenance["status"])
+
+    def remembering(self) -> Output:
+        """The same; with another strength a swap need not look for content again."""
+        operation = self.lazy.operation
+        if self.donor is None or not isinstance(operation, Rendering):
+            return self
+        keeping = replace(operation, contents=Contents())
+        return replace(self, lazy=replace(self.lazy, operation=keeping))
+
+    def at_strength(self, strength: float) -> Output:
+        """The same swap with another strength; nothing is measured again."""
+        operation = self.lazy.operation
+        if self.donor is None or not isinstance(operation, Rendering):
+            raise DataError(f"{self.kind} has no strength: only a swap has one")
+        target = operation.source.mix(self.donor, strength)
+        known = self.lazy.provenance
+        fresh = dict(known) | {"attribute": attributes(operation.source, target)}
+        if "recipe" in known:
+            fresh["recipe"] = dict(known["recipe"]) | {"strength": strength}
+        lazy = replace(
+            self.lazy, operation=replace(operation, target=target), provenance=fresh
+        )
+        return replace(self, lazy=lazy)
+
+
+def apply(
+    model: Model,
+    field: Field,
+    output: Kind = "content",
+    donor: Donor | None = None,
+    strength: float = 1.0,
+    detector: Detector | None = None,
+    source: Attribute | None = None,
+    device: str = "cpu",
+) -> LazyImage:
+    """Make an output that is computed only where it is read.
+
+    Parameters
+    ----------
+    model
+        A fitted model.
+    field
+        The image; its pyramid is kept (``.levels``), but for what a detector makes,
+        which is computed at full resolution.
+    output
+        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, the pseudo-normal
+        image that a detector predicts, or ``"maps"``, the content maps that a model
+        works with, for other programs.
+    donor, strength
+        For a swap: image, images or attribute, and how far to go (0 to 1).
+    detector
+        For an anomaly map and a pseudo-normal image: a fitted detector.
+    source
+        The image's attribute if it is known, e.g. that of its batch.
+    device
+        ``"cpu"``, ``"cuda:0"``, ...
+
+    Returns
+    -------
+    LazyImage
+        Of the image's shape and type; float32 without channels for an anomaly map;
+        float32 with one channel per content map, the channels before Y and X unless
+        the image has its own there or further in front.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import napari_disentangle as nd
+    >>> rng = np.random.default_rng(0)
+    >>> dark = nd.Field(rng.integers(0, 90, (64, 64)).astype("uint8"), "YX")
+    >>> bright = nd.Field(rng.integers(90, 250, (64, 64)).astype("uint8"), "YX")
+    >>> model = nd.fit([dark, bright], "meanstd")
+    >>> lazy = nd.apply(model, dark, "swap", donor=bright)
+    >>> lazy.shape, lazy.dtype
+    ((64, 64), dtype('uint8'))
+    """
+    return make(model, field, output, donor, strength, detector, source, device).lazy
+
+
+def make(
+    model: Model,
+    field: Field,
+    output: Kind = "content",
+    donor: Donor | None = None,
+    strength: float = 1.0,
+    detector: Detector | None = None,
+    source: Attribute | None = None,
+    device: str = "cpu",
+    recipe: Mapping[str, Any] | None = None,
+) -> Output:
+    """Make an :class:`Output`; arguments are those of :func:`apply`."""
+    own = model.attribute(field) if source is None else source
+    if output == "content":
+        lazy = model.lazy(field, model.reference, own, device)
+        return _output(output, lazy, own, model.reference, recipe)
+    if output == "swap":
+        if donor is None:
+            raise DataError("a swap needs a donor: choose a layer or a saved attribute")
+        look = model.look(donor)
+        target = model.between(own, look, strength)
+        lazy = model.lazy(field, target, own, device)
+        return replace(_output(output, lazy, own, target, recipe), donor=look)
+    if output in ("anomaly", "expected"):
+        if detector is None:
+            raise DataError(f"{_A[output]} needs a detector: use nd.fit_detector")
+        seen = detector.lazy if output == "anomaly" else detector.expected
+        lazy = seen(field, own, device)
+        made = _output(output, lazy, own, model.reference, recipe, detector)
+        return replace(made, detector=detector)
+    if output == "maps":
+        lazy = encoded(model.lazy(field, model.reference, own, device))
+        return _output(output, lazy, own, model.reference, recipe)
+    raise ValueError(f"output {output!r} is unknown: use one of {', '.join(KINDS)}")
+
+
+def _output(
+    kind: Kind,
+    lazy: LazyImage,
+    source: Attribute,
+    target: Attribute,
+    recipe: Mapping[str, Any] | None,
+    detector: Detector | None = None,
+) -> Output:
+    provenance: dict[str, Any] = {
+        "software": f"napari-disentangle {__version__}",
+        "output": kind,
+        "synthetic": True,
+        "image": lazy.field.name,
+        "model_hash": source.model_hash,
+        "attribute": attributes(source, target),
+        "status": [*source.status, *_sameness(kind, source, target)],
+    }
+    if recipe is not None:
+        provenance["recipe"] = dict(recipe)
+    if detector is not None:
+        provenance |= _scored_by(detector, lazy.field)
+        provenance["status"] += detector.doubts(lazy.field, source)
+    return Output(kind, replace(lazy, provenance=provenance))
+
+
+def _scored_by(detector: Detector, image: Field) -> dict[str, Any]:
+    """Which detector, compared with what, and how its z is to be read."""
+    return {
+        "detector": detector.name,
+        "detector_hash": detector.hash,
+        "basis": detector.basis(image),
+        "cell": detector.diameter,
+        "calibration": detector.calibrated(image).figures(_ALPHAS),
+    }
+
+
+def _sameness(kind: Kind, source: Attribute, target: Attribute) -> list[str]:
+    """Say when content-only looks like the image because nothing else takes part."""
+    same = source.names and np.array_equal(source.values, target.values)
+    return [NO_OTHER_LOOK] if kind == "content" and same else []
+
+
+def attributes(source: Attribute, target: Attribute) -> dict[str, Any]:
+    """Source and target attribute in plain JSON types."""
+    return {"source": source.to_json(), "target": target.to_json()}

@@ -1,0 +1,215 @@
+"""Recipe: one typed description of a run, for widget, console, CLI and files."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+import numpy as np
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic import Field as Limits
+
+from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.image.field import Field, Modality
+from napari_disentangle.model.model import Pool
+from napari_disentangle.model.registry import DEFAULT
+from napari_disentangle.pipeline.output import USUAL, Kind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Marked pixels of larger images are not kept in a recipe.
+_MOST_MARKED = 2**24
+_TOO_MANY = ""
+
+
+class RecipeError(DisentangleError):
+    """The recipe cannot be followed as it is written."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Frozen):
+    """An image by name, and how it is to be read.
+
+    ``where`` are its marked pixels, if a part is marked: packed bits, compressed, as
+    base64; empty if there are more than 16 million pixels.
+    """
+
+    name: str
+    path: str | None = None
+    axes: str
+    modality: Modality
+    channels: tuple[str, ...]
+    full_scale: float
+    where: str | None = None
+
+    @classmethod
+    def of(cls, field: Field) -> Source:
+        """Describe a Field."""
+        return cls(
+            name=field.name,
+            path=field.path,
+            axes=field.axes,
+            modality=field.modality or "fluorescence",
+            channels=field.channel_names,
+            full_scale=field.full_scale or 1.0,
+            where=None if field.where is None else _packed(field.where),
+        )
+
+    def marks(self, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """The marked pixels of an image of this shape without channels, if any.
+
+        Raises
+        ------
+        DataError
+            If they were too many to be kept, or do not fit.
+        """
+        if self.where is None:
+            return None
+        n, bits = int(np.prod(shape)), _unpacked(self.where)
+        if len(bits) != 8 * -(-n // 8):
+            raise DataError(
+                f"what is marked on {self.name!r} is not in the recipe, or belongs to "
+                "an image of another size: mark it again"
+            )
+        marked: NDArray[np.bool_] = bits[:n].reshape(shape)
+        return marked
+
+
+class Recipe(_Frozen):
+    """What is done to which images.
+
+    Attributes
+    ----------
+    images
+        Images that get outputs.
+    donors
+        Images whose look is given; none if ``donor`` holds an attribute.
+    normals
+        Images that show what is normal; each image itself if there are none.
+    model, config
+        Model and its settings.
+    pool
+        What shares an attribute; see :meth:`Model.attribute`.
+    outputs
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``.
+    source, donor, reference
+        Attributes (:meth:`Attribute.to_json`): of all images, if they share one; of
+        the donor; and for content-only. Outputs carry the recipe of their own image
+        with all of them filled in that were measured over several images.
+    strength
+        How far a swap goes.
+    detector, detector_config
+        Detector and its settings; outputs name the one that ``"default"`` was.
+    cell
+        Diameter of a typical cell in pixels, for the detector; measured if ``None``.
+    seed
+        Seed of everything that samples.
+    device
+        ``"cpu"``, ``"cuda:0"``, ..., or ``"auto"``.
+
+    Raises
+    ------
+    RecipeError
+        If something in it is unknown, missing or out of range.
+    """
+
+    format: Literal[1] = 1
+    images: tuple[Source, ...] = ()
+    donors: tuple[Source, ...] = ()
+    normals: tuple[Source, ...] = ()
+    model: str = DEFAULT
+    config: dict[str, Any] = {}
+    pool: Pool = "image"
+    outputs: tuple[Kind, ...] = USUAL
+    source: dict[str, Any] | None = None
+    donor: dict[str, Any] | None = None
+    reference: dict[str, Any] | None = None
+    strength: Annotated[float, Limits(ge=0, le=1)] = 1.0
+    detector: str = "default"
+    detector_config: dict[str, Any] = {}
+    cell: Annotated[float, Limits(gt=0, allow_inf_nan=False)] | None = None
+    seed: int = 0
+    device: str = "auto"
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_sentence(
+        cls, data: Any, check: ModelWrapValidatorHandler[Self]
+    ) -> Self:
+        try:
+            return check(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise RecipeError(
+                f"the recipe cannot be followed: {place}: {first['msg']}"
+            ) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json())
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recipe:
+        """Read :meth:`to_json`, or the provenance of an output that carries it.
+
+        Raises
+        ------
+        RecipeError
+            If something in it is unknown or missing.
+        """
+        return cls.model_validate(
+            data.get("recipe", data) if isinstance(data, dict) else data
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write YAML."""
+        text = yaml.safe_dump(self.to_json(), sort_keys=False)
+        Path(path).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read YAML, or JSON from a file that ends in ``.json``."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            # YAML reads some numbers of JSON, such as 1e-05, as text.
+            parse = json.loads if Path(path).suffix == ".json" else yaml.safe_load
+            data = parse(text)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise RecipeError(
+                f"{Path(path).name!r} cannot be read as a recipe ({reason})"
+            ) from error
+        return cls.from_json(data)
+
+
+def _packed(marked: Any) -> str:
+    if np.prod(marked.shape) > _MOST_MARKED:
+        return _TOO_MANY
+    bits = np.packbits(np.asarray(marked).astype(bool))
+    return base64.b64encode(zlib.compress(bits.tobytes())).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.bool_]:
+    """All that is there; nothing if the text is no such thing."""
+    try:
+        compressed = base64.b64decode(text, validate=True)
+        packed = zlib.decompressobj().decompress(compressed, _MOST_MARKED // 8)
+    except (ValueError, zlib.error):
+        return np.zeros(0, bool)
+    return np.unpackbits(np.frombuffer(packed, np.uint8)).astype(bool)

@@ -1,0 +1,1 @@
+"""Images to begin with: measured ones and synthetic ones."""
