@@ -178,7 +178,7 @@ def detectors() -> Found:
 
 
 def recipes() -> Found:
-    """Recipes that are followed, with and without a detector, on images and on files."""
+    """Recipes followed with and without a detector, on images and on files."""
     cases = {
         "alone": Inputs([ODD], PLATES[:1], []),
         "normal": Inputs([ODD], [], PLATES),
