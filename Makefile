@@ -42,6 +42,7 @@ lint: $(LINT_READY)
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python scripts/house.py
 
 # Every example in a docstring must do what it shows.
 docs: $(READY)
