@@ -5,7 +5,7 @@
 
 VENV := .venv
 CORE := .venv-core
-FEW := not knn and not pca and not intensity and not riad and not autopaint and not fader
+FEW := not knn and not pca and not autopaint and not fader
 ENDS := $(patsubst %,tests/core/test_%.py,imports cli recipe store anomaly_outputs)
 READY := $(VENV)/.ready
 CORE_READY := $(CORE)/.ready

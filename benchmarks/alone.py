@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 COMMAND = "python benchmarks/alone.py"
 STUDIES = ("nuclei", "small nuclei", "violet", "white cells")
 # The first is what the others are compared with.
-DETECTORS = (ALONE, "knn", "pca", "intensity")
+DETECTORS = (ALONE, "knn", "pca")
 PROCESSES = 2
 
 METHOD = """\

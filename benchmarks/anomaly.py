@@ -43,7 +43,7 @@ COMMAND = "python benchmarks/anomaly.py"
 SEEDS = (0, 1, 2)
 STEPS, QUICK_STEPS = 700, 5
 # Published forms: with the first seed alone, and on content alone.
-ONCE = ("riad", "autopaint", "fader")
+ONCE = ("autopaint", "fader")
 # How many seeds a trained detector has; where it has the first alone, and where it is
 # also fitted on images as they are.
 TRAINED_SEEDS = 2

@@ -26,7 +26,6 @@ from napari_disentangle.detector import knn, mahalanobis
 from napari_disentangle.detector.autopaint import divergence, estimate
 from napari_disentangle.detector.masked.holes import grid
 from napari_disentangle.detector.masked.prediction import predict
-from napari_disentangle.detector.riad import msgms
 from napari_disentangle.detector.score import content_rendering
 from napari_disentangle.image.filters import filtered, smooth
 
@@ -93,8 +92,6 @@ def see(detector: Detector, image: Array) -> Seen:
         simple[f"residual, holes {name}"] = smooth(left, SMOOTH)
         sure = np.abs(found.residual).mean(axis=(0, 1))
         simple[f"foreseen, holes {name}"] = smooth(sure, SMOOTH)
-        distance = msgms(small / scale, found.mean / scale)
-        simple[f"gradients, holes {name}"] = smooth(distance, SMOOTH)
         if len(found.expected) > 1:
             kl = divergence(estimate(found), 1.0)
             simple[f"divergence, holes {name}"] = smooth(kl, SMOOTH)

@@ -44,7 +44,6 @@ DETECTORS = (
     ("mahalanobis", USUAL),
     ("knn", USUAL),
     ("knn", MORE),
-    ("riad", USUAL),
     ("context", USUAL),
 )
 QUICK_DETECTORS = (("mahalanobis", USUAL),)

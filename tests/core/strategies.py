@@ -25,7 +25,6 @@ DETECTORS = list(nd.detectors())
 # learned: few steps, few passes, and few normal vectors.
 QUICK: dict[str, dict[str, int]] = {
     "context": {"steps": 2},
-    "riad": {"steps": 2},
     "autopaint": {"steps": 2, "offsets": 1},
     "fader": {"steps": 2},
     "knn": {"bank": 500},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_disentangle.detector import intensity, knn, mahalanobis, pca
+from napari_disentangle.detector import knn, mahalanobis, pca
 from napari_disentangle.image.filters import filtered
 
 
@@ -100,7 +100,7 @@ def test_a_patch_without_kept_components_is_left_over_as_a_whole():
 @pytest.mark.parametrize("cell", [1, 2, 3])
 def test_a_pixel_is_described_by_the_cells_around_it(cell):
     signal = np.random.default_rng(0).normal(size=(2, 40, 40)).astype(np.float32)
-    features = pca.SCORER.features(signal, pca.Config(cell=cell))
+    features = pca.SCORER.features(signal, pca.Config(edge=cell))
     patch = signal[:, 20 - 2 * cell : 20 + 2 * cell, 15 - 2 * cell : 15 + 2 * cell]
     means = patch.reshape(2, 4, cell, 4, cell).mean(axis=(2, 4))
     np.testing.assert_allclose(features[:, 20, 15], means.ravel(), atol=1e-6)
@@ -115,53 +115,14 @@ def test_most_of_the_variance_counts_as_explained():
         assert share <= 1 - keep < share + normal.var(axis=1).max()
 
 
-# --- intensity ------------------------------------------------------------------------
+# --- all ------------------------------------------------------------------------------
 def full(seed: int) -> np.ndarray:
     """Tissue without background (1, 128, 128): mean 1, deviation 0.1."""
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=(128, 128)), 3)
     return (1 + 0.1 * noise / noise.std())[None].astype(np.float32)
 
 
-def spots(seed: int) -> np.ndarray:
-    """Nuclei of brightness 1 on a background of 0.1, in a grid (1, 128, 128)."""
-    y, x = (np.indices((128, 128)) % 32) - 16
-    inside = gaussian_filter((np.hypot(y, x) < 11).astype(float), 1)
-    return (0.1 + 0.9 * inside * full(seed)).astype(np.float32)
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize(
-    ("normal", "value"), [(full, 2), (full, 0.3), (spots, 2), (spots, 0)]
-)
-def test_a_bright_and_a_dark_oddity_are_found(normal, value, channels):
-    signal = np.concatenate([normal(seed) for seed in range(channels)])
-    odd = signal.copy()
-    odd[-1, 64:96, 64:96] = value
-    scores = mapped(intensity, odd, signal)
-    away = np.ones((128, 128), bool)
-    away[52:108, 52:108] = False
-    assert np.median(scores[76:84, 76:84]) > 1.2 * scores[away].max()
-
-
-def test_background_is_normal_where_normal_has_one():
-    scores = mapped(intensity, spots(1), spots(0))
-    assert np.median(scores[spots(1)[0] < 0.2]) < 1
-
-
-def test_a_shift_counts_in_standard_deviations_of_its_side():
-    """Two lumps of normal, one of them wider above than below."""
-    rng = np.random.default_rng(0)
-    lump = np.abs(rng.normal(size=20_000))
-    upper = 100 + np.where(rng.random(20_000) < 0.5, -lump, 4 * lump)
-    lower = rng.normal(scale=2, size=20_000)
-    normal = np.concatenate([upper, lower])[None].astype(np.float32)
-    new = np.array([[140.0, 94.0, -12.0, 100.0]], np.float32)
-    scores = scored(intensity, new, normal)
-    np.testing.assert_allclose(scores, [10, 6, 6, 0], rtol=0.05, atol=0.05)
-
-
-# --- all ------------------------------------------------------------------------------
-@pytest.mark.parametrize("module", [knn, mahalanobis, pca, intensity])
+@pytest.mark.parametrize("module", [knn, mahalanobis, pca])
 def test_scores_are_never_negative_and_zero_is_possible(module):
     signal = full(0)
     assert mapped(module, full(1), signal).min() >= 0
@@ -175,9 +136,8 @@ def test_scores_are_never_negative_and_zero_is_possible(module):
         (knn, {"scale": 0.1}),
         (knn, {"trim": 0.6}),
         (knn, {"bank": 10}),
-        (pca, {"cell": 0}),
+        (pca, {"edge": 0}),
         (pca, {"keep": 1.0}),
-        (intensity, {"scale": 17.0}),
     ],
 )
 def test_a_setting_out_of_range_is_refused_with_the_range(module, bad):

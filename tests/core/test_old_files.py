@@ -1,5 +1,6 @@
 """What was written by the version of 2026-11-27 is read, with the same results."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -55,3 +56,25 @@ def test_a_recipe_without_images_loads():
     recipe = nd.Recipe.load(WRITTEN / "recipe_default.yaml")
     assert recipe.outputs == ("anomaly",)
     assert recipe.strength == 0.5
+
+
+@pytest.mark.parametrize("name", ["riad", "intensity"])
+def test_a_recipe_with_a_detector_that_is_gone_says_what_to_use(name):
+    recipe = nd.Recipe.load(WRITTEN / f"recipe_{name}.yaml")
+    with pytest.raises(ValueError, match=rf"'{name}' any more: use 'knn'"):
+        list(nd.follow(recipe, Inputs(slides()[:1])))
+
+
+def test_settings_of_pca_are_read_under_the_name_that_they_had():
+    recipe = nd.Recipe.load(WRITTEN / "recipe_pca.yaml")
+    steps = nd.follow(recipe, Inputs(slides()[:1]))
+    (output,) = (step for step in steps if hasattr(step, "lazy"))
+    assert output.detector.config == nd.detectors()["pca"].config(edge=4)
+    made = output.lazy.provenance["recipe"]
+    assert made["detector_config"] == {"edge": 4, "keep": 0.95}
+
+
+def test_no_setting_of_a_detector_has_the_name_of_an_argument():
+    arguments = set(inspect.signature(nd.fit_detector).parameters)
+    for entry in nd.detectors().values():
+        assert not arguments & set(entry.config.__dataclass_fields__)

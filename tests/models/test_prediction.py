@@ -18,21 +18,17 @@ from napari_disentangle.detector.context import Config as Context
 from napari_disentangle.detector.masked import attenuation, prediction
 from napari_disentangle.detector.masked.attenuator import Attenuated
 from napari_disentangle.detector.masked.corruption import corrupt
-from napari_disentangle.detector.masked.holes import disjoint, draw, grid, spread
+from napari_disentangle.detector.masked.holes import draw, grid, spread
 from napari_disentangle.detector.masked.net import Plan, Predictor
 from napari_disentangle.detector.masked.nuisances import photographed
 from napari_disentangle.detector.registry import DETECTORS
-from napari_disentangle.detector.riad import Config as Riad
-from napari_disentangle.detector.riad import msgms
 from napari_disentangle.errors import DataError
 
 LEARNERS = [name for name, own in DETECTORS.items() if isinstance(own, Learner)]
 POLICIES = {
     "context": Context().policy,
-    "riad": Riad().policy,
     "autopaint": AutoPaint().policy,
     "odd cells": grid(5, 2),
-    "many cells": disjoint((2, 4, 8), 3, 1),
 }
 
 
@@ -217,16 +213,6 @@ def test_small_normals_are_refused(name):
 def test_normals_without_a_number_are_refused(name):
     with pytest.raises(DataError, match="no normal pixel"):
         learned_by(name, [np.full((1, 32, 32), np.nan, np.float32)])
-
-
-# --- riad ---------------------------------------------------------------------------
-def test_images_are_at_no_distance_from_themselves_and_edges_count():
-    one = texture(0)
-    assert np.abs(msgms(one, one)).max() < 1e-6
-    other = one.copy()
-    other[:, 20:28, 20:28] += 50
-    distance = msgms(one / 20, other / 20)
-    assert distance[18:30, 18:30].mean() > 5 * distance[:8, :8].mean() + 0.05
 
 
 # --- fader --------------------------------------------------------------------------

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _Step = TypeVar("_Step")
+_Other = TypeVar("_Other")
 _End = TypeVar("_End")
 # What an iterator gives that has ended.
 _END = object()
@@ -31,6 +32,20 @@ def within(
                     found: _End = end.value
                     return found
             yield step
+
+
+def changed(
+    steps: Generator[_Step, None, _End], change: Callable[[_Step], _Other]
+) -> Generator[_Other, None, _End]:
+    """Yield every step changed; return what the steps return."""
+    with closing(steps):
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                result: _End = end.value
+                return result
+            yield change(step)
 
 
 def finished(steps: Generator[Any, None, _End]) -> _End:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from napari_disentangle.compute.device import memory_errors, one_thread
-from napari_disentangle.compute.iterators import within
+from napari_disentangle.compute.iterators import finished, within
 from napari_disentangle.detector.base import Learner
 from napari_disentangle.detector.blocks import MANY, split
 from napari_disentangle.detector.calibration import calibrating
 from napari_disentangle.detector.cells import cell_diameter
 from napari_disentangle.detector.depth import depth, smoothed
 from napari_disentangle.detector.detector import Detector
-from napari_disentangle.detector.registry import named, scorer
+from napari_disentangle.detector.registry import named, settings
 from napari_disentangle.detector.score import content_rendering
 from napari_disentangle.detector.view import Normal, Sight, shrink_of
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Span
 from napari_disentangle.model.fit import fit
-from napari_disentangle.model.model import Model, check_images, checked
+from napari_disentangle.model.model import Model, check_images
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,10 +64,7 @@ def fit_detector(
     **config: Any,
 ) -> Detector:
     """Learn what normal looks like; see :func:`fit_detector_steps`."""
-    steps = fit_detector_steps(normals, detector, on, seed, sources, cell, **config)
-    *_, last = steps
-    assert isinstance(last, Detector)
-    return last
+    return finished(learning(normals, detector, on, seed, sources, cell, config))
 
 
 def fit_detector_steps(
@@ -116,13 +113,29 @@ def fit_detector_steps(
     ValueError
         If a setting is out of range, or something is no image or no model.
     """
+    yield (yield from learning(normals, detector, on, seed, sources, cell, config))
+
+
+def learning(
+    normals: Field | Sequence[Field],
+    detector: str,
+    on: Model | None,
+    seed: int,
+    sources: Sequence[Attribute],
+    cell: float | None,
+    config: Mapping[str, Any],
+) -> Generator[float, None, Detector]:
+    """Learn what normal looks like; yields the share that is done.
+
+    The settings of the detector have a name space of their own.
+    """
     many = [normals] if isinstance(normals, Field) else list(normals)
     if not many:
         raise DataError("there is no normal image: give at least one")
     check_images(many)
     _check(on, seed, cell)
     detector = named(detector, is_alone(many))
-    settings = checked(detector, scorer(detector).config, config)
+    chosen = settings(detector, config)
     model = on or fit(many[0], "identity")
     known: list[Attribute | None] = [*sources] or [None] * len(many)
     renderings: list[Rendering] = []
@@ -135,7 +148,7 @@ def fit_detector_steps(
     part = smallest if len(many) >= MANY else smallest // 2
     diameter = cell or _diameter(renderings)
     shrink = shrink_of(diameter, part)
-    sight = Sight(detector, settings, shrink)
+    sight = Sight(detector, chosen, shrink)
     teach, check = split(renderings, shrink, seed)
     sight = yield from within(one_thread, _seeing(sight, teach, seed))
     normal = yield from within(one_thread, _normal(sight, teach, seed))
@@ -143,7 +156,7 @@ def fit_detector_steps(
     deep = _deep(check, diameter) if stacks else []
     checking = _calibrations(_some(check), deep, normal)
     alone, through, status = yield from within(one_thread, checking)
-    yield Detector(
+    return Detector(
         model, normal, alone, through, tuple(many), diameter, seed, cell, status
     )
 

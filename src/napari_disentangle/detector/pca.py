@@ -28,8 +28,8 @@ class Config:
 
     Attributes
     ----------
-    cell
-        Edge in pixels of the cells whose means are compared; a patch has 4 x 4.
+    edge
+        In pixels, of the cells whose means are compared; a patch has 4 x 4.
     keep
         Share of the variance of normal that counts as explained.
 
@@ -39,12 +39,12 @@ class Config:
         If one of them is out of range.
     """
 
-    cell: Annotated[int, {"min": 1, "max": 16}] = 2
+    edge: Annotated[int, {"min": 1, "max": 16}] = 2
     keep: Annotated[float, {"min": 0.5, "max": 0.999, "step": 0.01}] = 0.95
 
     def __post_init__(self) -> None:
-        if not 1 <= self.cell <= 16:
-            raise ValueError(f"cell {self.cell} must be 1 to 16 pixels")
+        if not 1 <= self.edge <= 16:
+            raise ValueError(f"edge {self.edge} must be 1 to 16 pixels")
         if not 0.5 <= self.keep <= 0.999:
             raise ValueError(f"keep {self.keep} must be 0.5 to 0.999")
 
@@ -58,11 +58,11 @@ class Components:
 
     def halo(self, config: Config) -> int:
         """Half a patch."""
-        return _CELLS // 2 * config.cell
+        return _CELLS // 2 * config.edge
 
     def features(self, signal: NDArray[Any], config: Config) -> NDArray[np.float32]:
         """Means of the cells of the patch around every pixel (16C, h, w)."""
-        return np.concatenate([_cells(one, config.cell) for one in finite(signal)])
+        return np.concatenate([_cells(one, config.edge) for one in finite(signal)])
 
     def fit(
         self, features: NDArray[np.float32], config: Config

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.detector import (
     autopaint,
     context,
     fader,
-    intensity,
     knn,
     mahalanobis,
     pca,
-    riad,
 )
 from napari_disentangle.detector.base import Learner
 from napari_disentangle.errors import DataError
+from napari_disentangle.model.model import checked
 from napari_disentangle.model.registry import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_disentangle.detector.base import Scorer
 
 # To begin with; and where one whole image is all that is known: what is odd in it would
@@ -29,12 +30,15 @@ DETECTORS: dict[str, Scorer | Learner] = {
     "knn": knn.SCORER,
     "mahalanobis": mahalanobis.SCORER,
     "pca": pca.SCORER,
-    "intensity": intensity.SCORER,
     "context": context.SCORER,
-    "riad": riad.SCORER,
     "autopaint": autopaint.SCORER,
     "fader": fader.SCORER,
 }
+
+# What is gone, and what finds more.
+_GONE = {"riad": "'knn', or 'context' for what was expected", "intensity": "'knn'"}
+# Settings under the names that they had.
+_RENAMED = {"pca": {"cell": "edge"}}
 
 
 def named(name: str, alone: bool = False) -> str:
@@ -49,6 +53,8 @@ def named(name: str, alone: bool = False) -> str:
     """
     default = ALONE if alone else DEFAULT
     known = default if name == "default" else name
+    if known in _GONE:
+        raise ValueError(f"there is no detector {known!r} any more: use {_GONE[known]}")
     if known not in DETECTORS:
         raise ValueError(
             f"detector {name!r} is unknown: use one of {', '.join(DETECTORS)}"
@@ -59,6 +65,19 @@ def named(name: str, alone: bool = False) -> str:
 def scorer(name: str) -> Scorer | Learner:
     """Look a detector up by name; see :func:`named`."""
     return DETECTORS[named(name)]
+
+
+def settings(name: str, values: Mapping[str, Any]) -> Any:
+    """Settings of a detector from plain values.
+
+    Raises
+    ------
+    ValueError
+        If there is no such detector or setting, or a value is out of range.
+    """
+    renamed = _RENAMED.get(named(name), {})
+    by_name = {renamed.get(key, key): value for key, value in values.items()}
+    return checked(named(name), scorer(name).config, by_name)
 
 
 def expects(name: str) -> bool:

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.compute.device import memory_errors, one_thread, pick
+from napari_disentangle.compute.iterators import changed
 from napari_disentangle.detector.detector import Detector, same_image
-from napari_disentangle.detector.fit import fit_detector_steps
-from napari_disentangle.detector.registry import check_expects, named, scorer
+from napari_disentangle.detector.fit import learning
+from napari_disentangle.detector.registry import check_expects, named, settings
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
 from napari_disentangle.model.measure import cut_off
-from napari_disentangle.model.model import checked
 from napari_disentangle.model.remarks import NOTABLE
 from napari_disentangle.model.render import Rendering
 from napari_disentangle.pipeline.output import Output, make
@@ -285,8 +285,8 @@ def _resolved(
 def _detector(recipe: Recipe, inputs: Inputs, image: Field) -> dict[str, Any]:
     """Name and all settings of the detector."""
     name = _name(recipe, inputs, image)
-    config = checked(name, scorer(name).config, recipe.detector_config)
-    return {"detector": name, "detector_config": asdict(config)}
+    chosen = settings(name, recipe.detector_config)
+    return {"detector": name, "detector_config": asdict(chosen)}
 
 
 def _name(recipe: Recipe, inputs: Inputs, image: Field) -> str:
@@ -298,17 +298,18 @@ def _learn(
     model: Model, recipe: Recipe, inputs: Inputs, image: Field, source: Attribute
 ) -> Generator[Step, None, Detector]:
     """Fit the detector on the normals, or else on the very image."""
-    steps = fit_detector_steps(
+    steps = learning(
         list(inputs.normals) or [image],
         _name(recipe, inputs, image),
         model,
         recipe.seed,
         [] if inputs.normals else [source],
         recipe.cell,
-        **recipe.detector_config,
+        recipe.detector_config,
     )
-    for part in steps:
-        if isinstance(part, Detector):
-            return part
-        yield Step("learning normal", _MEASURED + (1 - _MEASURED) * part)
-    raise AssertionError("fitting a detector ends with the detector")
+    return (
+        yield from changed(
+            steps,
+            lambda share: Step("learning normal", _MEASURED + (1 - _MEASURED) * share),
+        )
+    )

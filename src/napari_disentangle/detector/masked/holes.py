@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -38,23 +38,6 @@ def grid(cell: int, offsets: int = 1) -> Policy:
     masks = np.stack([np.roll(quarter, corner, (0, 1)) for corner in corners])
     moves = [i * cell // offsets for i in range(offsets)]
     return tuple(np.roll(masks, move, (1, 2)) for move in product(moves, repeat=2))
-
-
-def disjoint(cells: Sequence[int], groups: int, seed: int) -> Policy:
-    """Cells dealt at random into groups that are hidden in turn, one round per size.
-
-    Zavrtanik et al. 2021 (RIAD): 3 groups. The draw repeats after the least common
-    multiple of four cells of all sizes, OUR CHOICE, so that tiles agree.
-    """
-    rng = np.random.default_rng(seed)
-    period = 4 * lcm(*cells)
-    return tuple(_dealt(cell, period // cell, groups, rng) for cell in cells)
-
-
-def _dealt(cell: int, n: int, groups: int, rng: np.random.Generator) -> Masks:
-    group = (rng.permutation(n * n) % groups).reshape(n, n)
-    large = group.repeat(cell, 0).repeat(cell, 1)
-    return np.stack([large == number for number in range(groups)])
 
 
 def period(policy: Policy) -> int:
