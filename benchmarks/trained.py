@@ -21,8 +21,8 @@ from sources import SOURCES, Source, learned
 from swap import field_of
 
 from napari_disentangle.model.base import Weights
-from napari_disentangle.model.contrimix.method import Config
 from napari_disentangle.model.contrimix.published.lesson import Mixing
+from napari_disentangle.model.contrimix.settings import Config
 from napari_disentangle.model.measure import sample
 from napari_disentangle.model.registry import MODELS
 from napari_disentangle.model.statistics import statistics

@@ -14,7 +14,7 @@ from strategies import STORAGE, scene, stored
 import napari_disentangle as nd
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.image.channels import ChannelStack, split_names
-from napari_disentangle.image.field import axes_of_labels
+from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.pipeline.recipe import RecipeError
 
 SIZES = {"T": 2, "C": 3, "Z": 4, "Y": 15, "X": 17}

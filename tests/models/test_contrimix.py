@@ -25,7 +25,6 @@ from napari_disentangle.cli.main import main
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
 from napari_disentangle.image.tiling import Span, tiles
-from napari_disentangle.model.contrimix.method import Config
 from napari_disentangle.model.contrimix.published.architecture import (
     PUBLISHED,
     Architecture,
@@ -33,6 +32,7 @@ from napari_disentangle.model.contrimix.published.architecture import (
 from napari_disentangle.model.contrimix.published.lesson import Mixing
 from napari_disentangle.model.contrimix.published.losses import LossWeights, mix, total
 from napari_disentangle.model.contrimix.published.net import ContriMix
+from napari_disentangle.model.contrimix.settings import Config
 from napari_disentangle.model.remarks import NO_FOREGROUND
 from napari_disentangle.model.render import Contents
 from napari_disentangle.model.tiles import Bank

@@ -253,7 +253,7 @@ def _rendered(
         for block in places:
             with one_thread():
                 _, signal = render.read(block.lead, block.y, block.x)
-                shown = from_signal(signal, space, float(image.full_scale or 1.0))
+                shown = from_signal(signal, space, image.full_scale)
             made.append(shown.double().numpy())
     return made
 

@@ -223,7 +223,7 @@ class Detector:
 
     def _scales(self, image: Field) -> Iterator[str]:
         """That raw values are compared which mean different things."""
-        scales = sorted({known.full_scale or 1.0 for known in self.fitted_on})
+        scales = sorted({known.full_scale for known in self.fitted_on})
         raw = not self.on.reference.names and image.modality == "fluorescence"
         if raw and image.full_scale not in scales:
             normal = ", ".join(f"{scale:g}" for scale in scales)

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
-from napari_disentangle.image.field import RGB
+from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.tiling import Span, tiles
 from napari_disentangle.image.units import PIXEL, is_size, unit_name
 from napari_disentangle.model.encode import limits
@@ -182,7 +182,7 @@ def _ranges(lazy: LazyImage) -> list[Limits]:
     """From what to what each channel is shown."""
     if lazy.operation.own_channels:
         return limits(lazy)
-    return [(0.0, float(lazy.field.full_scale or 1.0))] * len(lazy.channel_names)
+    return [(0.0, lazy.field.full_scale)] * len(lazy.channel_names)
 
 
 def _channel(v05: Any, name: str, low: float, high: float) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.damage import readable
-from napari_disentangle.image.field import RGBA
+from napari_disentangle.image.channels import RGBA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
-from napari_disentangle.image.field import RGBA
+from napari_disentangle.image.channels import RGBA
 from napari_disentangle.image.units import PIXEL, SYMBOLS, is_size, unit_name
 
 if TYPE_CHECKING:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Names of the channels of colour images.
+RGB = ("R", "G", "B")
+RGBA = (*RGB, "alpha")
 # A word, and what parts it from the next.
 _WORD = re.compile(r"([^\s_-]+)([\s_-]*)")
 

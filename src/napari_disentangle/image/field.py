@@ -14,7 +14,8 @@ import numpy as np
 
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.image.axes import Lead, channels_first, check_axes, plane_key
-from napari_disentangle.image.channels import ChannelStack, split_names
+from napari_disentangle.image.channels import RGBA
+from napari_disentangle.image.from_layer import of_layer, of_layers
 from napari_disentangle.image.units import is_size
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 Modality = Literal["brightfield", "fluorescence"]
 
-RGB = ("R", "G", "B")
-RGBA = (*RGB, "alpha")
 _KINDS = "uif"
 
 
@@ -76,8 +75,9 @@ class Field:
     translate: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
     channel_names: tuple[str, ...] = ()
-    modality: Modality | None = None
-    full_scale: float | None = None
+    # ``None`` is replaced by what is usual for such data, and never seen.
+    modality: Modality = None  # type: ignore[assignment]
+    full_scale: float = None  # type: ignore[assignment]
     name: str = "image"
     path: str | None = None
 
@@ -93,6 +93,7 @@ class Field:
         self._default("channel_names", self._channel_defaults(), self.n_channels)
         self._default("full_scale", _full_scale(self.dtype))
         self._check_values()
+        object.__setattr__(self, "full_scale", float(self.full_scale))
         if self.where is not None and tuple(self.where.shape) != self.grid_shape:
             raise AxesError(
                 f"the region has shape {tuple(self.where.shape)}, but {self.name!r} "
@@ -120,7 +121,7 @@ class Field:
                 f"scale {self.scale} of {self.name!r} must be world sizes of a pixel, "
                 "e.g. 0.5"
             )
-        if not 0 < (self.full_scale or 0) < math.inf:
+        if not 0 < self.full_scale < math.inf:
             raise ValueError(
                 f"full_scale {self.full_scale} must be the value of full "
                 "transmittance, e.g. 255"
@@ -281,27 +282,8 @@ class Field:
         modality, where
             As for :class:`Field`.
         """
-        named = axes or axes_of_labels(layer.axis_labels)
-        if layer.rgb and not named.endswith("C"):
-            named += "C"
-        levels = _levels(layer)
-        if named.endswith("C") and levels[0].shape[-1] in (3, 4) and not layer.rgb:
-            raise AxesError(
-                f"{layer.name!r} keeps 3 or 4 channels in its last axis, but is not "
-                "RGB: open it as RGB, or move that axis to the front"
-            )
-        return cls(
-            data=levels if layer.multiscale else levels[0],
-            axes=named,
-            where=where,
-            scale=tuple(float(s) for s in layer.scale),
-            translate=tuple(float(t) for t in layer.translate),
-            units=tuple(str(u) for u in layer.units),
-            channel_names=RGBA[: levels[0].shape[-1]] if layer.rgb else (),
-            modality=modality,
-            name=layer.name,
-            path=getattr(layer.source, "path", None),
-        )
+        given = {"modality": modality, "where": where}
+        return cls(**of_layer(layer, axes), **given)
 
     @classmethod
     def from_layers(
@@ -322,49 +304,8 @@ class Field:
         DataError
             If the layers differ in shape, type or pyramid, or are colour images.
         """
-        first = cls.from_layer(layers[0], axes=axes)
-        if any(layer.rgb for layer in layers):
-            raise DataError("colour layers cannot be channels of one image")
-        if len({len(_levels(layer)) for layer in layers}) > 1:
-            raise DataError("channels must have pyramids of the same number of levels")
-        stacked = [
-            ChannelStack(arrays)
-            for arrays in zip(*(_levels(layer) for layer in layers), strict=True)
-        ]
-        names = [layer.name for layer in layers]
-        channels, name = split_names(names)
-        return cls(
-            data=stacked if layers[0].multiscale else stacked[0],
-            axes=axis + first.axes,
-            where=where,
-            scale=(1.0, *first.scale),
-            translate=(0.0, *first.translate),
-            units=("pixel", *first.units),
-            channel_names=channels,
-            modality=modality,
-            name=name,
-        )
-
-
-# --- names -------------------------------------------------------------------------
-_LABELS = {"time": "T", "channel": "C", "depth": "Z", "position": "P"}
-
-
-def axes_of_labels(labels: Sequence[str]) -> str:
-    """Read axes from napari's axis labels; unnamed leading axes become P, T, Z.
-
-    Only position tells for an unnamed axis: the last two are Y and X, those before
-    them Z, T and P in that order. A channel axis is never assumed.
-    """
-    spare = iter("XYZTPQUVW")
-    read = [_LABELS.get(label.lower(), label.upper()) for label in labels]
-    if all(len(axis) == 1 and axis.isalpha() for axis in read):
-        return "".join(read)
-    return "".join(next(spare) for _ in labels)[::-1]
-
-
-def _levels(layer: Any) -> list[Any]:
-    return list(layer.data) if layer.multiscale else [layer.data]
+        given = {"modality": modality, "where": where}
+        return cls(**of_layers(layers, axis, axes), **given)
 
 
 def _pairs(field: Field, y: slice, x: slice) -> tuple[tuple[slice, int], ...]:

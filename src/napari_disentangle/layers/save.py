@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
-from napari_disentangle.image.field import Field, axes_of_labels
+from napari_disentangle.image.field import Field
+from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
 
 if TYPE_CHECKING:

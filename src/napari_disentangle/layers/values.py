@@ -145,7 +145,7 @@ def _shown(lazy: LazyImage) -> LazyImage:
     field = lazy.field
     if not (lazy.rgb and field.dtype.kind in "ui" and field.dtype.itemsize > 1):
         return lazy
-    return replace(lazy, operation=Unit(lazy.operation, field.full_scale or 1.0))
+    return replace(lazy, operation=Unit(lazy.operation, field.full_scale))
 
 
 def whole(lazy: LazyImage, doing: str) -> Generator[Step, None, NDArray[Any]]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_disentangle.image.field import Modality
     from napari_disentangle.image.signal import Space
+    from napari_disentangle.model.lesson import Lesson
 
 Affine = tuple[Values, Values]
 if TYPE_CHECKING:
@@ -159,6 +160,36 @@ class Method(Protocol):
     def unlike(self, sample: Sample) -> float | None:
         """Distance from the training images; ``None`` if nothing was learned."""
 
+    @property
+    def smallest_tile(self) -> int:
+        """Edge in pixels of the smallest tile that it learns from; 0 for any."""
+
+    def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
+        """Numbers (S,) that tell an image from the training images.
+
+        One vector per group of so many channels; none if nothing compares them.
+        """
+
+    def lesson(
+        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
+    ) -> Lesson:
+        """What it learns from.
+
+        Parameters
+        ----------
+        modality
+            Kind of the images.
+        weights
+            What to begin with.
+        images
+            :meth:`statistics` of whole images that it is to know.
+
+        Raises
+        ------
+        ValueError
+            If it has nothing to learn.
+        """
+
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps (K, ...) of a signal (C, ...) with this attribute."""
 
@@ -213,6 +244,21 @@ class Pointwise:
         """Samples say it all."""
         yield from ()
         return values
+
+    @property
+    def smallest_tile(self) -> int:
+        """Tiles of any size will do."""
+        return 0
+
+    def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
+        """Nothing is compared with training images."""
+        return ()
+
+    def lesson(
+        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
+    ) -> Lesson:
+        """There is nothing to learn."""
+        raise ValueError("this model has nothing to learn: use nd.fit without steps")
 
 
 def natural_space(modality: Modality) -> Space:

@@ -11,15 +11,8 @@ import numpy as np
 from napari_disentangle.compute.device import pick
 from napari_disentangle.errors import DataError, ModelFileError
 from napari_disentangle.image.field import Field, Modality
-from napari_disentangle.model.affine.lesson import Correction
-from napari_disentangle.model.affine.method import AffineCorrection, group_statistics
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Weights
-from napari_disentangle.model.contrimix.lesson import Repetition
-from napari_disentangle.model.contrimix.published.lesson import Mixing
-from napari_disentangle.model.contrimix.published.method import Published
-from napari_disentangle.model.contrimix.repeated import Repeated
-from napari_disentangle.model.lesson import SMALLEST
 from napari_disentangle.model.measure import sample
 from napari_disentangle.model.model import Model, check_images, configure, model_hash
 from napari_disentangle.model.registry import DEFAULT, MODELS, method
@@ -32,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_disentangle.model.lesson import Lesson
     from napari_disentangle.model.model import Donor
 
     # Images, images that share a look, and looks that were measured before.
@@ -126,14 +118,15 @@ def fit_steps(
     start = _learner(images, model, steps, **config)
     weights, device = start.weights, pick(device)
     looking = FitStep(preparing(steps, {}), start, images)
-    smallest = SMALLEST if isinstance(start.method, Published) else 0
+    smallest = start.method.smallest_tile
     for found in gather(groups, start.modality == "fluorescence", seed, smallest):
         bank = found
         yield looking
     assert bank is not None
-    contents = []
+    contents: list[NDArray[Any]] = []
     for image in images:
-        contents += _contents(start, image, len(bank.learn[0][0]))
+        whole = sample(start.method, image, start.channel_index(image))
+        contents += start.method.statistics(whole, len(bank.learn[0][0]))
         yield looking
     card = {
         "images": [[_seen(image) for image in group] for group in groups],
@@ -144,30 +137,9 @@ def fit_steps(
         "device": device,
         "began as": weights.hash if weights else None,
     }
-    for progress in train(bank, _lesson(start, contents), seed, steps, device, card):
+    lesson = start.method.lesson(start.modality, weights, contents)
+    for progress in train(bank, lesson, seed, steps, device, card):
         yield FitStep(progress, start, images)
-
-
-def _lesson(start: Model, contents: Sequence[NDArray[Any]]) -> Lesson:
-    """What a model learns from."""
-    known, weights = start.method, start.weights
-    if isinstance(known, Published):
-        return Mixing(start.modality, known.settings, weights)
-    if isinstance(known, Repeated):
-        return Repetition(start.modality, weights, images=contents)
-    return Correction(start.modality, weights, images=contents)
-
-
-def _contents(model: Model, image: Field, channels: int) -> list[NDArray[Any]]:
-    """Statistics of a whole image, unless it is blank or nothing compares them.
-
-    One vector for every group of so many channels, as many as tiles have.
-    """
-    known = model.method
-    if not isinstance(known, AffineCorrection):
-        return []
-    whole = sample(known, image, model.channel_index(image))
-    return group_statistics(whole, channels) if whole.foreground.any() else []
 
 
 def _learner(
@@ -303,7 +275,6 @@ def unfitted(field: Field, model: str | Path, **config: Any) -> Model:
 def beginning(field: Field, model: str | Path, **config: Any) -> Model:
     """Where fitting on images like this one begins."""
     modality = field.modality
-    assert modality is not None
     name = str(model)
     known = None if name in MODELS else saved(name)
     modalities = _modalities(name, config) if known is None else (known.modality,)

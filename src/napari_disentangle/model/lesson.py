@@ -20,13 +20,8 @@ if TYPE_CHECKING:
 
 # Pairs in a micro-batch: small enough for 0.3 s on one core.
 BATCH = 16
-# Batches from which is learned what images look like.
-_FIRST = 8
 # Share of a user's tiles that lie inside the edge of what is known: most are.
 REACH = 0.95
-# Of ContriMix: images in a micro-batch, and their edge in pixels, the least that its
-# attribute encoder can see.
-_IMAGES, SMALLEST = 4, 64
 
 
 class Lesson(Protocol):
@@ -73,5 +68,6 @@ class Lesson(Protocol):
         """Decibels (B,) of swaps with a known truth."""
 
 
-def _device(net: nn.Module) -> str:
+def device_of(net: nn.Module) -> str:
+    """Where a network is."""
     return str(next(net.parameters()).device)

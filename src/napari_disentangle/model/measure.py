@@ -18,12 +18,12 @@ from napari_disentangle.model.base import Sample, natural_space
 from napari_disentangle.model.remarks import (
     CONSTANT,
     NO_FOREGROUND,
-    _blank,
-    _blank_words,
-    _empty_channels,
-    _varies,
-    _words,
+    blank_planes,
+    empty_channels,
+    odd_pixels,
     unlike_words,
+    varies,
+    why_blank,
 )
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _measure(
     spread = np.mean([look.spread for look in found or looks], axis=0)
     noun = "planes" if len(groups[0]) == 1 else "stacks"
     said = [word for look in looks for word in look.words]
-    said += _blank_words(looks, noun)
+    said += blank_planes([look.blank for look in looks], noun)
     n_tiles = sum(look.n_tiles for look in looks)
     unlike = max((k.unlike for k in looks if k.unlike is not None), default=None)
     said += filter(None, [unlike_words(unlike)])
@@ -144,11 +144,11 @@ def cut_off(rendering: Rendering) -> float:
     if field.dtype.kind == "f":
         return 0.0
     limits = np.iinfo(field.dtype)
-    space = rendering.method.space(field.modality or "fluorescence")
+    space = rendering.method.space(field.modality)
     lost = total = 0
     for block in blocks(field, limit=_PREVIEWS):
         plane, signal = rendering.read(block.lead, block.y, block.x)
-        x = from_signal(signal, space, float(field.full_scale or 1.0)).cpu().numpy()
+        x = from_signal(signal, space, field.full_scale).cpu().numpy()
         old = plane[list(rendering.index)]
         above = (x > limits.max + 0.5) & (old < limits.max)
         below = (x < limits.min - 0.5) & (old > limits.min)
@@ -176,8 +176,8 @@ def _measure_planes(
     every, foreground, samples = _samples(method, field, index, leads)
     whole = _join(samples, foreground)
     names = _names(field, index)
-    words = (*_words(field, every), *_empty_channels(foreground, names))
-    blank = _blank(every, foreground)
+    words = (*odd_pixels(field, every), *empty_channels(foreground, names))
+    blank = why_blank(every, foreground)
     if not blank and not _enough(method, whole):
         blank = (NO_FOREGROUND,)
     if blank:
@@ -207,11 +207,11 @@ def _regions(
 
     shape = field.plane_shape
     whole = (Span(0, shape[0]), Span(0, shape[1]))
-    space = method.space(field.modality or "fluorescence")
+    space = method.space(field.modality)
     for lead, tile in product(leads, tiles(whole, shape, _REGION, method.halo)):
         plane = field.plane(lead, tile.outer[0].slice, tile.outer[1].slice)
         x = torch.from_numpy(plane[list(index)].astype(float_type(plane.dtype)))
-        yield to_signal(x, space, float(field.full_scale or 1.0)), tile.local
+        yield to_signal(x, space, field.full_scale), tile.local
 
 
 def _samples(
@@ -242,13 +242,13 @@ def _space(field: Field, pixels: NDArray[Any], space: Space | None = None) -> Va
     import torch
 
     x = torch.from_numpy(pixels.astype(np.float64))
-    chosen = space or natural_space(field.modality or "fluorescence")
-    signal: Values = to_signal(x, chosen, float(field.full_scale or 1.0)).numpy()
+    chosen = space or natural_space(field.modality)
+    signal: Values = to_signal(x, chosen, field.full_scale).numpy()
     return signal
 
 
 def _foreground(field: Field, pixels: NDArray[Any]) -> Foreground:
-    return find_foreground(_space(field, pixels), field.modality or "fluorescence")
+    return find_foreground(_space(field, pixels), field.modality)
 
 
 def _sample(
@@ -279,4 +279,4 @@ def _join(samples: Sequence[Sample], foreground: Foreground) -> Sample:
 
 def _enough(method: Method, sample: Sample) -> bool:
     pixels = sample.tissue if method.masked else sample.signal
-    return pixels.shape[1] >= _FEWEST and _varies(pixels)
+    return pixels.shape[1] >= _FEWEST and varies(pixels)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from napari_disentangle.image.field import Field
     from napari_disentangle.image.foreground import Foreground
     from napari_disentangle.model.base import Values
-    from napari_disentangle.model.measure import _Look
 
 # Share of lost values from which on a person should know.
 NOTABLE = 0.01
@@ -28,7 +27,7 @@ CONSTANT = "the image is constant"
 NO_FOREGROUND = "no foreground found: the image is returned as it is"
 
 
-def _words(field: Field, pixels: NDArray[Any]) -> Iterator[str]:
+def odd_pixels(field: Field, pixels: NDArray[Any]) -> Iterator[str]:
     """What is odd about the pixels of an image."""
     finite = np.isfinite(pixels)
     known = pixels[:, finite.all(axis=0)]
@@ -39,7 +38,7 @@ def _words(field: Field, pixels: NDArray[Any]) -> Iterator[str]:
         yield from _darkness(field, known)
 
 
-def _blank(pixels: NDArray[Any], foreground: Foreground) -> tuple[str, ...]:
+def why_blank(pixels: NDArray[Any], foreground: Foreground) -> tuple[str, ...]:
     """Why there is nothing to measure; empty if there is."""
     known = pixels[:, np.isfinite(pixels).all(axis=0)]
     if _constant(known):
@@ -47,7 +46,7 @@ def _blank(pixels: NDArray[Any], foreground: Foreground) -> tuple[str, ...]:
     return () if np.isfinite(foreground.threshold).any() else (NO_FOREGROUND,)
 
 
-def _empty_channels(foreground: Foreground, names: Sequence[str]) -> Iterator[str]:
+def empty_channels(foreground: Foreground, names: Sequence[str]) -> Iterator[str]:
     """Channels that show no more than noise, beside others that show something."""
     if foreground.modality == "brightfield" or np.isinf(foreground.threshold).all():
         return
@@ -59,19 +58,27 @@ def _empty_channels(foreground: Foreground, names: Sequence[str]) -> Iterator[st
             )
 
 
-def _blank_words(looks: Sequence[_Look], noun: str) -> Iterator[str]:
-    """What becomes of planes without foreground."""
-    blank = [look for look in looks if look.blank]
-    constant = [look for look in looks if look.constant]
-    if len(blank) == len(looks):
-        every = len(constant) == len(looks)
-        yield from (w for look in blank for w in look.blank if every or w != CONSTANT)
+def blank_planes(blanks: Sequence[tuple[str, ...]], noun: str) -> Iterator[str]:
+    """What becomes of planes or stacks without foreground.
+
+    Parameters
+    ----------
+    blanks
+        Of each, why there is nothing to measure; empty if there is.
+    noun
+        ``"planes"`` or ``"stacks"``.
+    """
+    empty = [blank for blank in blanks if blank]
+    constant = [blank for blank in empty if CONSTANT in blank]
+    if len(empty) == len(blanks):
+        every = len(constant) == len(blanks)
+        yield from (w for blank in empty for w in blank if every or w != CONSTANT)
         return
     if constant:
-        share = f"{len(constant)} of {len(looks)} {noun}"
+        share = f"{len(constant)} of {len(blanks)} {noun}"
         yield f"one and the same value in all of {share}: returned as they are"
-    if others := len(blank) - len(constant):
-        share = f"{others} of {len(looks)} {noun}"
+    if others := len(empty) - len(constant):
+        share = f"{others} of {len(blanks)} {noun}"
         yield f"no foreground in {share}: given the mean look of the others"
 
 
@@ -88,7 +95,7 @@ def unlike_words(unlike: float | None) -> str:
 
 
 def _constant(known: Values) -> bool:
-    return known.size == 0 or not _varies(known)
+    return known.size == 0 or not varies(known)
 
 
 def _saturation(field: Field, known: Values) -> Iterator[str]:
@@ -110,13 +117,13 @@ def _piled(values: Values) -> float:
 
 
 def _darkness(field: Field, known: Values) -> Iterator[str]:
-    scale = float(field.full_scale or 1.0)
+    scale = field.full_scale
     if field.modality == "brightfield" and np.median(known) < 0.2 * scale:
         yield "the image is mostly dark: is it fluorescence, or its full scale smaller?"
     if field.modality == "brightfield" and known.max() > 1.5 * scale:
         yield f"values go beyond the full scale {scale:g}: set full_scale"
 
 
-def _varies(pixels: NDArray[Any]) -> bool:
+def varies(pixels: NDArray[Any]) -> bool:
     """Whether any channel has two values; much faster than its range."""
     return bool((pixels != pixels[:, :1]).any())

@@ -155,11 +155,11 @@ class Rendering:
 
     @property
     def _space(self) -> Any:
-        return self.method.space(self.field.modality or "fluorescence")
+        return self.method.space(self.field.modality)
 
     @property
     def _full_scale(self) -> float:
-        return float(self.field.full_scale or 1.0)
+        return self.field.full_scale
 
 
 def _key(plane: NDArray[Any], lead: Lead, device: str) -> Hashable:

@@ -135,7 +135,7 @@ def _tiles(image: Field, edge: int, seed: int) -> list[NDArray[np.float32]]:
         return []
     signals = [_signal(image, plane) for plane in planes]
     every = np.concatenate([s.reshape(len(s), -1) for s in signals], axis=1)
-    modality = image.modality or "fluorescence"
+    modality = image.modality
     foreground = find_foreground(every, modality)
     if modality == "fluorescence":
         signals = _to_one(signals, every)
@@ -157,7 +157,7 @@ def _signal(image: Field, plane: NDArray[np.generic]) -> NDArray[np.float32]:
     if image.modality == "fluorescence":
         return plane.astype(np.float32)
     x = torch.from_numpy(plane.astype(np.float32))
-    return to_signal(x, "absorbance", float(image.full_scale or 1.0)).numpy()
+    return to_signal(x, "absorbance", image.full_scale).numpy()
 
 
 def _to_one(

@@ -133,7 +133,7 @@ def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
     images = [*inputs.images, *inputs.donors]
     if images[0].modality != "fluorescence":
         return
-    scales = sorted({image.full_scale or 1.0 for image in images})
+    scales = sorted({image.full_scale for image in images})
     if len(scales) > 1:
         yield (
             "images and donors have different full scales "

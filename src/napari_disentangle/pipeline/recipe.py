@@ -63,9 +63,9 @@ class Source(_Frozen):
             name=field.name,
             path=field.path,
             axes=field.axes,
-            modality=field.modality or "fluorescence",
+            modality=field.modality,
             channels=field.channel_names,
-            full_scale=field.full_scale or 1.0,
+            full_scale=field.full_scale,
             where=None if field.where is None else _packed(field.where),
         )
 

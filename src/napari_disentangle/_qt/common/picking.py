@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
-from napari_disentangle.image.field import axes_of_labels
+from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.style import Picked
 from napari_disentangle.samples.data import KNOWN_ANSWER

@@ -256,7 +256,7 @@ def _preview(
 def _colours(plane: NDArray[Any], scene: _Scene) -> Colours:
     """Show channels (C, h, w) as napari does, in RGB (h, w, 3)."""
     if "colormap" not in scene.styles[0].look:
-        shown = plane[:3] / float(scene.part.full_scale or 1.0)
+        shown = plane[:3] / scene.part.full_scale
         return _bytes(np.moveaxis(shown, 0, -1))
     pairs = zip(plane, scene.styles, strict=False)
     return _bytes(np.sum([_mapped(values, style) for values, style in pairs], axis=0))

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import DataError
-from napari_disentangle.model.lesson import _FIRST, BATCH, REACH, _device
+from napari_disentangle.model.lesson import BATCH, REACH, device_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -99,7 +99,7 @@ class Correction:
         """Errors of swaps and the size of corrections."""
         from napari_disentangle.model.affine.swaps import loss, make
 
-        swaps = make(bank.learn, self.modality, self.batch, seed).to(_device(net))
+        swaps = make(bank.learn, self.modality, self.batch, seed).to(device_of(net))
         value, decibels = loss(_affine(net), swaps)
         return value, float(decibels.detach().mean())
 
@@ -149,3 +149,7 @@ def _affine(net: nn.Module) -> AffineNet:
 
     assert isinstance(net, AffineNet)
     return net
+
+
+# Batches from which is learned what images look like.
+_FIRST = 8

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_disentangle.image.signal import Space
     from napari_disentangle.model.affine.net import AffineNet
     from napari_disentangle.model.base import Method, Weights
+    from napari_disentangle.model.lesson import Lesson
 
 # Distance from the training images from which on the correction is gone; inside their
 # edge, at 1, it is used as it is.
@@ -100,6 +101,18 @@ class AffineCorrection(Pointwise):
             return None
         found = group_statistics(sample, net.channels)
         return max((_unlike(net, content) for content in found), default=None)
+
+    def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
+        """Statistics of content; none of an image without foreground."""
+        return group_statistics(sample, channels) if sample.foreground.any() else ()
+
+    def lesson(
+        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
+    ) -> Lesson:
+        """Swaps with a known truth."""
+        from napari_disentangle.model.affine.lesson import Correction
+
+        return Correction(modality, weights, images=images)
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.model.affine.lesson import Correction
-from napari_disentangle.model.contrimix.repeated import PASSES
-from napari_disentangle.model.lesson import BATCH, _device
+from napari_disentangle.model.contrimix.settings import PASSES
+from napari_disentangle.model.lesson import BATCH, device_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -54,7 +54,7 @@ class Repetition(Correction):
         from napari_disentangle.model.affine.swaps import make
         from napari_disentangle.model.contrimix.net import loss
 
-        swaps = make(bank.learn, self.modality, self.batch, seed).to(_device(net))
+        swaps = make(bank.learn, self.modality, self.batch, seed).to(device_of(net))
         value, decibels = loss(_repeated(net), swaps, PASSES)
         return value, float(decibels.detach().mean())
 

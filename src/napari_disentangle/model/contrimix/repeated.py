@@ -18,6 +18,7 @@ import numpy as np
 from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.model.affine.method import AffineCorrection, correct, trust
 from napari_disentangle.model.base import Affine, Sample, Values
+from napari_disentangle.model.contrimix.settings import PASSES
 from napari_disentangle.model.statistics import (
     balanced,
     middle_frame,
@@ -27,13 +28,12 @@ from napari_disentangle.model.statistics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from napari_disentangle.image.field import Modality
     from napari_disentangle.model.base import Weights
     from napari_disentangle.model.contrimix.net import RepeatedNet
-
-# How often the attribute is read.
-PASSES = 3
+    from napari_disentangle.model.lesson import Lesson
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,14 @@ class Repeated(AffineCorrection):
         """Names of the values, group by group."""
         groups = self._groups(len(channels))
         return tuple(n for group in groups for n in _names(channels[group]))
+
+    def lesson(
+        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
+    ) -> Lesson:
+        """The swaps of `affine`, read several times."""
+        from napari_disentangle.model.contrimix.lesson import Repetition
+
+        return Repetition(modality, weights, images=images)
 
     @property
     def _net(self) -> RepeatedNet | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_disentangle.model.lesson import _IMAGES, SMALLEST, _device
+from napari_disentangle.model.contrimix.settings import SMALLEST
+from napari_disentangle.model.lesson import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from napari_disentangle.image.field import Modality
     from napari_disentangle.model.affine.swaps import Swaps
     from napari_disentangle.model.base import Weights
-    from napari_disentangle.model.contrimix.method import Config
     from napari_disentangle.model.contrimix.published.net import ContriMix
+    from napari_disentangle.model.contrimix.settings import Config
     from napari_disentangle.model.statistics import Values
     from napari_disentangle.model.tiles import Bank
+# Images in a micro-batch.
+_IMAGES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Mixing:
         """New networks, or those to go on with."""
         import torch
 
-        from napari_disentangle.model.contrimix.published.method import (
+        from napari_disentangle.model.contrimix.published.build import (
             architecture,
             built,
         )
@@ -72,7 +75,7 @@ class Mixing:
         images = torch.from_numpy(np.stack([_crop(bank, rng) for _ in range(_IMAGES)]))
         drawn = torch.Generator().manual_seed(int(rng.integers(2**62)))
         targets = losses.draw_targets(_IMAGES, self.settings.mixings, drawn)
-        mixed = losses.mix(_contrimix(net), images.to(_device(net)), targets)
+        mixed = losses.mix(_contrimix(net), images.to(device_of(net)), targets)
         value, _ = losses.total(mixed, losses.TCGA)
         pair = (losses.to_transmittance(x) for x in (mixed.rendered[:, 0], images))
         made, truth = (x.detach().cpu() for x in pair)

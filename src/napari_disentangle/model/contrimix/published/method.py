@@ -15,18 +15,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.model.base import Values, natural_space
+from napari_disentangle.model.contrimix.published.build import (
+    architecture,
+    built,
+    for_others,
+)
+from napari_disentangle.model.contrimix.settings import SMALLEST
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     import torch
 
     from napari_disentangle.image.field import Modality
     from napari_disentangle.image.signal import Space
     from napari_disentangle.model.base import Regions, Sample, Weights
-    from napari_disentangle.model.contrimix.method import Config
     from napari_disentangle.model.contrimix.published.architecture import Architecture
     from napari_disentangle.model.contrimix.published.net import ContriMix
+    from napari_disentangle.model.contrimix.settings import Config
+    from napari_disentangle.model.lesson import Lesson
 
 # The attribute encoder halves a tile six times: edges become a multiple of this, and no
 # less than two of it.
@@ -45,6 +52,7 @@ class Published:
     invertible: bool = False
     learns: bool = True
     needs_fit: bool = True
+    smallest_tile: int = SMALLEST
 
     @property
     def config(self) -> type[Any]:
@@ -74,7 +82,7 @@ class Published:
         """
         a = architecture(self.settings, len(channels))
         if self.weights is not None and self._net.architecture != a:
-            raise ValueError(_for_others(f"{len(channels)} channels"))
+            raise ValueError(for_others(f"{len(channels)} channels"))
         rows = [f"{c} {i}" if a.down > 1 else c for c in channels for i in _cells(a)]
         matrix = (f"{row} of map {n + 1}" for row in rows for n in range(a.attributes))
         count = _n_statistics(a)
@@ -113,6 +121,18 @@ class Published:
     def unlike(self, sample: Sample) -> float | None:
         """Nothing is remembered of the training images."""
         return None
+
+    def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
+        """Nothing is remembered of the training images."""
+        return ()
+
+    def lesson(
+        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
+    ) -> Lesson:
+        """ContriMix's own losses."""
+        from napari_disentangle.model.contrimix.published.lesson import Mixing
+
+        return Mixing(modality, self.settings, weights)
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps (n, h, w) of a signal (C, h, w); where k > 1, k x k alike."""
@@ -176,47 +196,6 @@ class Published:
                 for s, size, full in pairs
             )
             yield tile[None], (y, x_)
-
-
-def built(settings: Config, weights: Weights) -> ContriMix:
-    """The networks for these settings, with these weights.
-
-    Raises
-    ------
-    ValueError
-        If the weights are for other settings.
-    """
-    import torch
-
-    from napari_disentangle.model.contrimix.published.net import ContriMix
-
-    try:
-        channels = weights.tensors["content.layers.0.weight"].shape[1]
-        with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
-            net = ContriMix(architecture(settings, channels))
-        net.load_state_dict({k: torch.tensor(v) for k, v in weights.tensors.items()})
-    except (KeyError, IndexError, RuntimeError) as error:
-        raise ValueError(_for_others("these settings")) from error
-    return net
-
-
-def _for_others(what: str) -> str:
-    return (
-        f"the weights of this `contrimix` model are not for {what}: give it those "
-        "that it was fitted with"
-    )
-
-
-def architecture(settings: Config, channels: int) -> Architecture:
-    """What is built for these settings."""
-    from napari_disentangle.model.contrimix.published.architecture import Architecture
-
-    return Architecture(
-        channels=channels,
-        attributes=settings.attributes,
-        down=settings.down,  # type: ignore[arg-type]
-        norm=settings.statistics,
-    )
 
 
 def _cells(a: Architecture) -> range:
