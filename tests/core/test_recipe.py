@@ -16,7 +16,8 @@ import napari_disentangle as nd
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.base import AffineMethod
 from napari_disentangle.pipeline.follow import Inputs, Step
-from napari_disentangle.pipeline.output import KINDS, Output
+from napari_disentangle.pipeline.kinds import KINDS
+from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, RecipeError, Source
 
 

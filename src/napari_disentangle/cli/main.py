@@ -27,6 +27,7 @@ from napari_disentangle.files.registry import Done, suffix_of
 from napari_disentangle.model.checkpoint import check_new
 from napari_disentangle.model.fit import STEPS
 from napari_disentangle.model.registry import DEFAULT
+from napari_disentangle.pipeline.kinds import ANOMALY
 
 if TYPE_CHECKING:
     from napari_disentangle.pipeline.follow import Step
@@ -317,7 +318,7 @@ def regions(
         opt.scorer(detector, detector_setting, normal, start),
         opt.images(read, inputs, normal),
         opt.given(cell=cell, seed=seed, device=device),
-        {"outputs": ["anomaly"]},
+        {"outputs": [ANOMALY]},
     )
     if len(plan.images) != 1:
         raise DataError(f"regions are those of 1 image, not {len(plan.images)}: name 1")

@@ -23,7 +23,7 @@ from napari_disentangle.model.fit import place, saved
 from napari_disentangle.model.model import Pool
 from napari_disentangle.model.registry import DEFAULT
 from napari_disentangle.model.registry import method as method_of
-from napari_disentangle.pipeline.output import KINDS, USUAL
+from napari_disentangle.pipeline.kinds import KINDS, usual
 from napari_disentangle.pipeline.recipe import RecipeError, Source
 
 File = partial(Option, metavar="FILE")
@@ -257,8 +257,7 @@ def donors(read: Read, paths: list[Path] | None, attribute: Path | None) -> Chan
 
 def possible_outputs(plan: nd.Recipe) -> Changes:
     """The usual outputs; a swap only if there is a donor."""
-    swap = bool(plan.donors or plan.donor)
-    return {"outputs": [kind for kind in USUAL if swap or kind != "swap"]}
+    return {"outputs": list(usual(donor=bool(plan.donors or plan.donor)))}
 
 
 def look(plan: nd.Recipe, read: Read, path: Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from napari_disentangle.layers.data import KEY, LayerData, Marking, layer_data
 from napari_disentangle.layers.style import Picked, Style
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.follow import Inputs, follow
-from napari_disentangle.pipeline.output import USUAL, Kind, Output
+from napari_disentangle.pipeline.kinds import Kind, usual
+from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _recipe(
     known: dict[str, Any],
 ) -> tuple[Recipe, Inputs]:
     """The recipe that :func:`add_layers` follows."""
-    possible = tuple(k for k in USUAL if k != "swap" or look is not None)
+    possible = usual(donor=look is not None)
     attribute = look if isinstance(look, Attribute) else None
     donors = look if isinstance(look, list) else []
     recipe = Recipe(

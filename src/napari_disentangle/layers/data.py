@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_disentangle.detector.export import named
 from napari_disentangle.layers.values import pyramid, scored, values
 from napari_disentangle.model.encode import limits
+from napari_disentangle.pipeline.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,17 +16,10 @@ if TYPE_CHECKING:
     from napari_disentangle.detector.detector import Score
     from napari_disentangle.layers.style import Style
     from napari_disentangle.pipeline.follow import Step
-    from napari_disentangle.pipeline.output import Kind, Output
+    from napari_disentangle.pipeline.output import Output
 
 
 KEY = "napari-disentangle"
-_TITLES: dict[Kind, str] = {
-    "content": "content-only",
-    "swap": "swapped",
-    "anomaly": "anomaly",
-    "expected": "pseudo-normal SYNTHETIC",
-    "maps": "content map",
-}
 # Less than expected is blue, typical black, more than expected orange.
 SURPRISE = {
     "name": "surprise",
@@ -79,12 +73,13 @@ def layer_data(
         ``marking`` also the score behind an anomaly map, and its regions as
         ``(data, attributes, "labels")``.
     """
-    if marking and output.kind == "anomaly":
+    kind = KINDS[output.kind]
+    if marking and kind.shown == "score":
         yield from _marked(output, styles, marking)
         return
-    data = yield from values(output, _TITLES[output.kind])
-    yield from _SHOWN[output.kind](output, data, styles)
-    if marking and output.kind == "expected":
+    data = yield from values(output, kind.title)
+    yield from _SHOWN[kind.shown](output, data, styles)
+    if marking and kind.needs == "prediction":
         marking.keep(output, data[0] if isinstance(data, list) else data)
 
 
@@ -93,7 +88,7 @@ def _marked(
 ) -> Iterator[Step | LayerData | Score]:
     """An anomaly map, its score, and its regions."""
     known = marking.expected.get(id(output.image))
-    score = yield from scored(output, _TITLES[output.kind], known)
+    score = yield from scored(output, KINDS[output.kind].title, known)
     yield from _anomaly(output, pyramid(output.lazy, score.z), styles)
     yield score
     found = score.regions(marking.alpha, marking.min_size)
@@ -146,13 +141,7 @@ def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerD
         yield part, known | own | {"contrast_limits": ends}, "image"
 
 
-_SHOWN = {
-    "content": _rendered,
-    "swap": _rendered,
-    "anomaly": _anomaly,
-    "expected": _rendered,
-    "maps": _maps,
-}
+_SHOWN = {"image": _rendered, "score": _anomaly, "channels": _maps}
 
 
 def _part(data: Any, place: int, number: int) -> Any:
@@ -166,7 +155,7 @@ def _attributes(
 ) -> dict[str, Any]:
     """Name and provenance; content maps are numbered from 1."""
     kept = dict(output.lazy.provenance) | {"layer": style.name}
-    title = _TITLES[output.kind]
+    title = KINDS[output.kind].title
     if number:
         kept["map"] = number
         title = f"{title} {number}"

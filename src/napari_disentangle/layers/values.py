@@ -12,6 +12,7 @@ from napari_disentangle.detector.score import Scoring
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.signal import to_dtype
 from napari_disentangle.pipeline.follow import Step
+from napari_disentangle.pipeline.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -88,7 +89,7 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
         If what has to be computed whole is too large for that.
     """
     shown, doing = _shown(output.lazy), f"computing {what}"
-    if output.kind == "anomaly" or shown.operation.halo:
+    if KINDS[output.kind].shown == "score" or shown.operation.halo:
         _check_size(shown, what)
         return pyramid(shown, (yield from whole(shown, doing)))
     if shown.field.multiscale or shown.size > EAGER:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from napari_disentangle.model.statistics import Values
     from napari_disentangle.model.tiles import Bank
 
+# Name of the loss of swaps among those of a step.
+SWAP = "swap"
 # Of the moving average of the parameters, which is what a model is made of.
 _MOMENTUM = 0.98
 # Held-out swaps are made again after so many steps; fitting stops when so many of
@@ -71,7 +73,7 @@ class Progress:
     @property
     def rival(self) -> str:
         """The best closed form on held-out tiles."""
-        forms = {k: v for k, v in self.losses.items() if k not in ("swap", "held out")}
+        forms = {k: v for k, v in self.losses.items() if k not in (SWAP, "held out")}
         return max(forms, key=lambda name: forms[name])
 
     @property
@@ -156,7 +158,7 @@ def train(
         return Progress(
             index,
             steps,
-            {"swap": swap, "held out": best.now, **known},
+            {SWAP: swap, "held out": best.now, **known},
             float(won.mean()),
             float(won.std() / len(won) ** 0.5),
             best.net,

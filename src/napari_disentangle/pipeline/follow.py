@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.compute.device import memory_errors, one_thread, pick
@@ -16,7 +17,8 @@ from napari_disentangle.model.fit import place, unfitted
 from napari_disentangle.model.measure import cut_off
 from napari_disentangle.model.remarks import NOTABLE
 from napari_disentangle.model.render import Rendering
-from napari_disentangle.pipeline.output import Output, make
+from napari_disentangle.pipeline.kinds import KINDS, Ingredients, need
+from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_disentangle.image.field import Field
     from napari_disentangle.model.model import Model, Pool
+    from napari_disentangle.pipeline.kinds import Kind
 
 
 # Share of what comes before an output after which looks are measured.
@@ -89,42 +92,27 @@ def follow(
         raise DataError("no image is chosen: choose at least one")
     if detector is not None:
         recipe, inputs = _naming(detector, recipe, inputs)
-    if "expected" in recipe.outputs:
+    if need(recipe.outputs, "prediction"):
         check_expects(recipe.detector)
     if model is None:
         model = unfitted(inputs.images[0], recipe.model, **recipe.config)
-    cautions = tuple(_cautions(recipe, inputs))
-    sources: list[Attribute] = []
-    for part in _sources(model, recipe, inputs.images):
-        if isinstance(part, Attribute):
-            sources.append(_told(part, cautions))
-        doing = part.text if isinstance(part, Step) else "measuring"
-        yield Step(doing, _MEASURED * len(sources) / len(inputs.images))
+    sources = yield from _sources(model, recipe, inputs)
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     reference = yield from _reference(model, recipe, inputs, sources, looks)
     model = replace(model, reference=reference)
-    shared = detector
     for image, source in zip(inputs.images, sources, strict=True):
-        detector = shared
-        resolved = _resolved(recipe, inputs, model, image, source, donor)
+        given = Ingredients(
+            model, image, source, donor, recipe.strength, detector, pick(recipe.device)
+        )
+        resolved = _resolved(recipe, inputs, model, image, source, donor).to_json()
         for kind in recipe.outputs:
-            look = {"content": model.reference, "swap": donor}.get(kind)
-            told = _told(source, _losses(model, image, source, look))
-            if kind in ("anomaly", "expected") and detector is None:
-                detector = yield from _learn(model, recipe, inputs, image, source)
-                shared = detector if inputs.normals else None
-            yield make(
-                model,
-                image,
-                kind,
-                donor,
-                recipe.strength,
-                detector,
-                told,
-                pick(recipe.device),
-                resolved.to_json(),
-            )
+            if KINDS[kind].detects and given.detector is None:
+                fitted = yield from _learn(model, recipe, inputs, image, source)
+                given = replace(given, detector=fitted)
+                detector = fitted if inputs.normals else None
+            told = replace(given, source=_told(source, _losses(kind, given)))
+            yield made_of(kind, told, resolved)
 
 
 # --- words --------------------------------------------------------------------------
@@ -147,13 +135,14 @@ def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
         )
 
 
-def _losses(
-    model: Model, image: Field, source: Attribute, look: Attribute | None
-) -> Iterator[str]:
+def _losses(kind: Kind, given: Ingredients) -> Iterator[str]:
     """What the type of an image cannot hold of another look, at full strength."""
-    if look is None or not (source.found and look.found):
+    if not KINDS[kind].recoloured:
         return
-    rendering = model.lazy(image, look, source).operation
+    image, look = given.image, KINDS[kind].target(replace(given, strength=1.0))
+    if not (given.source.found and look.found):
+        return
+    rendering = given.model.lazy(image, look, given.source).operation
     assert isinstance(rendering, Rendering)
     with one_thread(), memory_errors(f"looking at {image.name!r}"):
         share = cut_off(rendering)
@@ -171,17 +160,26 @@ def _told(attribute: Attribute, words: Iterable[str]) -> Attribute:
 
 # --- parts of a run -----------------------------------------------------------------
 def _sources(
-    model: Model, recipe: Recipe, images: Sequence[Field]
-) -> Iterator[Step | Attribute]:
-    """Signs of life, and one attribute per image."""
+    model: Model, recipe: Recipe, inputs: Inputs
+) -> Generator[Step, None, list[Attribute]]:
+    """One attribute per image, with what to think of before they are used."""
+    images, sources = inputs.images, []
     if recipe.source is not None:
-        yield from [Attribute.from_json(recipe.source)] * len(images)
+        sources = [Attribute.from_json(recipe.source)] * len(images)
     elif recipe.pool == "batch":
-        looks = yield from _looks(model, images)
-        yield from [average(looks)] * len(images)
+        sources = [average((yield from _looks(model, images)))] * len(images)
     else:
         for image in images:
-            yield from (yield from _looks(model, [image], recipe.pool))
+            sources += yield from changed(
+                _looks(model, [image], recipe.pool),
+                partial(_advanced, done=_MEASURED * len(sources) / len(images)),
+            )
+    cautions = tuple(_cautions(recipe, inputs))
+    return [_told(source, cautions) for source in sources]
+
+
+def _advanced(step: Step, done: float) -> Step:
+    return replace(step, done=done)
 
 
 def _looks(
@@ -203,7 +201,7 @@ def _donor(recipe: Recipe, looks: Sequence[Attribute]) -> Attribute | None:
         return Attribute.from_json(recipe.donor)
     if looks:
         return average(looks)
-    if "swap" in recipe.outputs:
+    if need(recipe.outputs, "donor"):
         raise DataError("a swap needs a donor: choose a layer or a saved attribute")
     return None
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_disentangle._version import __version__
 from napari_disentangle.errors import DataError
-from napari_disentangle.model.encode import encoded
 from napari_disentangle.model.render import Contents, Rendering
+from napari_disentangle.pipeline.kinds import KINDS, USUAL, Ingredients, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from napari_disentangle.model.attribute import Attribute
     from napari_disentangle.model.model import Donor, Model
 
-Kind = Literal["content", "swap", "anomaly", "expected", "maps"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-# What is made unless something else is asked for.
-USUAL: tuple[Kind, ...] = ("content", "swap", "anomaly")
-
-NO_OTHER_LOOK = (
-    "content-only has the look of the image, because no other look takes part: add "
-    "images, a donor or a reference"
-)
-
-_A = {"anomaly": "an anomaly map", "expected": "a pseudo-normal image"}
 # p values of pixels whose z is kept with an anomaly map.
 _ALPHAS = (0.05, 0.01, 0.001)
 
@@ -94,7 +83,7 @@ class Output:
 def apply(
     model: Model,
     field: Field,
-    output: Kind = "content",
+    output: Kind = USUAL[0],
     donor: Donor | None = None,
     strength: float = 1.0,
     detector: Detector | None = None,
@@ -148,62 +137,61 @@ def apply(
 def make(
     model: Model,
     field: Field,
-    output: Kind = "content",
+    output: Kind = USUAL[0],
     donor: Donor | None = None,
     strength: float = 1.0,
     detector: Detector | None = None,
     source: Attribute | None = None,
     device: str = "cpu",
-    recipe: Mapping[str, Any] | None = None,
 ) -> Output:
     """Make an :class:`Output`; arguments are those of :func:`apply`."""
+    if output not in KINDS:
+        raise ValueError(f"output {output!r} is unknown: use one of {', '.join(KINDS)}")
     own = model.attribute(field) if source is None else source
-    if output == "content":
-        lazy = model.lazy(field, model.reference, own, device)
-        return _output(output, lazy, own, model.reference, recipe)
-    if output == "swap":
-        if donor is None:
-            raise DataError("a swap needs a donor: choose a layer or a saved attribute")
+    look = None
+    if donor is not None and KINDS[output].needs == "donor":
         look = model.look(donor)
-        target = model.between(own, look, strength)
-        lazy = model.lazy(field, target, own, device)
-        return replace(_output(output, lazy, own, target, recipe), donor=look)
-    if output in ("anomaly", "expected"):
-        if detector is None:
-            raise DataError(f"{_A[output]} needs a detector: use nd.fit_detector")
-        seen = detector.lazy if output == "anomaly" else detector.expected
-        lazy = seen(field, own, device)
-        made = _output(output, lazy, own, model.reference, recipe, detector)
-        return replace(made, detector=detector)
-    if output == "maps":
-        lazy = encoded(model.lazy(field, model.reference, own, device))
-        return _output(output, lazy, own, model.reference, recipe)
-    raise ValueError(f"output {output!r} is unknown: use one of {', '.join(KINDS)}")
+    given = Ingredients(model, field, own, look, strength, detector, device)
+    return made_of(output, given)
 
 
-def _output(
-    kind: Kind,
-    lazy: LazyImage,
-    source: Attribute,
-    target: Attribute,
-    recipe: Mapping[str, Any] | None,
-    detector: Detector | None = None,
+def made_of(
+    name: Kind, given: Ingredients, recipe: Mapping[str, Any] | None = None
 ) -> Output:
+    """Make an :class:`Output`, perhaps as a recipe says."""
+    kind = KINDS[name]
+    lazy = kind.make(given)
+    provenance = _provenance(name, given, recipe)
+    return Output(
+        name,
+        replace(lazy, provenance=provenance),
+        given.donor if kind.needs == "donor" else None,
+        given.detector if kind.detects else None,
+    )
+
+
+def _provenance(
+    name: Kind, given: Ingredients, recipe: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """How an output came about, in plain JSON types."""
+    kind, source = KINDS[name], given.source
+    target = kind.target(given)
+    same = bool(source.names) and np.array_equal(source.values, target.values)
     provenance: dict[str, Any] = {
         "software": f"napari-disentangle {__version__}",
-        "output": kind,
+        "output": name,
         "synthetic": True,
-        "image": lazy.field.name,
+        "image": given.image.name,
         "model_hash": source.model_hash,
         "attribute": attributes(source, target),
-        "status": [*source.status, *_sameness(kind, source, target)],
+        "status": [*source.status, *([kind.alike] if same and kind.alike else [])],
     }
     if recipe is not None:
         provenance["recipe"] = dict(recipe)
-    if detector is not None:
-        provenance |= _scored_by(detector, lazy.field)
-        provenance["status"] += detector.doubts(lazy.field, source)
-    return Output(kind, replace(lazy, provenance=provenance))
+    if given.detector is not None and kind.detects:
+        provenance |= _scored_by(given.detector, given.image)
+        provenance["status"] += given.detector.doubts(given.image, source)
+    return provenance
 
 
 def _scored_by(detector: Detector, image: Field) -> dict[str, Any]:
@@ -215,12 +203,6 @@ def _scored_by(detector: Detector, image: Field) -> dict[str, Any]:
         "cell": detector.diameter,
         "calibration": detector.calibrated(image).figures(_ALPHAS),
     }
-
-
-def _sameness(kind: Kind, source: Attribute, target: Attribute) -> list[str]:
-    """Say when content-only looks like the image because nothing else takes part."""
-    same = source.names and np.array_equal(source.values, target.values)
-    return [NO_OTHER_LOOK] if kind == "content" and same else []
 
 
 def attributes(source: Attribute, target: Attribute) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.model.model import Pool
 from napari_disentangle.model.registry import DEFAULT
-from napari_disentangle.pipeline.output import USUAL, Kind
+from napari_disentangle.pipeline.kinds import USUAL, Kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

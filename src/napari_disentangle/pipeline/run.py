@@ -11,12 +11,13 @@ from napari_disentangle.detector.registry import check_expects
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.registry import Done, read, suffix_of, write
 from napari_disentangle.pipeline.follow import Inputs, Step, follow
+from napari_disentangle.pipeline.kinds import KINDS, need
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_disentangle.image.field import Field
-    from napari_disentangle.pipeline.output import Kind
+    from napari_disentangle.pipeline.kinds import Kind
     from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
@@ -43,7 +44,7 @@ def run(
     """
     target = Path(folder)
     inputs = open_inputs(recipe)
-    if "expected" in recipe.outputs:
+    if need(recipe.outputs, "prediction"):
         check_expects(recipe.detector)
     _check_names(recipe, inputs, target, suffix)
     target.mkdir(parents=True, exist_ok=True)
@@ -93,5 +94,5 @@ def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
     if suffix is None and own in {".jpg", ".jpeg"}:
         own = ".png"  # JPEG would change the values, so that takes asking for
     picture = own.lower() in {".png", ".jpg", ".jpeg"}
-    ending = ".ome.tif" if kind in {"anomaly", "maps"} and picture else own
+    ending = own if KINDS[kind].pixels or not picture else ".ome.tif"
     return f"{image.name}_{kind}{ending}"

@@ -11,11 +11,12 @@ from napari_disentangle._qt.common.form import form_of, settings_of
 from napari_disentangle._qt.common.panel import BasePanel, box, row, words
 from napari_disentangle._qt.common.picking import LayerList
 from napari_disentangle.detector.registry import detectors, named
+from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_disentangle.pipeline.output import Kind
+    from napari_disentangle.pipeline.kinds import Kind
 
 ITSELF, OTHERS, PAINTED = "itself", "others", "painted"
 _NORMALS = {
@@ -103,8 +104,8 @@ class AnomalyPanel(BasePanel):
     def outputs(self) -> tuple[Kind, ...]:
         """What is checked; the map comes last, to lie above."""
         boxes: dict[Kind, QCheckBox] = {
-            "expected": self.expected,
-            "anomaly": self.anomaly,
+            EXPECTED: self.expected,
+            ANOMALY: self.anomaly,
         }
         return tuple(
             kind for kind, one in boxes.items() if one.isChecked() and one.isEnabled()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_disentangle.layers.data import LayerData, Marking, layer_data
 from napari_disentangle.pipeline.follow import Inputs, Step, follow
+from napari_disentangle.pipeline.kinds import need
 from napari_disentangle.pipeline.recipe import Source
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _layer(group: Sequence[str]) -> str:
 
 
 def _detects(recipe: Recipe) -> bool:
-    return "anomaly" in recipe.outputs or "expected" in recipe.outputs
+    return need(recipe.outputs, "detector", "prediction")
 
 
 def _detector(recipe: Recipe) -> str:
@@ -199,12 +200,12 @@ def _config(recipe: Recipe) -> str:
 def _loop(job: Job, names: Names) -> list[str]:
     recipe, first = job.recipe, job.inputs.images[0]
     given = [f"outputs={recipe.outputs!r}", _reading(names.images[0], first)]
-    if "swap" in recipe.outputs:
+    if need(recipe.outputs, "donor"):
         given += ["donor=donors", f"strength={recipe.strength!r}"]
     alone = _detects(recipe) and not names.normals and _special(recipe)
     if (names.normals and _detects(recipe)) or alone:
         given.append("detector=detector")
-    if "anomaly" in recipe.outputs:
+    if need(recipe.outputs, "detector"):
         given.append(_marking(job.marking))
     if recipe.pool == "batch":
         given.append("source=source")

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_disentangle._qt.disentangle.fit_job import Kept, Preview
+from napari_disentangle.model.train import SWAP
 
 if TYPE_CHECKING:
     from napari_disentangle.model.train import Progress
@@ -76,9 +77,9 @@ class LossCurve(QWidget):  # type: ignore[misc]
         if self._steps[-1:] == [progress.index]:
             for points in (self._steps, self._swaps, self._held_out):
                 points.pop()
-        before = self._swaps[-1] if self._swaps else losses["swap"]
+        before = self._swaps[-1] if self._swaps else losses[SWAP]
         self._steps.append(progress.index)
-        self._swaps.append(_PAST * before + (1 - _PAST) * losses["swap"])
+        self._swaps.append(_PAST * before + (1 - _PAST) * losses[SWAP])
         self._held_out.append(losses["held out"])
         self.swap.setData(self._steps, self._swaps)
         self.held_out.setData(self._steps, self._held_out)

@@ -11,13 +11,11 @@ from napari_disentangle._qt.common.panel import BasePanel, box, row, words
 from napari_disentangle._qt.common.picking import LayerList
 from napari_disentangle._qt.disentangle.fit_section import TITLE as FITTING
 from napari_disentangle._qt.disentangle.fit_section import FitSection
-from napari_disentangle.pipeline.output import USUAL, Kind
+from napari_disentangle.pipeline.kinds import KINDS, USUAL, Kind
 
+# What is expected is chosen where anomalies are.
 _TEXTS: dict[Kind, str] = {
-    "content": "content-only",
-    "swap": "attribute-swapped",
-    "anomaly": "anomaly map",
-    "maps": "content maps",
+    name: kind.label for name, kind in KINDS.items() if kind.needs != "prediction"
 }
 _POOLS = {
     "image": "one look per image",

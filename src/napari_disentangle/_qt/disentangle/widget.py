@@ -196,7 +196,7 @@ class DisentangleWidget(BaseWidget):
             return
         for data in result.layers:
             put_layer(self.viewer, data)
-        if result.output.kind == "swap":
+        if result.output.donor is not None:
             self._swaps.append(result)
         self._note(result)
 
