@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from napari_disentangle import audit
-from napari_disentangle.audit.leak import _assign
+from napari_disentangle.audit.leak import even_folds
 from napari_disentangle.samples import synthetic
 
 gains = st.floats(0.1, 10)
@@ -91,7 +91,7 @@ def test_folds_are_even_though_groups_are_not() -> None:
     sizes = np.array([1, 1, 1, 2, 2, 3, 4, 6])
     counts = np.stack([sizes, np.zeros(8)], axis=1)
     counts = np.concatenate([counts, counts[:, ::-1]])
-    fold = _assign(counts, np.arange(2), 2)
+    fold = even_folds(counts, np.arange(2), 2)
     for label in (0, 1):
         shares = np.bincount(fold, counts[:, label])
         assert shares.tolist() == [10, 10]

@@ -126,7 +126,7 @@ def recognise(
     keys, group = numbered(groups, len(x), "groups")
     counts = _count(group, y, len(keys), len(names))
     _require_groups(counts, names, folds)
-    fold = _assign(counts, names, folds)[group]
+    fold = even_folds(counts, names, folds)[group]
     hit = _predict(x, y, fold) == y
     return Recognised(_count(group[hit], y[hit], *counts.shape), counts)
 
@@ -157,7 +157,7 @@ def _require_groups(
         )
 
 
-def _assign(
+def even_folds(
     counts: NDArray[np.float64], names: NDArray[Any], folds: int
 ) -> NDArray[np.intp]:
     """Fold of every group (G,), so that labels spread evenly over the folds."""

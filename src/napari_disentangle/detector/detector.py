@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari_disentangle.image.field import Field
     from napari_disentangle.model.attribute import Attribute
     from napari_disentangle.model.model import Model
+    from napari_disentangle.model.render import Rendering
 
 HELD_OUT = "held-out normals"
 SELF = "this image: rarity assumed"
@@ -254,11 +255,8 @@ class Detector:
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
     ) -> LazyImage:
         """The z map, computed where it is read."""
-        rendering = content_rendering(self.on, image, source, device)
         kind = Smoothed if self.depth(image) else Scoring
-        return LazyImage(
-            image, kind(self, rendering), tile=self._tile(rendering.device)
-        )
+        return self._lazy(kind(*self._scoring(image, source, device)))
 
     def expected(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -271,10 +269,7 @@ class Detector:
             If this detector expects nothing.
         """
         check_expects(self.name)
-        rendering = content_rendering(self.on, image, source, device)
-        return LazyImage(
-            image, Expecting(self, rendering), tile=self._tile(rendering.device)
-        )
+        return self._lazy(Expecting(*self._scoring(image, source, device)))
 
     def score(
         self, image: Field, source: Attribute | None = None, device: str = "cpu"
@@ -293,13 +288,21 @@ class Detector:
         """
         if not self.sight.expects:
             return self.lazy(image, source, device)
-        rendering = content_rendering(self.on, image, source, device)
         kind = SmoothedBoth if self.depth(image) else Both
-        both = kind(self, rendering, ("z", *image.channel_names))
-        return LazyImage(image, both, tile=self._tile(rendering.device))
+        given = self._scoring(image, source, device)
+        return self._lazy(kind(*given, ("z", *image.channel_names)))
 
-    def _tile(self, device: str) -> int:
-        return _TILE_ON_GPU if on_gpu.sees(self.sight, device) else _TILE
+    def _scoring(
+        self, image: Field, source: Attribute | None, device: str
+    ) -> tuple[Normal, Calibration, float, Rendering]:
+        """What an operation that scores an image is made of."""
+        rendering = content_rendering(self.on, image, source, device)
+        return self.normal, self.calibrated(image), self.depth(image), rendering
+
+    def _lazy(self, scoring: Scoring) -> LazyImage:
+        on_the_gpu = on_gpu.sees(self.sight, scoring.device)
+        tile = _TILE_ON_GPU if on_the_gpu else _TILE
+        return LazyImage(scoring.rendering.field, scoring, tile=tile)
 
     def read_whole(self, computed: NDArray[np.floating], image: Field) -> Score:
         """Put what :meth:`whole` computed together with the image."""

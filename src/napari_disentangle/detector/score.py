@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from napari_disentangle.detector.detector import Detector
+    from napari_disentangle.detector.calibration import Calibration
+    from napari_disentangle.detector.view import Normal
     from napari_disentangle.image.axes import Lead
     from napari_disentangle.image.field import Field
     from napari_disentangle.image.tiling import Part
@@ -32,9 +33,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """The operation that turns planes of one image into a z map."""
+    """The operation that turns planes of one image into a z map.
 
-    detector: Detector
+    Attributes
+    ----------
+    normal
+        What was learned of normal, and how an image is looked at.
+    calibration
+        What normal scores are like in such an image.
+    depth
+        Standard deviation in planes by which scores are smoothed along Z.
+    rendering
+        Renders the content that is scored.
+    """
+
+    normal: Normal
+    calibration: Calibration
+    depth: float
     rendering: Rendering
     own_channels: tuple[str, ...] | None = ()
 
@@ -46,12 +61,12 @@ class Scoring:
     @property
     def halo(self) -> int:
         """Reach of the features, and of the model whose content they are of."""
-        return self.detector.sight.halo + self.rendering.halo
+        return self.normal.sight.halo + self.rendering.halo
 
     @property
     def step(self) -> int:
         """What both the features and the model begin at multiples of."""
-        return lcm(self.detector.sight.step, self.rendering.step)
+        return lcm(self.normal.sight.step, self.rendering.step)
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Always float32."""
@@ -82,14 +97,13 @@ class Scoring:
     def told(self, seen: NDArray[Any]) -> NDArray[Any]:
         """The z map (1, h, w) of what was seen."""
         raw, more = seen[:2].astype(np.float32, copy=False)
-        calibration = self.detector.calibrated(self.rendering.field)
-        return calibration.z(raw, np.where(more < 0, -1, 1))[None]
+        return self.calibration.z(raw, np.where(more < 0, -1, 1))[None]
 
     def _looking(
         self, signal: torch.Tensor, kept: Part
     ) -> Generator[None, None, Looked]:
         """Look at a signal where it is, if that can be done there."""
-        normal = self.detector.normal
+        normal = self.normal
         if on_gpu.sees(normal.sight, self.device):
             found = yield from on_gpu.looking(normal, signal, kept)
             raw, more, expected = np.split(found.cpu().numpy(), [1, 2])
@@ -121,7 +135,7 @@ class Expecting(Scoring):
 
     def _expecting(self, signal: torch.Tensor, kept: Part) -> Steps:
         """What was expected, without a score where that would take long."""
-        sight = self.detector.sight
+        sight = self.normal.sight
         if not on_gpu.sees(sight, self.device):
             return (yield from sight.expecting(_on_cpu(signal), kept))
         looked = yield from self._looking(signal, kept)
@@ -162,11 +176,7 @@ class Smoothed(Scoring):
     @property
     def reach(self) -> int:
         """How many planes before and after a plane count."""
-        return reach(self._depth)
-
-    @property
-    def _depth(self) -> float:
-        return self.detector.depth(self.rendering.field)
+        return reach(self.depth)
 
     def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
         """What is seen in the part of a region (C, h, w) of one plane that is kept."""
@@ -176,7 +186,7 @@ class Smoothed(Scoring):
         """The result for a plane, from what was seen in those near it."""
         own = parts[0].copy()
         raw = {distance: seen[0] for distance, seen in parts.items()}
-        own[0] = smoothed(raw, self._depth)
+        own[0] = smoothed(raw, self.depth)
         return self.told(own)
 
 

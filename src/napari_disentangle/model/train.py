@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -144,7 +145,6 @@ def train(
         held_out = make(bank.held_out, lesson.modality, _EXAM, (seed, 1))
     marks = yield from _rivals(lesson.modality, held_out, steps)
     rival = max(marks.values(), key=lambda mark: float(mark.mean()))
-    known = {name: float(mark.mean()) for name, mark in marks.items()}
     net = yield from _telling(lesson.begin(bank, seed), preparing(steps, marks))
     yield from _telling(loading(), preparing(steps, marks))
     course = _Course(net.to(device), lesson, steps)
@@ -153,20 +153,13 @@ def train(
     best = yield from _telling(first, preparing(steps, marks))
     yield preparing(steps, marks)
 
-    def told(index: int, swap: float, best: _Best) -> Progress:
-        won = best.own - rival
-        return Progress(
-            index,
-            steps,
-            {SWAP: swap, "held out": best.now, **known},
-            float(won.mean()),
-            float(won.std() / len(won) ** 0.5),
-            best.net,
-            card or {},
-            lesson.used,
-            lesson.falls_back,
-        )
-
+    blank = replace(
+        preparing(steps, marks),
+        card=card or {},
+        used=lesson.used,
+        falls_back=lesson.falls_back,
+    )
+    told = partial(_told, blank, rival)
     for index in range(1, steps + 1):
         with one_thread():
             swap = course.step(bank, (seed, 2, index), index)
@@ -176,6 +169,21 @@ def train(
         yield told(index, swap, best)
         if best.since >= _PATIENCE:
             return
+
+
+def _told(
+    blank: Progress, rival: Values, index: int, swap: float, best: _Best
+) -> Progress:
+    """Where fitting is after a micro-batch."""
+    won = best.own - rival
+    return replace(
+        blank,
+        index=index,
+        losses={SWAP: swap, "held out": best.now, **blank.losses},
+        better=float(won.mean()),
+        error=float(won.std() / len(won) ** 0.5),
+        net=best.net,
+    )
 
 
 def _telling(
