@@ -2,7 +2,7 @@
 
 ``python benchmarks/anomaly.py`` fits every detector on the normal images of every study
 (anomaly_studies.py) and scores the odd ones; it writes its section of
-``docs/benchmarks.md``, which says what was left out if only some were asked for. Every
+``docs/studies.md``, which says what was left out if only some were asked for. Every
 seed draws normal images of its own; what is slow is done with the first one only.
 ``--quick`` prints a small study on synthetic tissue.
 """
@@ -25,6 +25,7 @@ import numpy as np
 import page
 import torch
 from anomaly_metrics import au_pro, auroc, pixel_ap, recall_at_false_regions
+from anomaly_report import Found, Job, Row
 from anomaly_studies import STUDIES, Case, Study
 from scipy.ndimage import gaussian_filter
 from sharing import Sharing
@@ -57,75 +58,6 @@ ON = {"brightfield": "affine-brightfield", "fluorescence": "affine-fluorescence"
 FULL = [name for name in STUDIES if name != "synthetic"]
 QUICK, QUICK_DETECTORS = "synthetic", ("mahalanobis", "context")
 SHARING = Sharing()
-
-
-@dataclass(frozen=True)
-class Job:
-    """One detector to be fitted on one study, also on images as they are if ``raw``."""
-
-    study: str
-    title: str
-    words: str
-    detector: str
-    seed: int
-    steps: int
-    raw: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """How one case was scored.
-
-    Attributes
-    ----------
-    group, kind, size
-        Of the case.
-    ap, auroc
-        Of its pixels.
-    moved, raw_moved
-        Change of the AUROC when the image has a new look, on content and on raw images;
-        NaN if the detector was not fitted on them.
-    recalled
-        Share of the odd pixels with p below ``ALPHA``.
-    """
-
-    group: str
-    kind: str
-    size: float
-    ap: float
-    auroc: float
-    moved: float
-    raw_moved: float
-    recalled: float
-
-
-@dataclass(frozen=True)
-class Row:
-    """A detector on a study.
-
-    Attributes
-    ----------
-    found
-        One for every case.
-    false, false_moved
-        Share of the normal pixels with p below ``ALPHA``, by clean image, and the same
-        under new looks.
-    image_auroc, pro, recall
-        Of images; AU-PRO up to a false-positive rate of 0.3; recall at one false
-        region per field.
-    minutes, seconds
-        To fit, and to score a megapixel.
-    """
-
-    job: Job
-    found: tuple[Found, ...]
-    false: tuple[float, ...]
-    false_moved: tuple[float, ...]
-    image_auroc: float
-    pro: float
-    recall: float
-    minutes: float
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)

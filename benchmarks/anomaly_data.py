@@ -17,8 +17,7 @@ from cells import boxes
 from scipy.ndimage import label
 from skimage.draw import ellipse
 from skimage.morphology import isotropic_dilation
-from sources import DATA, Group, learned, named, reported
-from trained import BLOOD
+from sources import BLOOD, DATA, Group, learned, named, reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,6 @@ from scipy.stats import rankdata
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from anomaly import Row
-
-    Rows = Sequence[Row]
 
 HEAD = (
     "detector",
@@ -71,6 +69,78 @@ and of violet histology that may be fitted on; *blur*, *missing* and the other s
 are free of that. Its holes were chosen earlier, on all kinds, partly in the same fields
 of small nuclei.
 """
+
+
+@dataclass(frozen=True)
+class Found:
+    """How one case was scored.
+
+    Attributes
+    ----------
+    group, kind, size
+        Of the case.
+    ap, auroc
+        Of its pixels.
+    moved, raw_moved
+        Change of the AUROC when the image has a new look, on content and on raw images;
+        NaN if the detector was not fitted on them.
+    recalled
+        Share of the odd pixels with p below ``ALPHA``.
+    """
+
+    group: str
+    kind: str
+    size: float
+    ap: float
+    auroc: float
+    moved: float
+    raw_moved: float
+    recalled: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One detector to be fitted on one study, also on images as they are if ``raw``."""
+
+    study: str
+    title: str
+    words: str
+    detector: str
+    seed: int
+    steps: int
+    raw: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """A detector on a study.
+
+    Attributes
+    ----------
+    found
+        One for every case.
+    false, false_moved
+        Share of the normal pixels with p below ``ALPHA``, by clean image, and the same
+        under new looks.
+    image_auroc, pro, recall
+        Of images; AU-PRO up to a false-positive rate of 0.3; recall at one false
+        region per field.
+    minutes, seconds
+        To fit, and to score a megapixel.
+    """
+
+    job: Job
+    found: tuple[Found, ...]
+    false: tuple[float, ...]
+    false_moved: tuple[float, ...]
+    image_auroc: float
+    pro: float
+    recall: float
+    minutes: float
+    seconds: float
+
+
+Rows = "Sequence[Row]"
 
 
 def introduction(steps: int, seeds: int) -> str:

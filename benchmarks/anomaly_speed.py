@@ -3,7 +3,7 @@
 ``python benchmarks/anomaly_speed.py`` fits every detector that may be the one to begin
 with on bundled blood smears, with its usual settings, and scores 2048 x 2048 pixels of
 colour, at the resolution at which cells are as large as detectors like them: the most
-work that so many pixels can be. It writes its section of ``docs/benchmarks.md``.
+work that so many pixels can be. It writes its section of ``docs/studies.md``.
 ``--quick`` prints the first on few pixels.
 """
 

@@ -18,8 +18,7 @@ from arms import arms
 from results import Estimate
 from skimage.measure import regionprops
 from skimage.transform import resize
-from sources import EDGE, named, reported
-from trained import BLOOD
+from sources import BLOOD, EDGE, named, reported
 
 from napari_disentangle.audit import (
     Recognised,

@@ -3,7 +3,7 @@
 ``python benchmarks/leak.py`` deals four known looks at random over pictures of the same
 slides or fields, so that look and tissue are independent, and asks a fresh probe which
 look each content-only picture came from; then the same for real scanners, where they
-are not. It writes its section of ``docs/benchmarks.md``; ``--quick`` prints a short run
+are not. It writes its section of ``docs/studies.md``; ``--quick`` prints a short run
 on what is always there.
 """
 
@@ -21,8 +21,17 @@ import page
 import report
 import swap
 import torch
-from sources import DATA, Source, manifest, named, pairs
-from trained import BLOOD, NUCLEI, SCANNERS, VIOLET
+from sources import (
+    BLOOD,
+    DATA,
+    NUCLEI,
+    SCANNERS,
+    VIOLET,
+    Source,
+    manifest,
+    named,
+    pairs,
+)
 
 import napari_disentangle as nd
 from napari_disentangle.audit import (

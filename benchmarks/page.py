@@ -1,10 +1,10 @@
-"""``docs/benchmarks.md``: sections that scripts write, each between its two marks."""
+"""``docs/studies.md``: sections that scripts write, each between its two marks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "studies.md"
 
 
 def section(command: str, *parts: str) -> str:
@@ -17,7 +17,7 @@ def section(command: str, *parts: str) -> str:
 def put(text: str, page: Path = PAGE) -> None:
     """Replace the section of the same command in a page, or add it to the end."""
     begin, *_, end = text.splitlines()
-    old = page.read_text() if page.exists() else "# Benchmarks\n"
+    old = page.read_text() if page.exists() else "# Studies\n"
     before, _, rest = old.partition(begin)
     after = rest.partition(end)[2].lstrip("\n")
     page.write_text(f"{before.rstrip()}\n\n{text}{after and chr(10)}{after}")

@@ -1,4 +1,4 @@
-"""The generated section of ``docs/benchmarks.md``: tables, losses, how it was made."""
+"""The generated section of ``docs/studies.md``: tables, losses, how it was made."""
 
 from __future__ import annotations
 

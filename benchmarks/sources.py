@@ -28,6 +28,13 @@ from napari_disentangle.samples import synthetic
 if TYPE_CHECKING:
     from napari_disentangle.image.field import Modality
 
+# Names of the images that are reported.
+SCANNERS = "H&E, three scanners"
+VIOLET = "violet histology (DSB)"
+BLOOD = "blood smears (BCCD)"
+SLIDES = "slides (HistoQC, StarDist)"
+NUCLEI = "nuclei (DSB)"
+CHANNELS = "1 to 3 channels (NEUBIAS, CellProfiler)"
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 # Largest edge of a picture in pixels.
 EDGE = 192
@@ -254,28 +261,28 @@ SOURCES = (
     Source("blood smears (bundled)", "brightfield", _bundled_blood, seen=True),
     Source("synthetic tissue", "brightfield", _synthetic, split=_share(34)),
     Source(
-        "H&E, three scanners",
+        SCANNERS,
         "brightfield",
         _scanners,
         folder="histo_midog_3scanners",
         split=_share(65),
     ),
     Source(
-        "blood smears (BCCD)",
+        BLOOD,
         "brightfield",
         _smears,
         folder="blood_bccd",
         split=_share(34),
     ),
     Source(
-        "violet histology (DSB)",
+        VIOLET,
         "brightfield",
         _violet,
         folder="nuclei_dsb2018",
         split=_half,
     ),
     Source(
-        "slides (HistoQC, StarDist)",
+        SLIDES,
         "brightfield",
         _other_stained,
         folder="artefacts_histoqc",
@@ -283,14 +290,14 @@ SOURCES = (
     ),
     Source("cells and nuclei (bundled)", "fluorescence", _bundled_cells, seen=True),
     Source(
-        "nuclei (DSB)",
+        NUCLEI,
         "fluorescence",
         _nuclei,
         folder="nuclei_dsb2018",
         split=_share(34),
     ),
     Source(
-        "1 to 3 channels (NEUBIAS, CellProfiler)",
+        CHANNELS,
         "fluorescence",
         _other_fluorescence,
         folder="neubias_images",

@@ -1,28 +1,13 @@
-"""What content-only keeps of the biology, beside what it still tells of the look.
-
-``python benchmarks/structure.py`` measures edges, nuclei, sameness under two looks and
-the class of cells, on the pictures and looks of ``leak.py``, and holds every model
-against the bar of ``gate.py``. It writes its section of ``docs/benchmarks.md``
-(minutes, one core); ``--quick`` prints a short run on synthetic tissue.
-"""
+"""What content-only keeps of the biology, beside what it still tells of the look."""
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import cells
 import numpy as np
-import page
-import structure_report
 import swap
-import torch
-from arms import arms
-from leak import QUICK_PAIRS, Dealt, channels_first, corners, deal, look_read
-from sources import named
-from structure_report import Structure
-from trained import BLOOD, NUCLEI, SCANNERS, VIOLET
+from leak import Dealt, channels_first, look_read
 
 from napari_disentangle.audit import (
     colour_features,
@@ -32,14 +17,45 @@ from napari_disentangle.audit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from arms import Show, Shown
     from looks import Array
 
-PAIRS = 60
-QUICK, QUICK_FIELDS = "synthetic tissue", 5
+    from napari_disentangle.audit import Leak
+
 PROBES = {"colours": colour_features, "convolutions": convolution_features}
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What one arm kept of the pictures of a source under known looks.
+
+    Attributes
+    ----------
+    source, arm
+        What was looked at.
+    refusal
+        Why the model could not be used, if so; then the rest is empty.
+    groups
+        Number of slides or fields.
+    edges, nuclei, alike
+        Of every picture: correlation of gradients, Dice overlap, decibels.
+    clipped
+        Share of values; NaN where it cannot be said, and edges are of clipped pictures.
+    leaks
+        What is read of the look, by what the probe sees.
+    """
+
+    source: str
+    arm: str
+    refusal: str = ""
+    groups: int = 0
+    edges: Sequence[float] = ()
+    nuclei: Sequence[float] = ()
+    alike: Sequence[float] = ()
+    clipped: float = np.nan
+    leaks: Mapping[str, Leak] = field(default_factory=dict)
 
 
 def structure(dealt: Dealt, name: str, show: Show) -> Structure:
@@ -84,32 +100,3 @@ def _nuclei(pictures: Sequence[Array], after: Sequence[Array]) -> list[float]:
 def _alike(one: Array, other: Array) -> float:
     """Decibels between two pictures, of which a flat one has no range."""
     return swap.MOST if np.array_equal(one, other) else swap.psnr(one, other)
-
-
-# --- all ------------------------------------------------------------------------------
-def source(dealt: Dealt) -> list[Structure]:
-    """What every arm keeps of pictures of a source, or why there is none."""
-    known = arms(dealt.pictures)
-    kept = [structure(dealt, arm, show) for arm, show in known.shows.items()]
-    refused = [Structure(dealt.source, *told) for told in known.refusals.items()]
-    return kept + refused
-
-
-def main() -> None:
-    """Run the benchmark from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="synthetic, printed")
-    torch.set_num_threads(1)
-    if parser.parse_args().quick:
-        classes = {QUICK: cells.classes(cells.planted(QUICK_FIELDS))}
-        found = [source(corners(deal(named(QUICK), QUICK_PAIRS)))]
-        sys.stdout.write(structure_report.section(found, classes))
-        return
-    present = [n for n in (SCANNERS, VIOLET, BLOOD, NUCLEI) if named(n).present]
-    classes = {BLOOD: cells.classes(cells.smears())} if BLOOD in present else {}
-    found = [source(deal(named(name), PAIRS)) for name in present]
-    page.put(structure_report.section(found, classes))
-
-
-if __name__ == "__main__":
-    main()

@@ -2,7 +2,7 @@
 
 Two pictures A and B of one slide or field get the same random look. The model sees A
 and look(B), and renders A as if it had been photographed like look(B); the truth is
-look(A). ``python benchmarks/swap.py`` writes the tables of ``docs/benchmarks.md``
+look(A). ``python benchmarks/swap.py`` writes the tables of ``docs/studies.md``
 (minutes, one thread); ``--quick`` prints a short run on what is always there.
 """
 

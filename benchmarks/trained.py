@@ -15,9 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import learning
 import torch
-import zoo
+import train_zoo
 from safetensors.numpy import load_file, save_file
-from sources import SOURCES, Source, learned
+from sources import (
+    BLOOD,
+    CHANNELS,
+    NUCLEI,
+    SCANNERS,
+    SLIDES,
+    SOURCES,
+    VIOLET,
+    Source,
+    learned,
+)
 from swap import field_of
 
 from napari_disentangle.model.base import Weights
@@ -42,12 +52,6 @@ SEEDS = (0, 1, 2)
 EVERY = 20
 OWN_STEPS = 500
 
-SCANNERS = "H&E, three scanners"
-VIOLET = "violet histology (DSB)"
-BLOOD = "blood smears (BCCD)"
-SLIDES = "slides (HistoQC, StarDist)"
-NUCLEI = "nuclei (DSB)"
-CHANNELS = "1 to 3 channels (NEUBIAS, CellProfiler)"
 UNSEEN = (SCANNERS, VIOLET, BLOOD, SLIDES, NUCLEI, CHANNELS)
 
 
@@ -87,7 +91,7 @@ class Task:
         source = next(s for s in SOURCES if s.name == self.name)
         if self.own:
             return [source]
-        others = zoo.shippable(source.modality, without=self.name)
+        others = train_zoo.shippable(source.modality, without=self.name)
         return [s for s in others if not (self.name == NUCLEI and "DSB" in s.name)]
 
 
@@ -115,7 +119,7 @@ def train(task: Task) -> None:
     if task.own:
         steps = _fit_on_one(task)
     else:
-        steps = zoo.fit_on(task.sources, task.seed, task.kind)
+        steps = train_zoo.fit_on(task.sources, task.seed, task.kind)
     curve = []
     for progress in steps:
         if progress.index and progress.index % EVERY == 0:
@@ -138,7 +142,7 @@ def _fit_on_one(task: Task) -> Iterator[Progress]:
     else:
         reads = [read for group in groups for read in group.images]
         images = [_content(read(), modality) for read in reads]
-        lesson = zoo.LESSONS[task.kind](modality, images=images)
+        lesson = train_zoo.LESSONS[task.kind](modality, images=images)
     yield from fit(bank, lesson, task.seed, OWN_STEPS)
 
 

@@ -23,6 +23,46 @@ if find_spec("napari"):
     os.environ["NAPARI_CONFIG"] = str(Path(_preferences.name) / "settings.yaml")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="all combinations of parameters"
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Pair the parameters of ``crossed`` tests, unless all combinations are asked for.
+
+    The longest parameter runs through all its values, and the others go along, so that
+    every value of every parameter is still tried.
+    """
+    if config.getoption("--full"):
+        return
+    crossed = {item for item in items if item.get_closest_marker("crossed")}
+    left_out = {item for item in crossed if not _paired(item)}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _paired(item: Any) -> bool:
+    """Whether a case is one of those that the usual run has."""
+    sizes = [len(mark.args[1]) for mark in item.iter_markers("parametrize")]
+    number = next(iter(item.callspec.indices.values()))
+    places = []
+    for size in reversed(sizes):  # the last of them runs fastest
+        number, place = divmod(number, size)
+        places.insert(0, place)
+    longest = sizes.index(max(sizes))
+    turn, stride = places.pop(longest), 1
+    for size, place in zip(sizes[:longest] + sizes[longest + 1 :], places, strict=True):
+        shifted = turn + turn // (size * stride)  # not in step with the longest
+        if place != shifted // stride % size:
+            return False
+        stride *= size
+    return True
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Tests of a file share what they fit; two windows at once would take the focus."""

@@ -68,7 +68,7 @@ def recipes(draw):
             config=st.dictionaries(
                 names, st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
             ),
-            outputs=st.lists(st.sampled_from(KINDS)).map(tuple),
+            outputs=st.lists(st.sampled_from(list(KINDS))).map(tuple),
             strength=st.floats(0, 1),
             seed=st.integers(-(2**40), 2**40),
         )

@@ -84,6 +84,7 @@ FIELDS = {
 }
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".zarr", ".ome.tif", ".tiff"])
 @pytest.mark.parametrize("kind", FIELDS)
 def test_what_is_written_is_read(tmp_path, kind, suffix):

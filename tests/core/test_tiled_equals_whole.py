@@ -48,6 +48,7 @@ def output(name: str, kind: str, image: nd.Field, other: nd.Field, pool) -> Lazy
     return nd.apply(model, image, kind, other, detector=detector, source=own)
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("pool", ["image", "frame"])
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 @pytest.mark.parametrize(("name", "modality", "kind"), OUTPUTS)

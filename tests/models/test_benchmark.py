@@ -61,25 +61,10 @@ def test_the_section_replaces_itself_and_nothing_else(
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        ("affine.py", "affine (bundled)"),
-        ("forms.py", "| fluorescence | 2 | "),
         ("memory.py", "1 fits"),
-        ("contrimix.py", "| known truth |"),
-        ("fitted.py", "| contrimix |"),
-        ("passes.py", "| 3 |"),
-        ("framed.py", "| frame and content |"),
-        ("mitosis.py", "| pale | mixing by affine | "),
         ("leak.py", "| flat grey | 14 | 7 | 0.00 "),
-        ("structure.py", "| edges 0.000 < 0.985; cell class -0."),
-        ("masked.py", "| filters of both, holes 6, nearest |"),
         ("anomaly.py", "| `context` | "),
-        ("texture.py", "| `mahalanobis` | "),
-        ("finding.py", "| foreign nucleus, 0.5 nuclei | "),
-        ("windows.py", "| planted, synthetic tissue | `mahalanobis` | "),
-        ("alone.py", "| synthetic | `mahalanobis` | "),
-        ("saturation.py", "| planted, synthetic tissue | "),
         ("anomaly_speed.py", "| `mahalanobis` | "),
-        ("stacks.py", "| `mahalanobis` | through z | "),
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:

@@ -163,23 +163,20 @@ def _sources(
     model: Model, recipe: Recipe, inputs: Inputs
 ) -> Generator[Step, None, list[Attribute]]:
     """One attribute per image, with what to think of before they are used."""
-    images, sources = inputs.images, []
+    images = inputs.images
+    sources: list[Attribute] = []
     if recipe.source is not None:
         sources = [Attribute.from_json(recipe.source)] * len(images)
     elif recipe.pool == "batch":
         sources = [average((yield from _looks(model, images)))] * len(images)
     else:
         for image in images:
-            sources += yield from changed(
-                _looks(model, [image], recipe.pool),
-                partial(_advanced, done=_MEASURED * len(sources) / len(images)),
-            )
+            share = _MEASURED * len(sources) / len(images)
+            measured = _looks(model, [image], recipe.pool)
+            sources += yield from changed(measured, partial(replace, done=share))
+    yield Step("measuring", _MEASURED)
     cautions = tuple(_cautions(recipe, inputs))
     return [_told(source, cautions) for source in sources]
-
-
-def _advanced(step: Step, done: float) -> Step:
-    return replace(step, done=done)
 
 
 def _looks(

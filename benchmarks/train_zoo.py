@@ -1,4 +1,4 @@
-"""Train the bundled models: ``python benchmarks/zoo.py``, eight minutes on one core.
+"""Train the bundled models: ``python benchmarks/train_zoo.py``, 8 minutes, one core.
 
 Only on images that may be redistributed and on none that a benchmark reports, but for
 sources too small to be split, which are reported with models that never saw them.
@@ -96,7 +96,7 @@ def fit_on(
     card = {
         "trained on": {s.name: LICENCES.get(s.name, "none stated") for s in sources},
         "seed": seed,
-        "command": "python benchmarks/zoo.py",
+        "command": "python benchmarks/train_zoo.py",
         "not for": NOT_FOR[modality],
     }
     used = USED.get((kind, modality), 1.0)
