@@ -12,7 +12,6 @@ from napari_disentangle.compute.iterators import finished
 from napari_disentangle.detector import gpu as on_gpu
 from napari_disentangle.detector.depth import reach, smoothed
 from napari_disentangle.detector.view import Looked
-from napari_disentangle.model.render import Rendering
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from napari_disentangle.image.tiling import Part
     from napari_disentangle.model.attribute import Attribute
     from napari_disentangle.model.model import Model
+    from napari_disentangle.model.render import Rendering
 
     Steps = Generator[None, None, NDArray[Any]]
 
@@ -212,9 +212,7 @@ def content_rendering(
     model: Model, image: Field, source: Attribute | None = None, device: str = "cpu"
 ) -> Rendering:
     """The operation that renders an image's content under the model's reference."""
-    operation = model.lazy(image, model.reference, source, device).operation
-    assert isinstance(operation, Rendering)
-    return operation
+    return model.rendering(image, model.reference, source, device)
 
 
 def known_pixels(

@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -64,15 +65,19 @@ class Model:
     weights: Weights | None = field(default=None, repr=False)
     path: str | None = None
 
-    @property
+    @cached_property
     def method(self) -> Method:
         """The mathematics behind it."""
         return method(self.name).learned(self.config, self.weights)
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Identifies model, settings and weights; attributes carry it."""
         return model_hash(self.name, self.config, self.weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is cached: closed forms hold functions without a name."""
+        return {known.name: getattr(self, known.name) for known in fields(self)}
 
     # --- attributes ---------------------------------------------------------------
     def attribute(self, fields: Fields, pool: Pool = "image") -> Attribute:
@@ -210,6 +215,22 @@ class Model:
         device: str = "cpu",
     ) -> LazyImage:
         """Like :meth:`render`, but computed where it is read."""
+        return LazyImage(field, self.rendering(field, attribute, source, device))
+
+    def rendering(
+        self,
+        field: Field,
+        attribute: Attribute,
+        source: Attribute | None = None,
+        device: str = "cpu",
+    ) -> Rendering:
+        """The operation behind :meth:`lazy`, for regions of the image.
+
+        Raises
+        ------
+        DataError
+            If there is something to render, but the target has no foreground.
+        """
         own = self.attribute(field) if source is None else source
         for one in (own, attribute):
             self.reference.check(one)
@@ -219,9 +240,7 @@ class Model:
                 "the donor or reference has no foreground to measure: choose another"
             )
         index = self.channel_index(field)
-        return LazyImage(
-            field, Rendering(self.method, index, field, own, attribute, pick(device))
-        )
+        return Rendering(self.method, index, field, own, attribute, pick(device))
 
     def content(self, field: Field, reference: Attribute | None = None) -> NDArray[Any]:
         """Content-only: the image under the reference attribute."""

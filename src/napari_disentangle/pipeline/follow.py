@@ -16,7 +16,6 @@ from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
 from napari_disentangle.model.measure import cut_off
 from napari_disentangle.model.remarks import NOTABLE
-from napari_disentangle.model.render import Rendering
 from napari_disentangle.pipeline.kinds import KINDS, Ingredients, need
 from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
@@ -142,8 +141,7 @@ def _losses(kind: Kind, given: Ingredients) -> Iterator[str]:
     image, look = given.image, KINDS[kind].target(replace(given, strength=1.0))
     if not (given.source.found and look.found):
         return
-    rendering = given.model.lazy(image, look, given.source).operation
-    assert isinstance(rendering, Rendering)
+    rendering = given.model.rendering(image, look, given.source)
     with one_thread(), memory_errors(f"looking at {image.name!r}"):
         share = cut_off(rendering)
     if share > NOTABLE:
