@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -221,3 +222,12 @@ def test_dim_nuclei_in_noise_are_foreground(rise: float, share: float) -> None:
     found = find_foreground(image.reshape(1, -1), "fluorescence").mask(image[None])
     assert found[nuclei].mean() > 0.9
     assert found[~nuclei].mean() < 0.1
+
+
+def test_a_model_that_was_used_can_be_sent_to_another_process() -> None:
+    image = nd.Field(np.arange(64.0).reshape(8, 8), "YX")
+    model = nd.fit(image, "levels")
+    assert model.method is model.method
+    sent = pickle.loads(pickle.dumps(model))
+    assert sent.hash == model.hash
+    assert np.array_equal(sent.content(image), model.content(image))
