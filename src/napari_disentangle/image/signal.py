@@ -50,6 +50,32 @@ def to_signal(x: torch.Tensor, space: Space, full_scale: float) -> torch.Tensor:
     return -((t.clamp(min=0) + DARK) / (1 + DARK)).log10()
 
 
+def plane_to_signal(
+    plane: NDArray[Any],
+    space: Space,
+    full_scale: float,
+    dtype: np.dtype[Any] | None = None,
+    device: str = "cpu",
+) -> torch.Tensor:
+    """Turn pixels (C, ...) of any type into a signal.
+
+    Parameters
+    ----------
+    plane
+        Pixel values, channels first.
+    space, full_scale
+        As in :func:`to_signal`.
+    dtype
+        Floating point type to compute in; that of :func:`float_type` if ``None``.
+    device
+        Where to compute.
+    """
+    import torch
+
+    values = plane.astype(float_type(plane.dtype) if dtype is None else dtype)
+    return to_signal(torch.from_numpy(values).to(device), space, full_scale)
+
+
 def from_signal(signal: torch.Tensor, space: Space, full_scale: float) -> torch.Tensor:
     """Undo :func:`to_signal`; values may leave the range of the image's type."""
     if space == "intensity":
@@ -73,9 +99,6 @@ def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Type to compute in: float32 holds 8 and 16 bits, wider types need float64."""
     wide = dtype.itemsize > (2 if dtype.kind in "ui" else 4)
     return np.dtype(np.float64 if wide else np.float32)
-
-
-# --- foreground -------------------------------------------------------------------
 
 
 # --- CIELAB -------------------------------------------------------------------------

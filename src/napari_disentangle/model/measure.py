@@ -12,7 +12,7 @@ import numpy as np
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.compute.iterators import within
 from napari_disentangle.image.foreground import Foreground, find_foreground
-from napari_disentangle.image.signal import float_type, from_signal, to_signal
+from napari_disentangle.image.signal import from_signal, plane_to_signal
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
 from napari_disentangle.model.base import Sample, natural_space
 from napari_disentangle.model.remarks import (
@@ -203,15 +203,13 @@ def _regions(
     method: Method, field: Field, index: Sequence[int], leads: Sequence[Lead]
 ) -> Iterator[tuple[torch.Tensor, tuple[slice, slice]]]:
     """All of some planes as signals (C, h, w), and where each is not seen elsewhere."""
-    import torch
-
     shape = field.plane_shape
     whole = (Span(0, shape[0]), Span(0, shape[1]))
     space = method.space(field.modality)
     for lead, tile in product(leads, tiles(whole, shape, _REGION, method.halo)):
         plane = field.plane(lead, tile.outer[0].slice, tile.outer[1].slice)
-        x = torch.from_numpy(plane[list(index)].astype(float_type(plane.dtype)))
-        yield to_signal(x, space, field.full_scale), tile.local
+        x = plane_to_signal(plane[list(index)], space, field.full_scale)
+        yield x, tile.local
 
 
 def _samples(
@@ -239,11 +237,9 @@ def _read(
 
 
 def _space(field: Field, pixels: NDArray[Any], space: Space | None = None) -> Values:
-    import torch
-
-    x = torch.from_numpy(pixels.astype(np.float64))
     chosen = space or natural_space(field.modality)
-    signal: Values = to_signal(x, chosen, field.full_scale).numpy()
+    double, scale = np.dtype(np.float64), field.full_scale
+    signal: Values = plane_to_signal(pixels, chosen, scale, double).numpy()
     return signal
 
 

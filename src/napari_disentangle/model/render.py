@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.image.signal import float_type, from_signal, to_dtype, to_signal
+from napari_disentangle.image.signal import from_signal, plane_to_signal, to_dtype
 from napari_disentangle.image.tiling import ALIGNED, Tile
 from napari_disentangle.model.base import Painter
 
@@ -142,11 +142,9 @@ class Rendering:
         return maps
 
     def _signal(self, plane: NDArray[Any]) -> torch.Tensor:
-        import torch
-
-        chosen = plane[list(self.index)].astype(float_type(plane.dtype))
-        x = torch.from_numpy(chosen).to(self.device)
-        return to_signal(x, self._space, self._full_scale)
+        pixels = plane[list(self.index)]
+        scale = self._full_scale
+        return plane_to_signal(pixels, self._space, scale, device=self.device)
 
     def _unchanged(self, source: Values, target: Values) -> bool:
         """Whether the result is the input: nothing to move, or no way to go."""

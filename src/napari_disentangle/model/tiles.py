@@ -9,8 +9,9 @@ import numpy as np
 
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.foreground import find_foreground
-from napari_disentangle.image.signal import to_signal
+from napari_disentangle.image.signal import plane_to_signal
 from napari_disentangle.image.tiling import blocks
+from napari_disentangle.model.base import natural_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,12 +153,10 @@ def _tiles(image: Field, edge: int, seed: int) -> list[NDArray[np.float32]]:
 
 
 def _signal(image: Field, plane: NDArray[np.generic]) -> NDArray[np.float32]:
-    import torch
-
-    if image.modality == "fluorescence":
-        return plane.astype(np.float32)
-    x = torch.from_numpy(plane.astype(np.float32))
-    return to_signal(x, "absorbance", image.full_scale).numpy()
+    space = natural_space(image.modality)
+    single, scale = np.dtype(np.float32), image.full_scale
+    signal: NDArray[np.float32] = plane_to_signal(plane, space, scale, single).numpy()
+    return signal
 
 
 def _to_one(
