@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from napari_disentangle.image.field import Modality
 
 Space = Literal["absorbance", "intensity", "lab"]
 
@@ -133,3 +134,8 @@ def _lab_to_rgb(lab: torch.Tensor) -> torch.Tensor:
     linear = _apply(np.linalg.inv(_XYZ / _WHITE[:, None]), xyz)
     curve = 1.055 * linear.clamp(min=0) ** (1 / 2.4) - 0.055
     return torch.where(linear > 0.0031308, curve, 12.92 * linear)
+
+
+def natural_space(modality: Modality) -> Space:
+    """Absorbance for brightfield, intensity for fluorescence."""
+    return "absorbance" if modality == "brightfield" else "intensity"

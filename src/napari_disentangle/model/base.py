@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from napari_disentangle.image.foreground import find_foreground
+from napari_disentangle.image.signal import natural_space
 from napari_disentangle.model.statistics import Values as Values
 
 if TYPE_CHECKING:
@@ -259,11 +260,6 @@ class Pointwise:
     ) -> Lesson:
         """There is nothing to learn."""
         raise ValueError("this model has nothing to learn: use nd.fit without steps")
-
-
-def natural_space(modality: Modality) -> Space:
-    """Absorbance for brightfield, intensity for fluorescence."""
-    return "absorbance" if modality == "brightfield" else "intensity"
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.compute.iterators import within
 from napari_disentangle.image.foreground import Foreground, find_foreground
-from napari_disentangle.image.signal import from_signal, plane_to_signal
+from napari_disentangle.image.signal import from_signal, natural_space, plane_to_signal
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
-from napari_disentangle.model.base import Sample, natural_space
+from napari_disentangle.model.base import Sample
 from napari_disentangle.model.remarks import (
     CONSTANT,
     NO_FOREGROUND,

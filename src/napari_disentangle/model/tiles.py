@@ -9,9 +9,8 @@ import numpy as np
 
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.foreground import find_foreground
-from napari_disentangle.image.signal import plane_to_signal
+from napari_disentangle.image.signal import natural_space, plane_to_signal
 from napari_disentangle.image.tiling import blocks
-from napari_disentangle.model.base import natural_space
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.image.signal import natural_space
 from napari_disentangle.model.base import (
     Affine,
     NoSettings,
@@ -22,7 +23,6 @@ from napari_disentangle.model.base import (
     Sample,
     Values,
     apply_affine,
-    natural_space,
     per_channel,
 )
 from napari_disentangle.model.statistics import (

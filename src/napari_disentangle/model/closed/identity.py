@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.model.base import (
-    NoSettings,
-    Pointwise,
-    Sample,
-    Values,
-    natural_space,
-)
+from napari_disentangle.image.signal import natural_space
+from napari_disentangle.model.base import NoSettings, Pointwise, Sample, Values
 
 if TYPE_CHECKING:
     import torch

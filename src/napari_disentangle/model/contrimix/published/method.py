@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.model.base import Values, natural_space
+from napari_disentangle.image.signal import natural_space
 from napari_disentangle.model.contrimix.published.build import (
     architecture,
     built,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_disentangle.image.field import Modality
     from napari_disentangle.image.signal import Space
-    from napari_disentangle.model.base import Regions, Sample, Weights
+    from napari_disentangle.model.base import Regions, Sample, Values, Weights
     from napari_disentangle.model.contrimix.published.architecture import Architecture
     from napari_disentangle.model.contrimix.published.net import ContriMix
     from napari_disentangle.model.contrimix.settings import Config
