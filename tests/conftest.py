@@ -32,15 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Pair the parameters of ``crossed`` tests, unless all combinations are asked for.
+    """Pair the parameters of every test, unless all combinations are asked for.
 
     The longest parameter runs through all its values, and the others go along, so that
     every value of every parameter is still tried.
     """
     if config.getoption("--full"):
         return
-    crossed = {item for item in items if item.get_closest_marker("crossed")}
-    left_out = {item for item in crossed if not _paired(item)}
+    left_out = {item for item in items if not _paired(item)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 
@@ -48,6 +47,8 @@ def pytest_collection_modifyitems(
 def _paired(item: Any) -> bool:
     """Whether a case is one of those that the usual run has."""
     sizes = [len(mark.args[1]) for mark in item.iter_markers("parametrize")]
+    if len(sizes) < 2:
+        return True
     number = next(iter(item.callspec.indices.values()))
     places = []
     for size in reversed(sizes):  # the last of them runs fastest

@@ -20,6 +20,11 @@ MODELS = [
     for name, entry in nd.models().items()
     for modality in entry.modalities
 ]
+# Every model once, the kinds of image in turn: for what hangs on the model alone.
+EACH_MODEL = [
+    (name, entry.modalities[i % len(entry.modalities)])
+    for i, (name, entry) in enumerate(nd.models().items())
+]
 DETECTORS = list(nd.detectors())
 # Settings to fit with where only the contract is tested, not how well something is
 # learned: few steps, few passes, and few normal vectors.

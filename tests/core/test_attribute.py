@@ -211,7 +211,6 @@ def test_a_frame_of_noise_gets_the_mean_of_the_others_and_says_so():
     )
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 @pytest.mark.parametrize("value", [0, 100])
 @pytest.mark.parametrize("name", [n for n, m in MODELS if m == "fluorescence"])
@@ -261,7 +260,6 @@ def test_an_unknown_pool_is_refused():
 
 
 # --- rendering ------------------------------------------------------------------------
-@pytest.mark.crossed
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize(("name", "modality"), MODELS)
 def test_a_swap_ends_at_the_image_and_at_the_reference(name, modality, dtype):

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from strategies import LEARNERS, MODELS, SCORERS, fitted, image, scene
+from strategies import EACH_MODEL, LEARNERS, MODELS, SCORERS, fitted, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
@@ -89,7 +89,6 @@ ODD = {
 }
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("odd", BLANK)
 @pytest.mark.parametrize(("name", "modality"), MODELS)
 def test_a_blank_image_comes_back_as_it_is_and_says_so(name, modality, odd):
@@ -107,7 +106,6 @@ def test_a_blank_image_comes_back_as_it_is_and_says_so(name, modality, odd):
     assert model.encode(field).shape[1:] == field.grid_shape
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("odd", BLANK)
 @pytest.mark.parametrize(("name", "modality"), MODELS)
 def test_a_blank_donor_or_reference_is_refused(name, modality, odd):
@@ -124,7 +122,6 @@ def test_a_blank_donor_or_reference_is_refused(name, modality, odd):
     assert_one_sentence(error)
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize(("name", "modality"), MODELS)
 def test_odd_images_are_rendered(name, modality, odd):
@@ -141,7 +138,6 @@ def test_odd_images_are_rendered(name, modality, odd):
     assert field.data.tobytes() == before
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])
 @pytest.mark.parametrize("name", [n for n, m in MODELS if m == "fluorescence"])
 def test_any_number_of_channels_is_rendered(name, channels):
@@ -169,7 +165,6 @@ def test_a_slide_without_colour_is_rendered(name):
     assert (shown != field.data).any() == (name != "identity")
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize(("value", "share"), [(np.nan, 0.1), (np.inf, 0.1)])
 @pytest.mark.parametrize(("name", "modality"), MODELS)
 def test_values_that_are_no_numbers_are_counted(name, modality, value, share):
@@ -178,7 +173,6 @@ def test_values_that_are_no_numbers_are_counted(name, modality, value, share):
     assert any("of the values are NaN or infinite" in words for words in said)
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("mean", [0.1, 0.5, 1, 2, 5, 100])
 @pytest.mark.parametrize("name", [n for n, m in MODELS if m == "fluorescence"])
 def test_noise_is_not_stretched_into_cells(name, mean):
@@ -282,7 +276,7 @@ def test_another_modality_is_refused():
         nd.fit(image("fluorescence"), "macenko")
 
 
-@pytest.mark.parametrize(("name", "modality"), MODELS)
+@pytest.mark.parametrize(("name", "modality"), EACH_MODEL)
 def test_a_donor_of_another_model_is_refused(name, modality):
     field = image(modality)
     other = next(n for n, m in MODELS if m == modality and n != name)
@@ -353,7 +347,6 @@ def known_normal(name, modality):
     return fitted(normal, name, nd.fit(normal, "mk"))
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("odd", [*BLANK, *ODD])
 @pytest.mark.parametrize(("name", "modality"), SCORED)
 def test_odd_images_are_scored(name, modality, odd):
@@ -367,7 +360,6 @@ def test_odd_images_are_scored(name, modality, odd):
     assert len(table["label"]) == labels.max()
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("odd", [*BLANK, *ODD])
 @pytest.mark.parametrize(("name", "modality"), SCORED)
 def test_odd_normals_are_learned_or_refused(name, modality, odd):
@@ -396,7 +388,7 @@ def saved(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("name", "modality"), MODELS)
+@pytest.mark.parametrize(("name", "modality"), EACH_MODEL)
 def test_a_saved_model_is_the_same_model(tmp_path, name, modality):
     field, other = image(modality), image(modality, 1)
     model = nd.fit([field, other], name)

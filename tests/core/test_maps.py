@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from strategies import MODELS, Recording, image, scene
+from strategies import EACH_MODEL, Recording, image, scene
 from yaozarrs import validate_zarr_store
 
 import napari_disentangle as nd
@@ -68,7 +68,7 @@ def ran(recipe, folder, **options):
 
 
 # --- values ---------------------------------------------------------------------------
-@pytest.mark.parametrize(("name", "modality"), MODELS)
+@pytest.mark.parametrize(("name", "modality"), EACH_MODEL)
 def test_the_maps_of_every_model_are_what_it_encodes(name, modality):
     field, other = (image(modality, seed) for seed in range(2))
     model = nd.fit([field, other], name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import MODELS, image, scene
+from strategies import EACH_MODEL, image, scene
 
 import napari_disentangle as nd
 from napari_disentangle.errors import DataError
@@ -165,7 +165,7 @@ def test_an_output_holds_the_recipe_that_makes_it_again(tmp_path, request, kind,
         assert_reproduced(path, again[path.name])
 
 
-@pytest.mark.parametrize(("name", "modality"), MODELS)
+@pytest.mark.parametrize(("name", "modality"), EACH_MODEL)
 def test_every_model_is_reproduced(tmp_path, slides, stacks, name, modality):
     fields = slides if modality == "brightfield" else stacks
     recipe = recipe_of(fields, name, outputs=("content", "swap"))

@@ -84,7 +84,6 @@ FIELDS = {
 }
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("suffix", [".ome.zarr", ".zarr", ".ome.tif", ".tiff"])
 @pytest.mark.parametrize("kind", FIELDS)
 def test_what_is_written_is_read(tmp_path, kind, suffix):

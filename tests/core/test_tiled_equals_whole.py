@@ -48,7 +48,6 @@ def output(name: str, kind: str, image: nd.Field, other: nd.Field, pool) -> Lazy
     return nd.apply(model, image, kind, other, detector=detector, source=own)
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("pool", ["image", "frame"])
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 @pytest.mark.parametrize(("name", "modality", "kind"), OUTPUTS)
@@ -103,8 +102,19 @@ def test_any_tiling_gives_the_whole_where_cells_are_large(name, cell):
     assert np.abs(region - whole[..., 33:38, 11:53]).max() <= 1e-5 * whole.std()
 
 
-@pytest.mark.parametrize(("name", "modality", "kind"), OUTPUTS)
+@pytest.mark.parametrize("kind", ["swap", "content", "maps"])
+@pytest.mark.parametrize(("name", "modality"), MODELS)
 def test_a_region_read_alone_is_that_of_the_whole(name, modality, kind):
+    assert_a_region_is_that_of_the_whole(name, modality, kind)
+
+
+@pytest.mark.parametrize("modality", SHAPES)
+@pytest.mark.parametrize("name", SCORERS)
+def test_a_region_scored_alone_is_that_of_the_whole(name, modality):
+    assert_a_region_is_that_of_the_whole(name, modality, "anomaly")
+
+
+def assert_a_region_is_that_of_the_whole(name, modality, kind):
     axes, shape = SHAPES[modality][0]
     image, other = (
         nd.Field(scene(axes, shape, "uint16", seed), axes) for seed in (0, 1)

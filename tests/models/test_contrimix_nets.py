@@ -163,7 +163,6 @@ def test_generator_at_lower_resolution(down: Any, kernel: int) -> None:
     torch.testing.assert_close(generator(content, attribute), generator.tail[1:](big))
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("channels", [1, 2, 5])
 @pytest.mark.parametrize("base", [PUBLISHED, HALF, QUARTER, CHEAP])
 def test_any_number_of_channels(base: Architecture, channels: int) -> None:
@@ -269,7 +268,6 @@ VARIANTS = {
 }
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("norm", ["image", "frozen", "none"])
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -365,7 +363,6 @@ def test_without_normalisation_there_are_no_statistics() -> None:
     assert given.shape == (net.content.n_statistics,) == (0,)
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (9, 5)])
 @pytest.mark.parametrize("a", [PUBLISHED, QUARTER, CHEAP])
 @torch.no_grad()
@@ -537,7 +534,6 @@ def test_mix_renders_each_under_its_own_and_its_targets(a: Architecture) -> None
     assert mix(net, x, torch.empty(3, 0, dtype=torch.int64)).rendered.shape[1] == 1
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("norm", ["image", "frozen", "none"])
 @pytest.mark.parametrize("a", [PUBLISHED, CHEAP])

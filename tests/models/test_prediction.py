@@ -74,7 +74,6 @@ def test_every_pixel_is_hidden_once_per_round(name):
         np.testing.assert_array_equal(whole[:, period : 2 * period, :period], masks)
 
 
-@pytest.mark.crossed
 @pytest.mark.parametrize("value", [1e30, -7.0, np.nan, np.inf])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", POLICIES)
