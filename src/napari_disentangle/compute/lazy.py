@@ -217,7 +217,7 @@ class LazyImage:
         spans = [_span(self._of(axis)) for axis in "YX"]
         plane = (sizes["Y"], sizes["X"])
         region = (spans[0], spans[1])
-        reach = (self.operation.halo, self.operation.step)
+        reach = (self.operation.halo, self.operation.stride)
         return list(tiles(region, plane, self.tile, *reach))
 
     def _run(self, tile: Tile, lead: Lead) -> Generator[None, None, NDArray[Any]]:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _SMALLEST_TILE = 32
 
 
-class Operation(Protocol):
-    """What is computed for a region of a plane.
+class Operation:
+    """What is computed for a region of a plane; by default every pixel by itself.
 
     With what :class:`Stacked` adds it sees the planes near it.
     """
@@ -39,24 +39,30 @@ class Operation(Protocol):
         An operation that sees neighbours runs at full resolution only: what lies
         around a pixel differs from level to level of a pyramid.
         """
+        return 0
 
     @property
-    def step(self) -> int:
+    def stride(self) -> int:
         """Regions with a halo begin at multiples of this many pixels."""
+        return 1
 
     @property
     def device(self) -> str:
         """Where it runs."""
+        return "cpu"
 
     @property
     def own_channels(self) -> tuple[str, ...] | None:
         """Names of the result's channels: ``None`` for the image's, empty for none."""
+        return None
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Type of the result for this type of image."""
+        return source
 
     def on(self, device: str) -> Operation:
-        """The same on another device."""
+        """The same on another device, if it can run there."""
+        return self
 
     def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
         """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels.
@@ -64,6 +70,7 @@ class Operation(Protocol):
         With channels of its own the result is (K, h, w), in the order of their names.
         ``lead`` counts planes at full resolution.
         """
+        raise NotImplementedError
 
 
 @runtime_checkable
@@ -156,7 +163,7 @@ def _halves(
     y, x = tile.inner
     regions = [(part, x) if axis == 0 else (y, part) for part in parts]
     return tuple(
-        next(tiles(region, plane, len(span), operation.halo, operation.step))
+        next(tiles(region, plane, len(span), operation.halo, operation.stride))
         for region in regions
     )
 

@@ -1,4 +1,4 @@
-"""Levels of a pyramid: which level a result is read from, and means of the others."""
+"""Levels of a pyramid: means of the full resolution."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.tiling import Tile
-
-    # Tiles of planes; ``None`` wherever it can be stopped before.
-    Job = Generator[tuple[Lead, Tile, NDArray[Any]] | None, None, None]
 
 
 def means(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:

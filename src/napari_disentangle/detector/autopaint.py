@@ -94,7 +94,7 @@ class AutoPaint:
         """Reach of all rounds: what one hides changes what the next one sees."""
         return config.rounds * (prediction.REACH + robust.reach(_SMOOTH))
 
-    def step(self, config: Config) -> int:
+    def stride(self, config: Config) -> int:
         """Where both the grid and the network begin anew."""
         return lcm(prediction.STEP, period(config.policy))
 

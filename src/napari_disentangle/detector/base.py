@@ -70,7 +70,7 @@ class Seen:
 class Learner(Judge, Protocol):
     """A detector that learns to see: it expects a signal, from its surroundings."""
 
-    def step(self, config: Any) -> int:
+    def stride(self, config: Any) -> int:
         """Regions have to begin at multiples of this."""
 
     def learn(

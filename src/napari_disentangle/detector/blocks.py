@@ -55,7 +55,7 @@ class Place:
         NaN where nothing is known, or something is not marked as normal.
         """
         size, (y, x) = self.image.plane_shape, (self.block.y, self.block.x)
-        step = lcm(sight.step, ALIGNED)
+        step = lcm(sight.stride, ALIGNED)
         outer = tuple(
             span.grow(sight.halo, n, step) for span, n in zip((y, x), size, strict=True)
         )

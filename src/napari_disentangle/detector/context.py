@@ -98,7 +98,7 @@ class Context:
         """Reach of the filters behind that of the predictor."""
         return reach(sigmas(SCALE)[-1]) + prediction.REACH
 
-    def step(self, config: Config) -> int:
+    def stride(self, config: Config) -> int:
         """Where both the grid and the network begin anew."""
         return lcm(period(config.policy), prediction.STEP)
 

@@ -43,9 +43,9 @@ class Fader:
         """That of context: gates look at single pixels."""
         return context.SCORER.halo(config)
 
-    def step(self, config: context.Config) -> int:
+    def stride(self, config: context.Config) -> int:
         """That of context."""
-        return context.SCORER.step(config)
+        return context.SCORER.stride(config)
 
     def learn(
         self, tiles: Sequence[NDArray[np.float32]], config: context.Config, seed: int

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.compute.iterators import finished
+from napari_disentangle.compute.operation import Operation
 from napari_disentangle.detector import gpu as on_gpu
 from napari_disentangle.detector.depth import reach, smoothed
 from napari_disentangle.detector.view import Looked
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Scoring:
+class Scoring(Operation):
     """The operation that turns planes of one image into a z map.
 
     Attributes
@@ -64,9 +65,9 @@ class Scoring:
         return self.normal.sight.halo + self.rendering.halo
 
     @property
-    def step(self) -> int:
+    def stride(self) -> int:
         """What both the features and the model begin at multiples of."""
-        return lcm(self.normal.sight.step, self.rendering.step)
+        return lcm(self.normal.sight.stride, self.rendering.stride)
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Always float32."""

@@ -75,13 +75,13 @@ class Sight:
         return own * self.shrink
 
     @property
-    def step(self) -> int:
+    def stride(self) -> int:
         """Regions begin at multiples of this many pixels of the image.
 
         So they end at the border with the same mirrored pixels wherever they begin.
         """
         own = self.by_name
-        step = own.step(self.config) if isinstance(own, Learner) else 1
+        step = own.stride(self.config) if isinstance(own, Learner) else 1
         return self.shrink * lcm(step, WHOLE)
 
     def small(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:

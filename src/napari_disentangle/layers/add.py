@@ -166,9 +166,3 @@ def identity(metadata: Any) -> Identity | None:
 def _gives_way(layer: Any, tag: Identity | None) -> bool:
     old = identity(layer.metadata)
     return bool(old and tag and old[:2] == tag[:2] and old[2] >= tag[2])
-
-
-# --- one output, one or more layers ---------------------------------------------------
-
-
-# --- saving ---------------------------------------------------------------------------

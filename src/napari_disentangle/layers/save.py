@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.compute.operation import Operation
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
@@ -19,21 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Unchanged:
+class Unchanged(Operation):
     """The operation that leaves planes as they are."""
-
-    halo: int = 0
-    step: int = 1
-    device: str = "cpu"
-    own_channels: tuple[str, ...] | None = None
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """The image's own type."""
-        return source
-
-    def on(self, device: str) -> Unchanged:
-        """It runs nowhere."""
-        return self
 
     def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
         """Return the plane."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.compute.operation import Operation
 from napari_disentangle.compute.pyramid import means
 from napari_disentangle.detector.score import Scoring
 from napari_disentangle.errors import DataError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.compute.lazy import LazyImage
-    from napari_disentangle.compute.operation import Operation
     from napari_disentangle.detector.detector import Score
     from napari_disentangle.pipeline.output import Output
 
@@ -31,7 +31,7 @@ _COARSEST = 2**21
 
 
 @dataclass(frozen=True, eq=False)
-class Unit:
+class Unit(Operation):
     """An operation whose colours are shown as float 0..1.
 
     napari shows 16-bit colours wrongly.
@@ -47,9 +47,9 @@ class Unit:
         return self.inner.halo
 
     @property
-    def step(self) -> int:
+    def stride(self) -> int:
         """As the inner operation."""
-        return self.inner.step
+        return self.inner.stride
 
     @property
     def device(self) -> str:

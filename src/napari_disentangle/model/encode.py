@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.compute.iterators import finished
-from napari_disentangle.compute.operation import computing
+from napari_disentangle.compute.operation import Operation, computing
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
 from napari_disentangle.model.render import Rendering
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_disentangle.compute.lazy import LazyImage
-    from napari_disentangle.compute.operation import Operation
     from napari_disentangle.image.axes import Lead
     from napari_disentangle.image.field import Field
 
@@ -29,7 +28,7 @@ _ENDS = (0.1, 99.9)
 
 
 @dataclass(frozen=True, eq=False)
-class Encoding:
+class Encoding(Operation):
     """The operation that turns planes of one image into its content maps.
 
     Attributes
@@ -55,9 +54,9 @@ class Encoding:
         return self.rendering.halo
 
     @property
-    def step(self) -> int:
+    def stride(self) -> int:
         """As the rendering."""
-        return self.rendering.step
+        return self.rendering.stride
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Always float32."""
@@ -96,7 +95,7 @@ def limits(maps: LazyImage) -> list[Limits]:
 def _values(operation: Operation, field: Field, block: Block) -> NDArray[Any]:
     """Values (K, n) of a block."""
     region = (block.y, block.x)
-    reach = (operation.halo, operation.step)
+    reach = (operation.halo, operation.stride)
     tile = next(tiles(region, field.plane_shape, _BLOCK, *reach))
     values = finished(computing(operation, field, 0, block.lead, tile))
     return values.reshape(len(values), -1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.compute.operation import Operation
 from napari_disentangle.image.signal import from_signal, plane_to_signal, to_dtype
 from napari_disentangle.image.tiling import ALIGNED, Tile
 from napari_disentangle.model.base import Painter
@@ -61,7 +62,7 @@ class Contents:
 
 
 @dataclass(frozen=True, eq=False)
-class Rendering:
+class Rendering(Operation):
     """The operation that moves planes of one image from one attribute to another.
 
     With ``contents`` it remembers what takes long, for the next target.
@@ -82,13 +83,9 @@ class Rendering:
         return self.method.halo
 
     @property
-    def step(self) -> int:
+    def stride(self) -> int:
         """What regions begin at multiples of."""
         return ALIGNED
-
-    def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
-        """The image's own type."""
-        return source
 
     def on(self, device: str) -> Rendering:
         """The same on another device."""
