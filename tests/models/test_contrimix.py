@@ -25,13 +25,9 @@ from napari_disentangle.cli.main import main
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
 from napari_disentangle.image.tiling import Span, tiles
-from napari_disentangle.model.contrimix.published.architecture import (
-    PUBLISHED,
-    Architecture,
-)
 from napari_disentangle.model.contrimix.published.lesson import Mixing
 from napari_disentangle.model.contrimix.published.losses import LossWeights, mix, total
-from napari_disentangle.model.contrimix.published.net import ContriMix
+from napari_disentangle.model.contrimix.published.net import Architecture, ContriMix
 from napari_disentangle.model.contrimix.settings import Config
 from napari_disentangle.model.remarks import NO_FOREGROUND
 from napari_disentangle.model.render import Contents
@@ -123,7 +119,7 @@ def one_sentence(text: str) -> bool:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, PUBLISHED),
+        ({}, Architecture()),
         (
             {"attributes": 16, "down": 2, "statistics": "frozen"},
             Architecture(attributes=16, down=2, norm="frozen"),

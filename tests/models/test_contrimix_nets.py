@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from napari_disentangle.model.contrimix.published.architecture import (
-    CHEAP,
-    PUBLISHED,
-    Architecture,
-)
 from napari_disentangle.model.contrimix.published.losses import (
     LossWeights,
     Mixed,
@@ -25,15 +19,13 @@ from napari_disentangle.model.contrimix.published.losses import (
     attribute_similarity,
     content_consistency,
     draw_targets,
-    hsic,
-    leak,
     mix,
-    pool,
     self_reconstruction,
     to_transmittance,
     total,
 )
 from napari_disentangle.model.contrimix.published.net import (
+    Architecture,
     AttributeEncoder,
     ContentEncoder,
     ContriMix,
@@ -42,7 +34,7 @@ from napari_disentangle.model.contrimix.published.net import (
 )
 from napari_disentangle.model.contrimix.published.passes import (
     statistics_passes,
-    surround,
+    whole_steps,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +42,7 @@ if TYPE_CHECKING:
 
 # In float64 next to nothing but rounding can differ; float32 is what images are run in.
 EXACT = {torch.float32: 2e-5, torch.float64: 1e-11}
+PUBLISHED = Architecture()
 HALF, QUARTER = replace(PUBLISHED, down=2), replace(PUBLISHED, down=4)
 
 
@@ -118,15 +111,11 @@ def test_content_at_lower_resolution_is_the_published_one() -> None:
 
 
 def test_residual_block_adds() -> None:
-    encoder = ContentEncoder(replace(PUBLISHED, norm="none"))
+    encoder = ContentEncoder(PUBLISHED)
     x = torch.randn(2, 3, 9, 11)
     y = x
     for layer in encoder.layers:
-        if isinstance(layer, Residual):
-            first, leaky, second = layer
-            y = y + second(leaky(first(y)))
-        else:
-            y = layer(y)
+        y = y + nn.Sequential(*layer)(y) if isinstance(layer, Residual) else layer(y)
     assert torch.equal(encoder(x), y)
 
 
@@ -164,7 +153,7 @@ def test_generator_at_lower_resolution(down: Any, kernel: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
-@pytest.mark.parametrize("base", [PUBLISHED, HALF, QUARTER, CHEAP])
+@pytest.mark.parametrize("base", [PUBLISHED, HALF, QUARTER])
 def test_any_number_of_channels(base: Architecture, channels: int) -> None:
     a = replace(base, channels=channels, attributes=6)
     net, k = ContriMix(a), a.down
@@ -173,15 +162,6 @@ def test_any_number_of_channels(base: Architecture, channels: int) -> None:
     assert attribute.shape == (2, channels * k * k, 6)
     assert net.content(x).shape == (2, 6, 64 // k, 96 // k)
     assert net(x, attribute).shape == x.shape
-
-
-def test_architecture_survives_json_and_refuses_what_it_cannot_be() -> None:
-    for a in (PUBLISHED, CHEAP, QUARTER):
-        assert Architecture(**json.loads(json.dumps(asdict(a)))) == a
-    wrong = ({"down": 3}, {"norm": "batch"}, {"channels": 0}, {"padding": "valid"})
-    for settings in (*wrong, {"stem": "unshuffle", "down": 2}):
-        with pytest.raises(ValueError, match=next(iter(settings))):
-            Architecture(**settings)  # type: ignore[arg-type]
 
 
 # --- tiled equals whole -------------------------------------------------------------
@@ -197,11 +177,11 @@ def lit(height: int, width: int, channels: int = 3) -> torch.Tensor:
 
 def cut(image: torch.Tensor, net: ContriMix, size: int) -> Any:
     """Tiles with halo, cut off at the borders, and their inner regions, row by row."""
-    larger, region = surround(image, net.architecture.step, net.border)
-    for y, x in product(*(range(s.start, s.stop, size) for s in region)):
+    larger = whole_steps(image, net.architecture.down)
+    for y, x in product(*(range(0, full, size) for full in larger.shape[-2:])):
         slices, inner = [], []
-        for start, span, full in zip((y, x), region, larger.shape[-2:], strict=True):
-            low, stop = max(0, start - net.halo), min(start + size, span.stop)
+        for start, full in zip((y, x), larger.shape[-2:], strict=True):
+            low, stop = max(0, start - net.halo), min(start + size, full)
             slices.append(slice(low, min(full, stop + net.halo)))
             inner.append(slice(start - low, stop - low))
         yield larger[..., slices[0], slices[1]], tuple(inner)
@@ -211,9 +191,7 @@ def paste(
     run: Any, image: torch.Tensor, net: ContriMix, size: int, scale: int = 1
 ) -> torch.Tensor:
     """What ``run`` makes of the tiles, put together; ``scale`` pixels are one of it."""
-    height, width = (
-        s.stop - s.start for s in surround(image, net.architecture.step)[1]
-    )
+    height, width = whole_steps(image, net.architecture.down).shape[-2:]
     parts = []
     for tile, inner in cut(image, net, size):
         y, x = (slice(s.start // scale, s.stop // scale) for s in inner)
@@ -236,10 +214,6 @@ def off(found: torch.Tensor, expected: torch.Tensor) -> float:
 def network(a: Architecture) -> ContriMix:
     torch.manual_seed(0)
     net = ContriMix(a)
-    if a.norm == "none":
-        for p in net.parameters():
-            # else contrast fades from layer to layer, and rounding is all that differs
-            p *= 3**0.5 if p.ndim == 4 else 1
     if a.norm == "frozen":
         for shift in (0.0, 0.3):
             net.content(lit(96, 96, a.channels) + shift)
@@ -262,20 +236,17 @@ VARIANTS = {
     "five channels": replace(PUBLISHED, channels=5),
     "half": HALF,
     "quarter": replace(QUARTER, attributes=8),
-    "cheap": CHEAP,
-    "half, zero": replace(HALF, padding="zero"),
-    "cheap, reflect": replace(CHEAP, padding="reflect"),
 }
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("norm", ["image", "frozen", "none"])
+@pytest.mark.parametrize("norm", ["image", "frozen"])
 @pytest.mark.parametrize("variant", VARIANTS)
 @torch.no_grad()
 def test_tiled_equals_whole(variant: str, norm: Any, dtype: torch.dtype) -> None:
     a = replace(VARIANTS[variant], norm=norm)
     net, image = network(a).to(dtype), lit(77, 109, a.channels).to(dtype)
-    larger, region = surround(image, a.step, net.border)
+    larger = whole_steps(image, a.down)
     attribute = torch.randn(1, a.n_values, a.attributes).to(image)
     for size in (32, 64):
         given = None
@@ -287,10 +258,8 @@ def test_tiled_equals_whole(variant: str, norm: Any, dtype: torch.dtype) -> None
         swap = partial(net, attribute=attribute, statistics=given)
         content = partial(net.content, statistics=given)
         for run, scale in ((content, a.down), (swap, 1)):
-            whole = run(larger)
-            y, x = (slice(s.start // scale, s.stop // scale) for s in region)
             tiled = paste(run, image, net, size, scale)
-            assert off(tiled, whole[..., y, x]) <= EXACT[dtype]
+            assert off(tiled, run(larger)) <= EXACT[dtype]
 
 
 @pytest.mark.parametrize("a", [PUBLISHED, HALF, QUARTER])
@@ -299,8 +268,7 @@ def test_passes_give_what_instance_normalisation_of_the_whole_image_gives(
     a: Architecture,
 ) -> None:
     net, image = network(a), lit(77, 109)
-    larger, _ = surround(image, a.step)
-    published = net.content(larger)
+    published = net.content(whole_steps(image, a.down))
     given = drained(statistics_passes(net.content, partial(cut, image, net, 32)))
     tiled = paste(lambda t: net.content(t, given), image, net, 32, a.down)
     assert off(tiled, published) <= EXACT[torch.float32]
@@ -308,22 +276,22 @@ def test_passes_give_what_instance_normalisation_of_the_whole_image_gives(
     assert off(naive, published) > 0.5
 
 
-@pytest.mark.parametrize("a", [PUBLISHED, HALF, QUARTER, CHEAP])
+@pytest.mark.parametrize("a", [PUBLISHED, HALF, QUARTER])
 def test_halo_is_as_far_as_content_and_image_see(a: Architecture) -> None:
-    net = network(replace(a, norm="none"))
+    net = network(replace(a, norm="frozen"))
     x = torch.rand(1, 3, 128, 128, requires_grad=True)
     attribute = torch.randn(1, a.n_values, a.attributes)
     for result, halo, scale in (
         (net.content(x), net.content.halo, a.down),
         (net(x, attribute), net.halo, 1),
     ):
-        # the step x step pixels from 64 on, as an inner region may be
-        inner = slice(64 // scale, (64 + a.step) // scale)
+        # the k x k pixels from 64 on, as an inner region may be
+        inner = slice(64 // scale, (64 + a.down) // scale)
         (gradient,) = torch.autograd.grad(result[..., inner, inner].sum(), x)
         seen = gradient.abs().sum((0, 1, 2)).nonzero()
-        reach = max(64 - int(seen.min()), int(seen.max()) - (63 + a.step))
-        assert halo % a.step == 0
-        assert halo - 2 * a.step < reach <= halo
+        reach = max(64 - int(seen.min()), int(seen.max()) - (63 + a.down))
+        assert halo % a.down == 0
+        assert halo - 2 * a.down < reach <= halo
 
 
 @torch.no_grad()
@@ -342,46 +310,22 @@ def test_statistics_of_several_images_go_to_each() -> None:
         net.content(images, given[:, 1:])
 
 
-@torch.no_grad()
-def test_frozen_statistics_can_be_fitted_exactly() -> None:
-    net, image = network(replace(PUBLISHED, norm="frozen")), lit(80, 80)
-    before = net.content(image)
-    given = drained(statistics_passes(net.content, partial(cut, image, net, 32)))
-    net.content.remember(given)
-    assert (
-        off(net.content(image), network(PUBLISHED).content(image))
-        <= EXACT[torch.float32]
-    )
-    assert off(before, net.content(image)) > 0.1
-    other = lit(80, 80) + 1
-    assert off(net.content(other), net.content(other, given)) <= EXACT[torch.float32]
-
-
-def test_without_normalisation_there_are_no_statistics() -> None:
-    net = network(replace(PUBLISHED, norm="none"))
-    given = drained(statistics_passes(net.content, partial(cut, lit(40, 40), net, 32)))
-    assert given.shape == (net.content.n_statistics,) == (0,)
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (9, 5)])
-@pytest.mark.parametrize("a", [PUBLISHED, QUARTER, CHEAP])
+@pytest.mark.parametrize("a", [PUBLISHED, QUARTER])
 @torch.no_grad()
 def test_tiny_and_blank_images(a: Architecture, size: tuple[int, int]) -> None:
     net = network(a)
     for image in (lit(*size), torch.zeros(1, 3, *size)):
-        larger, region = surround(image, a.step, net.border)
-        kept = larger[..., region[0], region[1]][..., : size[0], : size[1]]
-        assert torch.equal(kept, image)
+        larger = whole_steps(image, a.down)
+        assert torch.equal(larger[..., : size[0], : size[1]], image)
         given = drained(statistics_passes(net.content, partial(cut, image, net, 8)))
         assert net.content(larger, given).isfinite().all()
 
 
-def test_surround_mirrors_as_numpy_does() -> None:
+def test_whole_steps_mirror_as_numpy_does() -> None:
     image = torch.rand(2, 5, 7)
-    larger, region = surround(image, 4, 12)
-    expected = np.pad(image.numpy(), ((0, 0), (12, 15), (12, 13)), "reflect")
-    assert np.array_equal(larger.numpy(), expected)
-    assert region == (slice(12, 20), slice(12, 20))
+    expected = np.pad(image.numpy(), ((0, 0), (0, 3), (0, 1)), "reflect")
+    assert np.array_equal(whole_steps(image, 4).numpy(), expected)
 
 
 # --- losses -------------------------------------------------------------------------
@@ -435,47 +379,6 @@ def test_attribute_similarity_by_hand() -> None:
     assert twice.grad.isfinite().all()
 
 
-def hsic_by_loops(a: Any, b: Any) -> float:
-    n = len(a)
-    kernels = []
-    for v in (a, b):
-        d = np.array([[((p - q) ** 2).sum() for q in v] for p in v])
-        pairs = sorted(d[i, j] for i in range(n) for j in range(n) if i != j)
-        kernels.append(np.exp(-d / (2 * pairs[(len(pairs) - 1) // 2])))
-    h = np.eye(n) - 1 / n
-    return float(np.trace(kernels[0] @ h @ kernels[1] @ h)) / (n - 1) ** 2
-
-
-def test_leak_against_loops() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
-    found = hsic(torch.tensor(a), torch.tensor(b))
-    assert float(found) == pytest.approx(hsic_by_loops(a, b), rel=1e-4)
-    # two samples of two values: both kernels are [[1, e], [e, 1]], e = exp(-1/2)
-    two = torch.tensor([[0.0], [3.0]])
-    assert float(hsic(two, two)) == pytest.approx((1 - np.exp(-0.5)) ** 2, rel=1e-5)
-
-
-def test_leak_sees_what_content_knows_of_the_attribute_and_pulls_content_only() -> None:
-    torch.manual_seed(0)
-    attribute = torch.randn(24, 3, 4, requires_grad=True)
-    content = torch.rand(24, 4, 8, 8)
-    knows = (content + 3 * attribute.detach()[:, 0, :, None, None]).requires_grad_()
-    loss = leak(knows, attribute)
-    assert loss.item() > 1.5 * leak(content, attribute).item()
-    loss.backward()
-    assert attribute.grad is None
-    assert knows.grad is not None
-    assert knows.grad.abs().sum() > 0
-
-
-def test_pool_by_numpy() -> None:
-    maps = np.random.default_rng(1).random((2, 3, 8, 12)).astype("float32")
-    cells = maps.reshape(2, 3, 4, 2, 4, 3).mean((3, 5)).reshape(2, -1)
-    expected = np.concatenate([maps.mean((2, 3)), maps.std((2, 3)), cells], axis=1)
-    np.testing.assert_allclose(pool(torch.tensor(maps)), expected, atol=1e-4)
-
-
 def test_transmittance_is_bounded_where_gradients_still_live() -> None:
     a = torch.tensor([-1.0, -0.1, 0.0, 1.0, 9.0], requires_grad=True)
     t = to_transmittance(a)
@@ -498,9 +401,6 @@ def test_total_by_hand() -> None:
     assert float(terms["self_reconstruction"]) == pytest.approx(
         reconstruction, rel=1e-5
     )
-    assert "leak" not in terms
-    loss, terms = total(mixed, LossWeights(1.0, 0.0, 0.0, 0.0), "intensity")
-    assert (float(loss), list(terms)) == (1.0, ["self_reconstruction"])
 
 
 # --- training -----------------------------------------------------------------------
@@ -516,7 +416,7 @@ def test_mixing_is_drawn_from_the_seed() -> None:
     assert torch.bincount(many.flatten()).tolist() == pytest.approx([4000] * 4, rel=0.1)
 
 
-@pytest.mark.parametrize("a", [PUBLISHED, HALF, CHEAP])
+@pytest.mark.parametrize("a", [PUBLISHED, HALF])
 def test_mix_renders_each_under_its_own_and_its_targets(a: Architecture) -> None:
     net, x = network(a), torch.rand(3, 3, 64, 64)
     mixed = mix(net, x, torch.tensor([[1, 2], [1, 0], [0, 0]]))
@@ -535,8 +435,8 @@ def test_mix_renders_each_under_its_own_and_its_targets(a: Architecture) -> None
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("norm", ["image", "frozen", "none"])
-@pytest.mark.parametrize("a", [PUBLISHED, CHEAP])
+@pytest.mark.parametrize("norm", ["image", "frozen"])
+@pytest.mark.parametrize("a", [PUBLISHED])
 def test_training_is_finite_also_under_autocast(
     a: Architecture, norm: Any, bf16: bool
 ) -> None:
@@ -545,9 +445,9 @@ def test_training_is_finite_also_under_autocast(
     x = torch.cat([lit(64, 64), torch.zeros(1, 3, 64, 64), lit(64, 64) - 0.5])
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         mixed = mix(net, x, torch.tensor([[1, 1], [2, 1], [0, 2]]))
-        loss, terms = total(mixed, LossWeights(leak=0.1))
+        loss, terms = total(mixed, LossWeights())
     loss.backward()
-    assert len(terms) == 5
+    assert len(terms) == 4
     for name, value in {**terms, "total": loss}.items():
         assert value.dtype == torch.float32, name
         assert value.isfinite(), name
@@ -555,17 +455,16 @@ def test_training_is_finite_also_under_autocast(
     assert all(g is not None and g.isfinite().all() for g in gradients)
 
 
-@pytest.mark.parametrize("space", ["absorbance", "intensity"])
-def test_cheap_network_learns(space: Any) -> None:
+def test_network_learns() -> None:
     torch.manual_seed(0)
-    net = ContriMix(CHEAP)
+    net = ContriMix(PUBLISHED)
     x = lit(64, 64) + torch.tensor([0.0, 0.1, 0.3])[:, None, None, None]
     generator = torch.Generator().manual_seed(0)
     optimiser = torch.optim.AdamW(net.parameters(), 3e-3)
     losses = []
     for _ in range(25):
         mixed = mix(net, x, draw_targets(3, 2, generator))
-        loss, terms = total(mixed, LossWeights(), space)
+        loss, terms = total(mixed, LossWeights())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

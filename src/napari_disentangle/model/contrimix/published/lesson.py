@@ -49,7 +49,7 @@ class Mixing:
         """New networks, or those to go on with."""
         import torch
 
-        from napari_disentangle.model.contrimix.published.build import (
+        from napari_disentangle.model.contrimix.published.method import (
             architecture,
             built,
         )
@@ -69,14 +69,14 @@ class Mixing:
         """All losses, and the decibels of self-reconstruction."""
         import torch
 
-        from napari_disentangle.model.contrimix.published import losses as losses
+        from napari_disentangle.model.contrimix.published import losses
 
         rng = np.random.default_rng(seed)
         images = torch.from_numpy(np.stack([_crop(bank, rng) for _ in range(_IMAGES)]))
         drawn = torch.Generator().manual_seed(int(rng.integers(2**62)))
         targets = losses.draw_targets(_IMAGES, self.settings.mixings, drawn)
         mixed = losses.mix(_contrimix(net), images.to(device_of(net)), targets)
-        value, _ = losses.total(mixed, losses.TCGA)
+        value, _ = losses.total(mixed, losses.LossWeights())
         pair = (losses.to_transmittance(x) for x in (mixed.rendered[:, 0], images))
         made, truth = (x.detach().cpu() for x in pair)
         return value, float(-10 * torch.log10((made - truth).square().mean() + 1e-12))

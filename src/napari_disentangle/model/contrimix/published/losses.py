@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from napari_disentangle.image.signal import Space
     from napari_disentangle.model.contrimix.published.net import ContriMix
 
 # Of self-reconstruction: which quantile of an image's errors, and weights of that and
@@ -23,27 +22,18 @@ _QUANTILE, _OF_IMAGE, _OF_BATCH = 0.9, 0.2, 0.8
 _ALIKE = 0.1
 # Bounds of absorbance. Below zero is brighter than white: gradients must not end there.
 _ABSORBANCE = (-0.2, 6.0)
-# Cells per axis in which content is averaged for the leak penalty.
-_CELLS = 4
 # Keeps roots differentiable at zero.
 _TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """How much each loss counts; the defaults are OUR CHOICE, near ``TCGA``."""
+    """How much each loss counts; the defaults are those published for TCGA."""
 
     self_reconstruction: float = 0.6
     attribute_consistency: float = 0.1
-    content_consistency: float = 0.25
+    content_consistency: float = 0.2
     attribute_similarity: float = 0.05
-    leak: float = 0.0
-
-
-# As published; for Camelyon17 a classifier was trained along with it.
-CAMELYON17 = LossWeights(0.1, 0.1, 0.3, 0.0)
-TCGA = LossWeights(0.6, 0.1, 0.2, 0.05)
-RXRX1 = LossWeights(0.90, 0.04, 0.05, 0.01)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,33 +82,26 @@ def mix(net: ContriMix, images: torch.Tensor, targets: torch.Tensor) -> Mixed:
 
 
 def total(
-    mixed: Mixed, weights: LossWeights, space: Space = "absorbance"
+    mixed: Mixed, weights: LossWeights
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Weighted sum of the losses, and each of them by name, as far as it counts.
+    """Weighted sum of the losses, and each of them by name.
 
     Parameters
     ----------
     mixed
-        Of :func:`mix`.
+        Of :func:`mix`; the images are absorbance, and are compared as transmittance.
     weights
-        A loss of weight 0 is not computed.
-    space
-        Of the images. Absorbance is compared as transmittance, all else as it is.
+        How much each loss counts.
     """
-    shown = [mixed.images, mixed.rendered[:, 0]]
-    if space == "absorbance":
-        shown = [to_transmittance(image) for image in shown]
-    losses = {
-        "self_reconstruction": lambda: self_reconstruction(*shown),
-        "attribute_consistency": lambda: attribute_consistency(mixed),
-        "content_consistency": lambda: content_consistency(mixed),
-        "attribute_similarity": lambda: attribute_similarity(mixed.attributes),
-        "leak": lambda: leak(mixed.content, mixed.attributes[:, 0]),
+    shown = (to_transmittance(x) for x in (mixed.images, mixed.rendered[:, 0]))
+    terms = {
+        "self_reconstruction": self_reconstruction(*shown),
+        "attribute_consistency": attribute_consistency(mixed),
+        "content_consistency": content_consistency(mixed),
+        "attribute_similarity": attribute_similarity(mixed.attributes),
     }
-    counted = {name: w for name, w in asdict(weights).items() if w}
-    terms = {name: losses[name]() for name in counted}
     zero = mixed.rendered.new_zeros((), dtype=torch.float32)
-    return sum((w * terms[name] for name, w in counted.items()), zero), terms
+    return sum((w * terms[name] for name, w in asdict(weights).items()), zero), terms
 
 
 def to_transmittance(absorbance: torch.Tensor) -> torch.Tensor:
@@ -161,48 +144,6 @@ def attribute_similarity(attributes: torch.Tensor) -> torch.Tensor:
     alike = (-distance / _ALIKE).exp()
     others = 1 - torch.eye(alike.shape[-1], device=alike.device)
     return (alike * others).mean()
-
-
-def leak(content: torch.Tensor, attribute: torch.Tensor) -> torch.Tensor:
-    """Dependence of content (N, n, h, w) on the attribute (N, ...) of the same image.
-
-    The Hilbert-Schmidt independence criterion (Gretton et al. 2005) of pooled content
-    and the attribute. OUR CHOICE: nothing in ContriMix itself forbids a leak. Only
-    content is pulled by it, else attributes would come to say nothing. Three images
-    at least; a useful estimate needs some thirty.
-    """
-    return hsic(pool(content), attribute.detach().flatten(1))
-
-
-def pool(content: torch.Tensor) -> torch.Tensor:
-    """What a batch effect would show in: means, spreads, and means of 4 x 4 cells."""
-    maps = content.float()
-    spread = (maps.var((2, 3), correction=0) + 1e-6).sqrt()
-    cells = torch.nn.functional.adaptive_avg_pool2d(maps, _CELLS)
-    return torch.cat([maps.mean((2, 3)), spread, cells.flatten(1)], dim=1)
-
-
-def hsic(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Biased Hilbert-Schmidt independence criterion of samples (N, F) and (N, G).
-
-    With Gaussian kernels as wide as the median distance of two samples.
-    """
-    # no matrix product: autocast would make it one of bfloat16
-    both = _centred(_kernel(a.float())) * _centred(_kernel(b.float()))
-    return both.sum() / (len(a) - 1) ** 2
-
-
-def _kernel(samples: torch.Tensor) -> torch.Tensor:
-    squared = _squared(samples)
-    apart = ~torch.eye(len(samples), dtype=torch.bool, device=samples.device)
-    # the width is a scale, not something to be trained
-    width = squared.detach()[apart].median().clamp(min=_TINY)
-    return (-squared / (2 * width)).exp()
-
-
-def _centred(kernel: torch.Tensor) -> torch.Tensor:
-    rows, columns = kernel.mean(0, keepdim=True), kernel.mean(1, keepdim=True)
-    return kernel - rows - columns + kernel.mean()
 
 
 def _squared(samples: torch.Tensor) -> torch.Tensor:

@@ -15,11 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.image.signal import natural_space
-from napari_disentangle.model.contrimix.published.build import (
-    architecture,
-    built,
-    for_others,
-)
 from napari_disentangle.model.contrimix.settings import SMALLEST
 
 if TYPE_CHECKING:
@@ -30,8 +25,7 @@ if TYPE_CHECKING:
     from napari_disentangle.image.field import Modality
     from napari_disentangle.image.signal import Space
     from napari_disentangle.model.base import Regions, Sample, Values, Weights
-    from napari_disentangle.model.contrimix.published.architecture import Architecture
-    from napari_disentangle.model.contrimix.published.net import ContriMix
+    from napari_disentangle.model.contrimix.published.net import Architecture, ContriMix
     from napari_disentangle.model.contrimix.settings import Config
     from napari_disentangle.model.lesson import Lesson
 
@@ -150,7 +144,7 @@ class Published:
 
         known = torch.from_numpy(source).float().to(x.device)
         statistics = known[-self._n_statistics :] if self._n_statistics else None
-        filled = _whole_steps(x.float(), self._net.architecture.step)
+        filled = _whole_steps(x.float(), self.settings.down)
         net = self._on(str(x.device))
         content: torch.Tensor = net.content(filled[None], statistics)[0]
         return content
@@ -187,7 +181,7 @@ class Published:
         self, regions: Regions
     ) -> Iterator[tuple[torch.Tensor, tuple[slice, slice]]]:
         """Regions whose sizes are whole steps; what is added belongs to the image."""
-        step = self._net.architecture.step
+        step = self.settings.down
         for x, inner in regions():
             tile = _whole_steps(x.float(), step)
             pairs = zip(inner, x.shape[1:], tile.shape[1:], strict=True)
@@ -213,13 +207,51 @@ def _n_statistics(a: Architecture) -> int:
 
 def _whole_steps(x: torch.Tensor, step: int) -> torch.Tensor:
     """A signal (C, h, w) whose sizes are multiples of a step, by mirroring."""
-    from napari_disentangle.model.contrimix.published.passes import surround
+    from napari_disentangle.model.contrimix.published.passes import whole_steps
 
-    larger, _ = surround(x.nan_to_num(0, 0, 0), step)
-    return larger
+    return whole_steps(x.nan_to_num(0, 0, 0), step)
 
 
 @lru_cache(maxsize=8)
 def _net(settings: Config, weights: Weights, device: str) -> ContriMix:
     net = built(settings, weights)
     return net.eval().requires_grad_(requires_grad=False).to(device)
+
+
+def built(settings: Config, weights: Weights) -> ContriMix:
+    """The networks for these settings, with these weights.
+
+    Raises
+    ------
+    ValueError
+        If the weights are for other settings.
+    """
+    import torch
+
+    from napari_disentangle.model.contrimix.published.net import ContriMix
+
+    try:
+        channels = weights.tensors["content.layers.0.weight"].shape[1]
+        with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
+            net = ContriMix(architecture(settings, channels))
+        net.load_state_dict({k: torch.tensor(v) for k, v in weights.tensors.items()})
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise ValueError(for_others("these settings")) from error
+    return net
+
+
+def for_others(what: str) -> str:
+    """Say that weights are not for some settings or channels."""
+    return (
+        f"the weights of this `contrimix` model are not for {what}: give it those "
+        "that it was fitted with"
+    )
+
+
+def architecture(settings: Config, channels: int) -> Architecture:
+    """What is built for these settings."""
+    from napari_disentangle.model.contrimix.published.net import Architecture
+
+    return Architecture(
+        channels, settings.attributes, settings.down, settings.statistics
+    )

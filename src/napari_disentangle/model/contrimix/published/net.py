@@ -3,19 +3,15 @@
 Nguyen et al. 2023, "ContriMix" (arXiv 2306.04527): one encoder gives n content maps,
 another a C x n matrix for the whole image (its attribute), and their product, pixel by
 pixel, is the image again. OUR CHOICE is what that paper does not have: C channels in
-place of 3, normalisation that does not depend on tiles, and the cheap variant.
+place of 3, and normalisation that does not depend on tiles.
 
-Tiles and borders. Every convolution keeps the size of what it is given, so a border of
-a tile spoils what lies within ``halo`` of it, and nothing further in. With
-``padding="reflect"`` every convolution mirrors, as published: tiles end at the border
-of the image, where they then do what the whole image does. With ``padding="zero"``
-convolutions fill up with zeros, which is faster, and the caller mirrors the image once,
-by ``border``, before cutting tiles (``surround``). Both are exact; they differ from
-each other within ``halo`` of the image's border.
+Every convolution keeps the size of its input and mirrors at the border, so a border of
+a tile spoils what lies within ``halo`` of it, and nothing further in.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -26,48 +22,67 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
-    from napari_disentangle.model.contrimix.published.architecture import (
-        Architecture,
-        Norm,
-        Padding,
-    )
+    from napari_disentangle.model.contrimix.settings import Statistics
 
     Look = Callable[[torch.Tensor], torch.Tensor]
     Steps = Generator[torch.Tensor, torch.Tensor, torch.Tensor]
 
 # Channels of the first convolution, at full resolution and where it is left (k > 1).
 _FIRST, _FIRST_WIDE = 8, 16
-# Channels of the cheap content encoder, and of the attribute encoders' layers.
-_CHEAP = 16
+# Channels of the attribute encoder's layers.
 _ATTRIBUTE = (16, 32, 64, 128, 256, 512)
-_SMALL = (32, 32, 64, 64)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a ContriMix is built from; the defaults are those of the paper.
+
+    Attributes
+    ----------
+    channels
+        Channels of the image (C).
+    attributes
+        Content maps, and columns of the attribute (n).
+    down
+        Content has a pixel for every ``down`` x ``down`` of the image (k: 1, 2, 4).
+    norm
+        ``"image"`` normalises every image by itself, ``"frozen"`` by what was usual in
+        training, OUR CHOICE.
+    """
+
+    channels: int = 3
+    attributes: int = 4
+    down: int = 1
+    norm: Statistics = "image"
+
+    @property
+    def n_values(self) -> int:
+        """Rows of an attribute: what a content pixel becomes."""
+        return self.channels * self.down**2
 
 
 # --- layers -----------------------------------------------------------------------
-def _conv(i: int, o: int, kernel: int, padding: Padding, stride: int = 1) -> nn.Conv2d:
+def _conv(i: int, o: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """A convolution whose result has a pixel for every ``stride`` of its input."""
     margin = (kernel - stride + 1) // 2
-    mirror = padding == "reflect" and margin > 0
-    mode: Literal["reflect", "zeros"] = "reflect" if mirror else "zeros"
+    # torch gives no way to mirror by nothing
+    mode: Literal["reflect", "zeros"] = "reflect" if margin else "zeros"
     return nn.Conv2d(i, o, kernel, stride, margin, padding_mode=mode)
 
 
-def _norm(channels: int, norm: Norm) -> list[nn.Module]:
-    if norm == "none":
-        return []
+def _norm(channels: int, norm: Statistics) -> nn.Module:
     kind = nn.InstanceNorm2d if norm == "image" else nn.BatchNorm2d
-    return [kind(channels, affine=False)]
+    return kind(channels, affine=False)
 
 
 class Residual(nn.ModuleList):
     """Layers whose result is added to what they are given (run by the encoder)."""
 
-    def __init__(self, channels: int, norm: Norm, padding: Padding) -> None:
+    def __init__(self, channels: int, norm: Statistics) -> None:
         super().__init__()
-        self.append(_conv(channels, channels, 3, padding))
-        self.extend([*_norm(channels, norm), nn.LeakyReLU()])
-        self.append(_conv(channels, channels, 3, padding))
-        self.extend(_norm(channels, norm))
+        self.extend([_conv(channels, channels, 3), _norm(channels, norm)])
+        self.append(nn.LeakyReLU())
+        self.extend([_conv(channels, channels, 3), _norm(channels, norm)])
 
 
 class Down(nn.Module):
@@ -76,15 +91,12 @@ class Down(nn.Module):
     Both halve by averaging, the bend after its convolutions and the other before.
     """
 
-    def __init__(self, i: int, o: int, padding: Padding) -> None:
+    def __init__(self, i: int, o: int) -> None:
         super().__init__()
         self.bend = nn.Sequential(
-            _conv(i, i, 3, padding),
-            nn.LeakyReLU(0.2),
-            _conv(i, o, 3, padding),
-            nn.AvgPool2d(2),
+            _conv(i, i, 3), nn.LeakyReLU(0.2), _conv(i, o, 3), nn.AvgPool2d(2)
         )
-        self.straight = nn.Sequential(nn.AvgPool2d(2), _conv(i, o, 1, padding))
+        self.straight = nn.Sequential(nn.AvgPool2d(2), _conv(i, o, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps (N, i, h, w) to (N, o, h // 2, w // 2)."""
@@ -92,18 +104,12 @@ class Down(nn.Module):
         return halved
 
 
-def _published(a: Architecture) -> list[nn.Module]:
+def _full(a: Architecture) -> list[nn.Module]:
     """Content at full resolution (k = 1)."""
     n = a.attributes
-    return [
-        _conv(a.channels, _FIRST, 3, a.padding),
-        nn.LeakyReLU(),
-        _conv(_FIRST, n, 3, a.padding),
-        *_norm(n, a.norm),
-        nn.LeakyReLU(),
-        *(Residual(n, a.norm, a.padding) for _ in range(2)),
-        nn.LeakyReLU(),
-    ]
+    first = [_conv(a.channels, _FIRST, 3), nn.LeakyReLU()]
+    second = [_conv(_FIRST, n, 3), _norm(n, a.norm), nn.LeakyReLU()]
+    return [*first, *second, *(Residual(n, a.norm) for _ in range(2)), nn.LeakyReLU()]
 
 
 def _lower(a: Architecture) -> list[nn.Module]:
@@ -114,27 +120,10 @@ def _lower(a: Architecture) -> list[nn.Module]:
     """
     n = a.attributes
     widths = [_FIRST_WIDE, *([2 * _FIRST_WIDE] if a.down == 4 else []), n]
-    layers: list[nn.Module] = [_conv(a.channels, widths[0], 7, a.padding)]
-    layers.append(nn.LeakyReLU())
+    layers: list[nn.Module] = [_conv(a.channels, widths[0], 7), nn.LeakyReLU()]
     for i, o in pairwise(widths):
-        layers += [_conv(i, o, 3, a.padding, stride=2), *_norm(o, a.norm)]
-        layers.append(nn.LeakyReLU())
-    blocks = (Residual(n, a.norm, a.padding) for _ in range(4))
-    return [*layers, *blocks, nn.LeakyReLU()]
-
-
-def _unshuffled(a: Architecture) -> list[nn.Module]:
-    """Content at full resolution, worked out at half of it. OUR CHOICE."""
-    return [
-        nn.PixelUnshuffle(2),
-        _conv(4 * a.channels, _CHEAP, 3, a.padding),
-        *_norm(_CHEAP, a.norm),
-        nn.LeakyReLU(),
-        *(Residual(_CHEAP, a.norm, a.padding) for _ in range(2)),
-        _conv(_CHEAP, 4 * a.attributes, 1, a.padding),
-        nn.PixelShuffle(2),
-        nn.LeakyReLU(),
-    ]
+        layers += [_conv(i, o, 3, stride=2), _norm(o, a.norm), nn.LeakyReLU()]
+    return [*layers, *(Residual(n, a.norm) for _ in range(4)), nn.LeakyReLU()]
 
 
 # --- content ----------------------------------------------------------------------
@@ -145,14 +134,13 @@ class ContentEncoder(nn.Module):
     would get another content than the image it belongs to. OUR CHOICE: statistics can
     be handed over, all in one vector (of ``statistics_passes``), and then every tile
     gives what the whole image gives. With ``norm="frozen"`` they are a running
-    average over training batches, fixed by ``eval()`` or by :meth:`remember`.
+    average over training batches, fixed by ``eval()``.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        make = _published if architecture.down == 1 else _lower
-        make = _unshuffled if architecture.stem == "unshuffle" else make
-        self.architecture = architecture
+        make = _full if architecture.down == 1 else _lower
+        self.down = architecture.down
         self.layers = nn.ModuleList(make(architecture))
 
     @property
@@ -168,15 +156,13 @@ class ContentEncoder(nn.Module):
 
     @property
     def halo(self) -> int:
-        """Pixels around a tile that its content depends on, a multiple of ``step``."""
+        """Pixels around a tile that its content depends on, a multiple of k."""
         radius, scale = 0, 1
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 radius += scale * (layer.kernel_size[0] // 2)
                 scale *= layer.stride[0]
-            elif isinstance(layer, nn.PixelUnshuffle):
-                scale *= layer.downscale_factor
-        return round_up(radius, self.architecture.step)
+        return round_up(radius, self.down)
 
     def forward(
         self, x: torch.Tensor, statistics: torch.Tensor | None = None
@@ -186,11 +172,11 @@ class ContentEncoder(nn.Module):
         Parameters
         ----------
         x
-            (N, C, H, W); H and W are multiples of ``step``.
+            (N, C, H, W); H and W are multiples of k.
         statistics
             Of the images these belong to, (S,) or (N, S). Without them images are
             normalised as the architecture says: right for whole images, and for tiles
-            only if ``norm`` is not ``"image"``.
+            only if ``norm`` is ``"frozen"``.
         """
         given = self.norms if statistics is None else self.looks(statistics)
         return self.reach(x, given)
@@ -206,15 +192,6 @@ class ContentEncoder(nn.Module):
             # statistics of bfloat16 are no good
             y = steps.send(look(y if y.dtype == torch.float64 else y.float()))
         return y
-
-    def remember(self, statistics: torch.Tensor) -> None:
-        """Fix the statistics (S,) that ``norm="frozen"`` uses from now on."""
-        self.eval()
-        for norm, (mean, var) in zip(self.norms, self._split(statistics), strict=True):
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            norm.running_mean.copy_(mean.flatten())
-            norm.running_var.copy_(var.flatten())
 
     def _steps(self, x: torch.Tensor) -> Steps:
         x = yield from _steps(self.layers, x)
@@ -259,22 +236,17 @@ def _normalise(
 
 # --- attribute --------------------------------------------------------------------
 class AttributeEncoder(nn.Module):
-    """Attribute (N, C k^2, n) of images (N, C, H, W).
-
-    The published one halves the image six times: tiles of 64 pixels at least. The small
-    one needs 32.
-    """
+    """Attribute (N, C k^2, n) of images (N, C, H, W), of 64 pixels at least."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        a = architecture
-        self.shape = (a.n_values, a.attributes)
-        n_values = a.n_values * a.attributes
-        maps = _small_body(a) if a.attribute_encoder == "small" else _body(a)
-        last = (_SMALL if a.attribute_encoder == "small" else _ATTRIBUTE)[-1]
+        self.shape = (architecture.n_values, architecture.attributes)
+        n_values = architecture.n_values * architecture.attributes
+        first = _conv(architecture.channels, _ATTRIBUTE[0], 4, stride=2)
+        maps = [first, *(Down(i, o) for i, o in pairwise(_ATTRIBUTE))]
         self.body = nn.Sequential(*maps, nn.AdaptiveAvgPool2d(1))
-        self.head = nn.Sequential(_conv(last, n_values, 1, a.padding), nn.Flatten())
-        self.norm = nn.LayerNorm(n_values) if a.layer_norm else nn.Identity()
+        self.head = nn.Sequential(_conv(_ATTRIBUTE[-1], n_values, 1), nn.Flatten())
+        self.norm = nn.LayerNorm(n_values)
         self.activation = nn.LeakyReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -282,20 +254,6 @@ class AttributeEncoder(nn.Module):
         vector: torch.Tensor = self.head(self.body(x))
         attribute: torch.Tensor = self.activation(self.norm(vector))
         return attribute.reshape(-1, *self.shape)
-
-
-def _body(a: Architecture) -> list[nn.Module]:
-    first = _conv(a.channels, _ATTRIBUTE[0], 4, a.padding, stride=2)
-    return [first, *(Down(i, o, a.padding) for i, o in pairwise(_ATTRIBUTE))]
-
-
-def _small_body(a: Architecture) -> list[nn.Module]:
-    """Strides from the first layer on, as in the network behind ``affine``."""
-    first = _conv(a.channels, _SMALL[0], 4, a.padding, stride=4)
-    layers: list[nn.Module] = [first, nn.LeakyReLU()]
-    for i, o in pairwise(_SMALL):
-        layers += [_conv(i, o, 3, a.padding, stride=2), nn.LeakyReLU()]
-    return layers
 
 
 # --- image ------------------------------------------------------------------------
@@ -312,7 +270,7 @@ class ImageGenerator(nn.Module):
         k, channels = architecture.down, architecture.channels
         self.kernel = {1: 1, 2: 3, 4: 7}[k]
         self.down = k
-        seams = _conv(channels, channels, self.kernel, architecture.padding)
+        seams = _conv(channels, channels, self.kernel)
         smooth = nn.Sequential(nn.PixelShuffle(k), seams, nn.LeakyReLU())
         self.tail = nn.Identity() if k == 1 else smooth
 
@@ -349,13 +307,8 @@ class ContriMix(nn.Module):
 
     @property
     def halo(self) -> int:
-        """Pixels around a tile that its swap depends on, a multiple of ``step``."""
+        """Pixels around a tile that its swap depends on, a multiple of k."""
         return self.content.halo + self.generator.halo
-
-    @property
-    def border(self) -> int:
-        """Pixels that the caller adds around an image by mirroring it."""
-        return self.halo if self.architecture.padding == "zero" else 0
 
     def forward(
         self,

@@ -34,10 +34,10 @@ def statistics_passes(
     Parameters
     ----------
     encoder
-        Of any norm; of ``"none"`` there are no statistics.
+        Whose normalisations need them.
     tiles_of_image
         Called L times. Gives tiles (N, C, h, w) with their halo, and where the inner
-        region lies in them: slices in pixels, multiples of ``step``. Inner regions
+        region lies in them: slices in pixels, multiples of k. Inner regions
         cover the image once. Pixels must be finite: one NaN makes everything NaN.
 
     Yields
@@ -79,36 +79,21 @@ def _mean_and_variance(means: torch.Tensor) -> torch.Tensor:
     return torch.cat([mean, (square - mean.square()).clamp(min=0)])
 
 
-def surround(
-    image: torch.Tensor, step: int, border: int = 0
-) -> tuple[torch.Tensor, Inner]:
-    """Mirror an image at its borders, as often as it takes.
+def whole_steps(image: torch.Tensor, step: int) -> torch.Tensor:
+    """Mirror an image (..., H, W) at its far ends, as often as it takes.
 
-    Parameters
-    ----------
-    image
-        (..., H, W), of any size.
-    step
-        Both sizes become multiples of it, at the far ends, and no less than two of it.
-    border
-        Added on all four sides; a multiple of ``step``.
-
-    Returns
-    -------
-    tuple
-        The larger image, and where in it the tiles' inner regions lie.
+    Both sizes become multiples of k, and no less than two of it.
     """
     sizes = [max(2 * step, round_up(size, step)) for size in image.shape[-2:]]
     y, x = (
-        _mirrored(size, border, full + border).to(image.device)
+        _mirrored(size, full).to(image.device)
         for size, full in zip(image.shape[-2:], sizes, strict=True)
     )
-    inner = slice(border, border + sizes[0]), slice(border, border + sizes[1])
-    return image[..., y, :][..., x], inner
+    return image[..., y, :][..., x]
 
 
-def _mirrored(size: int, before: int, stop: int) -> torch.Tensor:
-    """Indices of positions ``-before`` to ``stop``; the border is not doubled."""
+def _mirrored(size: int, stop: int) -> torch.Tensor:
+    """Indices of positions up to ``stop``; the border is not doubled."""
     last = max(size - 1, 1)
-    away = (torch.arange(-before, stop) % (2 * last) - last).abs()
+    away = (torch.arange(stop) % (2 * last) - last).abs()
     return (last - away).clamp(max=size - 1)
