@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path  # noqa: TC003 - pytest reads the annotations
+from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from napari_disentangle.image.arrays import Array, Doubles
 
 # Spread below this share of the largest value is the rounding of float32.
 ROUNDING = 1e-6
 
 
-def channels_first(image: ArrayLike) -> NDArray[np.float64]:
+def channels_first(image: ArrayLike) -> Doubles:
     """An image (C, Y, X) to compute with.
 
     Raises
@@ -29,9 +27,7 @@ def channels_first(image: ArrayLike) -> NDArray[np.float64]:
     return _finite(values)
 
 
-def same_shape(
-    one: ArrayLike, other: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def same_shape(one: ArrayLike, other: ArrayLike) -> tuple[Doubles, Doubles]:
     """Two images (C, Y, X) that are compared pixel by pixel."""
     first, second = channels_first(one), channels_first(other)
     if first.shape != second.shape:
@@ -41,7 +37,7 @@ def same_shape(
     return first, second
 
 
-def table(features: ArrayLike) -> NDArray[np.float64]:
+def table(features: ArrayLike) -> Doubles:
     """Features (n, F), one row per sample."""
     rows = np.asarray(features, np.float64)
     if rows.ndim != 2 or not rows.size:
@@ -51,9 +47,7 @@ def table(features: ArrayLike) -> NDArray[np.float64]:
     return _finite(rows)
 
 
-def numbered(
-    column: ArrayLike, rows: int, name: str
-) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def numbered(column: ArrayLike, rows: int, name: str) -> tuple[Array, NDArray[np.intp]]:
     """Distinct values of a column (n,), sorted, and which of them each row has."""
     values = np.asarray(column)
     if values.shape != (rows,):
@@ -69,12 +63,12 @@ def numbered(
     return distinct, codes
 
 
-def is_flat(values: NDArray[np.float64], scale: float) -> bool:
+def is_flat(values: Doubles, scale: float) -> bool:
     """Whether values differ by no more than the rounding of numbers of this size."""
     return bool(np.ptp(values) <= ROUNDING * scale)
 
 
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _finite(values: Doubles) -> Doubles:
     if not np.isfinite(values).all():
         share = 1 - np.isfinite(values).mean()
         raise ValueError(f"{share:.1%} of the values are NaN or infinite: cut them out")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_disentangle.audit.checks import ROUNDING, channels_first
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from napari_disentangle.image.arrays import Doubles, Floats
 
 _PERCENTS = (1, 5, 25, 50, 75, 95, 99)
 # Channels of the random layers, the side of their kernels, and their step.
@@ -21,7 +19,7 @@ _STEP = 2
 _SMALLEST = 16
 
 
-def colour_features(image: ArrayLike) -> NDArray[np.float64]:
+def colour_features(image: ArrayLike) -> Doubles:
     """Statistics of the colours of an image; where its pixels lie does not matter.
 
     Parameters
@@ -45,15 +43,15 @@ def colour_features(image: ArrayLike) -> NDArray[np.float64]:
     return np.concatenate([mean, std, _skewness(pixels), percentiles, between])
 
 
-def _skewness(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+def _skewness(pixels: Doubles) -> Doubles:
     centred = pixels - pixels.mean(axis=1, keepdims=True)
     std = centred.std(axis=1)
     varied = std > ROUNDING * np.abs(pixels).max(axis=1)
-    cubes: NDArray[np.float64] = (centred**3).mean(axis=1)
+    cubes: Doubles = (centred**3).mean(axis=1)
     return np.where(varied, cubes / np.where(varied, std, 1) ** 3, 0.0)
 
 
-def convolution_features(image: ArrayLike, seed: int = 0) -> NDArray[np.float64]:
+def convolution_features(image: ArrayLike, seed: int = 0) -> Doubles:
     """Mean and spread of what two layers of frozen random convolutions see.
 
     Random filters see texture, sharpness and noise, which colours do not show (Jarrett
@@ -93,13 +91,11 @@ def convolution_features(image: ArrayLike, seed: int = 0) -> NDArray[np.float64]
         weight = torch.from_numpy(_filters(rng, width, x.shape[1]))
         x = torch.nn.functional.conv2d(x, weight, stride=_STEP).relu()
         pooled += [x.mean(dim=(2, 3)), x.std(dim=(2, 3), correction=0)]
-    features: NDArray[np.float64] = torch.cat(pooled, dim=1)[0].numpy()
+    features: Doubles = torch.cat(pooled, dim=1)[0].numpy()
     return features.astype(np.float64)
 
 
-def _filters(
-    rng: np.random.Generator, width: int, channels: int
-) -> NDArray[np.float32]:
+def _filters(rng: np.random.Generator, width: int, channels: int) -> Floats:
     """Normal weights that keep the size of values (He et al. 2015)."""
     gain = math.sqrt(2 / (channels * _KERNEL**2))
     weights = rng.standard_normal((width, channels, _KERNEL, _KERNEL)) * gain

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_disentangle.audit.checks import ROUNDING, channels_first, same_shape
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from napari_disentangle.image.arrays import Doubles
 
 # Share of values that is left out at either end when a range is measured.
 _TAIL = 0.1
@@ -88,8 +86,8 @@ def _ratio(after: float, before: float, least: float) -> float:
 
 
 def _moments(
-    image: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    image: Doubles,
+) -> tuple[Doubles, Doubles]:
     """Mean (C,) and root of the covariance (C, C) of the channels."""
     pixels = image.reshape(len(image), -1)
     covariance = np.atleast_2d(np.cov(pixels, bias=True))
@@ -99,8 +97,8 @@ def _moments(
 
 
 def _distance(
-    one: tuple[NDArray[np.float64], NDArray[np.float64]],
-    other: tuple[NDArray[np.float64], NDArray[np.float64]],
+    one: tuple[Doubles, Doubles],
+    other: tuple[Doubles, Doubles],
 ) -> float:
     """Frechet distance of two normal distributions.
 

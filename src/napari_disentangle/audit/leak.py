@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from napari_disentangle.audit.checks import numbered, table
 from napari_disentangle.audit.logistic import fit, scores
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from napari_disentangle.image.arrays import Array, Doubles
 
 # Fewer groups than this say nothing about other groups: no interval is given.
 FEWEST_GROUPS = 5
@@ -55,15 +53,15 @@ class Recognised:
         Recognised rows, and all rows (G, K).
     """
 
-    hits: NDArray[np.float64]
-    counts: NDArray[np.float64]
+    hits: Doubles
+    counts: Doubles
 
     @property
     def accuracy(self) -> float:
         """Balanced accuracy, 0 to 1."""
         return float(_balanced(self.hits.sum(axis=0), self.counts.sum(axis=0)))
 
-    def resampled(self, seed: int = 0) -> NDArray[np.float64]:
+    def resampled(self, seed: int = 0) -> Doubles:
         """Accuracies of groups drawn again and again; NaN with fewer than 5 groups.
 
         The same seed draws the same groups: differences of two probes are paired.
@@ -134,16 +132,14 @@ def recognise(
 # --- folds --------------------------------------------------------------------------
 def _count(
     group: NDArray[np.intp], y: NDArray[np.intp], n_groups: int, n_labels: int
-) -> NDArray[np.float64]:
+) -> Doubles:
     """Number of rows of every group and label (G, K)."""
     counts = np.zeros((n_groups, n_labels))
     np.add.at(counts, (group, y), 1)
     return counts
 
 
-def _require_groups(
-    counts: NDArray[np.float64], names: NDArray[Any], folds: int
-) -> None:
+def _require_groups(counts: Doubles, names: Array, folds: int) -> None:
     if not 2 <= folds <= len(counts):
         raise ValueError(
             f"{folds} folds do not fit {len(counts)} groups: "
@@ -157,9 +153,7 @@ def _require_groups(
         )
 
 
-def even_folds(
-    counts: NDArray[np.float64], names: NDArray[Any], folds: int
-) -> NDArray[np.intp]:
+def even_folds(counts: Doubles, names: Array, folds: int) -> NDArray[np.intp]:
     """Fold of every group (G,), so that labels spread evenly over the folds."""
     shares = counts / counts.sum(axis=0)
     totals = np.zeros((folds, counts.shape[1]))
@@ -179,7 +173,7 @@ def even_folds(
 
 # --- probe --------------------------------------------------------------------------
 def _predict(
-    x: NDArray[np.float64], y: NDArray[np.intp], fold: NDArray[np.intp]
+    x: Doubles, y: NDArray[np.intp], fold: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Label of every row (n,), from a probe that did not see its fold."""
     predicted = np.zeros_like(y)
@@ -191,11 +185,9 @@ def _predict(
 
 
 # --- accuracy -----------------------------------------------------------------------
-def _balanced(
-    hits: NDArray[np.float64], counts: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _balanced(hits: Doubles, counts: Doubles) -> Doubles:
     """Mean recall over the labels (..., K) that occur."""
     occurs = counts > 0
     recall = np.where(occurs, hits / np.maximum(counts, 1), 0.0)
-    accuracy: NDArray[np.float64] = recall.sum(axis=-1) / occurs.sum(axis=-1)
+    accuracy: Doubles = recall.sum(axis=-1) / occurs.sum(axis=-1)
     return accuracy

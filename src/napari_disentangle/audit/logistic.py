@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_disentangle.audit.checks import ROUNDING
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array, Doubles
 
 # Tight enough that the order of rows changes no prediction that is not a tie.
 _STOP = {"maxiter": 1000, "ftol": 1e-13, "gtol": 1e-8}
@@ -28,12 +26,12 @@ class Logistic:
         Logits per standardised feature (1 + F, K); the first row is the offset.
     """
 
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-    weights: NDArray[np.float64]
+    mean: Doubles
+    std: Doubles
+    weights: Doubles
 
 
-def fit(x: NDArray[np.float64], y: NDArray[np.intp]) -> Logistic:
+def fit(x: Doubles, y: NDArray[np.intp]) -> Logistic:
     """Fit features (n, F) to labels (n,) from 0 on, all of which count the same.
 
     The ridge is half the sum of squared weights over n, beside the mean cross-entropy:
@@ -44,41 +42,41 @@ def fit(x: NDArray[np.float64], y: NDArray[np.intp]) -> Logistic:
     return Logistic(mean, std, _weights((x - mean) / std, y))
 
 
-def scores(model: Logistic, x: NDArray[np.float64]) -> NDArray[np.float64]:
+def scores(model: Logistic, x: Doubles) -> Doubles:
     """Logits (n, K) of features (n, F)."""
     standard = (x - model.mean) / model.std
-    logits: NDArray[np.float64] = standard @ model.weights[1:] + model.weights[0]
+    logits: Doubles = standard @ model.weights[1:] + model.weights[0]
     return logits
 
 
-def _standard(x: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _standard(x: Doubles) -> tuple[Array, Array]:
     """Mean and spread of features (F,)."""
     std = x.std(axis=0)
     varied = std > ROUNDING * np.abs(x).max(axis=0)
     return x.mean(axis=0), np.where(varied, std, np.inf)
 
 
-def _weights(x: NDArray[np.float64], y: NDArray[np.intp]) -> NDArray[np.float64]:
+def _weights(x: Doubles, y: NDArray[np.intp]) -> Doubles:
     from scipy.optimize import minimize
 
     truth = np.eye(y.max() + 1)[y]
     weight = (truth / truth.sum(axis=0) / truth.shape[1]).sum(axis=1, keepdims=True)
     start = np.zeros((1 + x.shape[1], truth.shape[1]))
 
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(flat: Doubles) -> tuple[float, Doubles]:
         return _loss(flat.reshape(start.shape), x, truth, weight)
 
     best = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=_STOP)
-    weights: NDArray[np.float64] = best.x.reshape(start.shape)
+    weights: Doubles = best.x.reshape(start.shape)
     return weights
 
 
 def _loss(
-    weights: NDArray[np.float64],
-    x: NDArray[np.float64],
-    truth: NDArray[np.float64],
-    weight: NDArray[np.float64],
-) -> tuple[float, NDArray[np.float64]]:
+    weights: Doubles,
+    x: Doubles,
+    truth: Doubles,
+    weight: Doubles,
+) -> tuple[float, Doubles]:
     """Weighted cross-entropy with a ridge, and its gradient."""
     from scipy.special import log_softmax
 

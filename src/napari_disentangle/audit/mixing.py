@@ -6,14 +6,11 @@ different units. Both measures hold all n x n distances: take some thousand rows
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_disentangle.audit.checks import numbered, table
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from napari_disentangle.image.arrays import Doubles
 
 
 def silhouette(features: ArrayLike, labels: ArrayLike) -> float:
@@ -85,21 +82,19 @@ def lisi(features: ArrayLike, labels: ArrayLike, neighbours: int = 30) -> float:
     return float((1 / (shares**2).sum(axis=1)).mean())
 
 
-def _nearest(x: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+def _nearest(x: Doubles, k: int) -> Doubles:
     """Weight of every row as a neighbour of every row (n, n); rows sum to ``k``."""
     distances = _distances(x)
     np.fill_diagonal(distances, np.inf)
     farthest = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
     nearer, level = distances < farthest, distances == farthest
     left = k - nearer.sum(axis=1, keepdims=True)
-    weights: NDArray[np.float64] = nearer + level * left / level.sum(
-        axis=1, keepdims=True
-    )
+    weights: Doubles = nearer + level * left / level.sum(axis=1, keepdims=True)
     return weights
 
 
-def _distances(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _distances(x: Doubles) -> Doubles:
     from scipy.spatial.distance import cdist
 
-    distances: NDArray[np.float64] = cdist(x, x)
+    distances: Doubles = cdist(x, x)
     return distances

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_disentangle.audit import (
     colour_features,
@@ -21,25 +22,19 @@ from napari_disentangle.audit import (
 )
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Doubles, Mask
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.signal import from_signal, to_dtype
-from napari_disentangle.image.tiling import blocks
+from napari_disentangle.image.tiling import Block, blocks
+from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import AffineMethod
 from napari_disentangle.model.fit import fit
+from napari_disentangle.model.model import Model
 from napari_disentangle.model.registry import MODELS
 from napari_disentangle.model.render import Rendering
 
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.image.tiling import Block
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.model import Model
-
-    Tiles = list[NDArray[np.float64]]
-    Places = list[tuple[Field, list[Block]]]
+Tiles = list[Doubles]
+Places = list[tuple[Field, list[Block]]]
 
 # Edge in pixels of the parts that are looked at, and how many of each image; and the
 # most neighbours of a part.
@@ -283,7 +278,7 @@ def _colours_left(
     return float(np.median(left))
 
 
-def _side_by_side(tiles: Tiles, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _side_by_side(tiles: Tiles, chosen: Mask) -> Doubles:
     """All pixels of some tiles as one row (C, 1, N): only colours are looked at."""
     kept = [t.reshape(len(t), 1, -1) for t, c in zip(tiles, chosen, strict=True) if c]
     return np.concatenate(kept, axis=2)
@@ -296,7 +291,7 @@ def _limits(image: Field) -> tuple[float, float]:
     return float(limits.min), float(limits.max)
 
 
-def _as_type(tile: NDArray[np.float64], image: Field) -> NDArray[np.float64]:
+def _as_type(tile: Doubles, image: Field) -> Doubles:
     """What a person gets: a probe also reads what rounding leaves."""
     return to_dtype(tile, image.dtype).astype(np.float64)
 
@@ -343,7 +338,7 @@ def _told_by(tiles: Tiles, labels: _Labels) -> dict[str, float]:
 
 
 def _leak(
-    features: NDArray[np.float64],
+    features: Doubles,
     batch: NDArray[np.int64],
     image: NDArray[np.int64],
 ) -> float:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_disentangle.audit.checks import channels_first, same_shape
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+from napari_disentangle.image.arrays import Doubles
 
 
 def seam_score(
@@ -62,16 +60,14 @@ def _require_borders(shape: tuple[int, ...], sides: tuple[int, int]) -> None:
         )
 
 
-def _score(image: NDArray[np.float64], sides: tuple[int, int]) -> float:
+def _score(image: Doubles, sides: tuple[int, int]) -> float:
     crossed = [axis for axis in (1, 2) if sides[axis - 1] < image.shape[axis]]
     jumps = [_jumps(image, axis, sides[axis - 1]) for axis in crossed]
     border, inside = np.sum(jumps, axis=0)
     return _ratio(float(border), float(inside))
 
 
-def _jumps(
-    image: NDArray[np.float64], axis: int, side: int
-) -> tuple[np.floating, np.floating]:
+def _jumps(image: Doubles, axis: int, side: int) -> tuple[np.floating, np.floating]:
     """Mean absolute differences of neighbours along an axis: at borders, and inside."""
     jumps = np.abs(np.diff(image, axis=axis)).mean(axis=(0, 3 - axis))
     border = np.arange(1, image.shape[axis]) % side == 0

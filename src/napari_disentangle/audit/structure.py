@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from napari_disentangle.audit.checks import channels_first, is_flat, same_shape
+from napari_disentangle.image.arrays import Doubles, Mask
+from napari_disentangle.image.field import Modality
 from napari_disentangle.image.signal import DARK
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
-    from napari_disentangle.image.field import Modality
 
 # Percentile of a channel that counts as the white level of a slide.
 _WHITE = 99
@@ -77,18 +74,16 @@ def gradient_correlation(
     return Gradients(_correlation(_edges(one), _edges(other)), float(clipped))
 
 
-def _edges(image: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def _edges(image: Doubles) -> Doubles | None:
     """Gradient magnitudes (Y, X) about their mean; ``None`` if all are the same."""
-    magnitude: NDArray[np.float64] = np.hypot(*np.gradient(image.mean(axis=0)))
+    magnitude: Doubles = np.hypot(*np.gradient(image.mean(axis=0)))
     if is_flat(magnitude, float(np.abs(image).max())):
         return None
-    centred: NDArray[np.float64] = magnitude - magnitude.mean()
+    centred: Doubles = magnitude - magnitude.mean()
     return centred
 
 
-def _correlation(
-    one: NDArray[np.float64] | None, other: NDArray[np.float64] | None
-) -> float:
+def _correlation(one: Doubles | None, other: Doubles | None) -> float:
     if one is None or other is None:
         return float(one is other)
     norms = np.linalg.norm(one) * np.linalg.norm(other)
@@ -119,7 +114,7 @@ def nucleus_dice(before: ArrayLike, after: ArrayLike, modality: Modality) -> flo
     return float(2 * both / total) if total else 1.0
 
 
-def nuclei(image: ArrayLike, modality: Modality) -> NDArray[np.bool_]:
+def nuclei(image: ArrayLike, modality: Modality) -> Mask:
     """Pixels on the strong side of Otsu's threshold (Otsu 1979).
 
     The threshold is on the first principal component of absorbance (brightfield, with
@@ -148,22 +143,22 @@ def nuclei(image: ArrayLike, modality: Modality) -> NDArray[np.bool_]:
     score = _first_component(values)
     if is_flat(score, scale):
         return np.zeros(score.shape, np.bool_)
-    mask: NDArray[np.bool_] = score > threshold_otsu(score)
+    mask: Mask = score > threshold_otsu(score)
     return mask
 
 
-def _absorbance(image: NDArray[np.float64]) -> NDArray[np.float64]:
+def _absorbance(image: Doubles) -> Doubles:
     """-log10 of the transmittance, with the image's own white level."""
     white = np.percentile(image, _WHITE, axis=(1, 2), keepdims=True)
     light = image.clip(min=0) / np.where(white > 0, white, 1)
-    absorbance: NDArray[np.float64] = -np.log10((light + DARK) / (1 + DARK))
+    absorbance: Doubles = -np.log10((light + DARK) / (1 + DARK))
     return absorbance
 
 
-def _first_component(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _first_component(values: Doubles) -> Doubles:
     """Projection (Y, X) on the axis of most variance, which grows with the channels."""
     covariance = np.atleast_2d(np.cov(values.reshape(len(values), -1), bias=True))
     axis = np.linalg.eigh(covariance).eigenvectors[:, -1]
     strong = axis if axis.sum() >= 0 else -axis
-    projection: NDArray[np.float64] = np.tensordot(strong, values, axes=1)
+    projection: Doubles = np.tensordot(strong, values, axes=1)
     return projection

@@ -15,7 +15,7 @@ from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -27,10 +27,8 @@ from napari_disentangle.files.registry import Done, suffix_of
 from napari_disentangle.model.checkpoint import check_new
 from napari_disentangle.model.fit import STEPS
 from napari_disentangle.model.registry import DEFAULT
+from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import ANOMALY
-
-if TYPE_CHECKING:
-    from napari_disentangle.pipeline.follow import Step
 
 NAME = "napari-disentangle"
 BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")

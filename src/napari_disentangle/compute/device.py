@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_disentangle.errors import DeviceMemoryError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-
 
 # Without this, waiting threads of torch spin and steal the cores from the window.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -7,32 +7,25 @@ may depend on the region itself: what is per image has been measured before.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle.compute.device import use_threads
 from napari_disentangle.compute.iterators import side_by_side
-from napari_disentangle.compute.operation import Stacked, along, computing
+from napari_disentangle.compute.operation import Operation, Stacked, along, computing
 from napari_disentangle.errors import DataError, DeviceMemoryError
-from napari_disentangle.image.axes import channels_back, with_channels
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.axes import Lead, channels_back, with_channels
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Span, Tile, tiles
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.compute.operation import Operation
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
-
-    # Tiles of planes; ``None`` wherever it can be stopped before.
-    Job = Generator[tuple[Lead, Tile, NDArray[Any]] | None, None, None]
+Job = Generator[tuple[Lead, Tile, Array] | None, None, None]
 
 TILE = 512
 # Tiles that are computed at once, at most: every one of them takes memory.
@@ -157,7 +150,7 @@ class LazyImage:
 
     def __array__(
         self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
-    ) -> NDArray[Any]:
+    ) -> Array:
         check_memory(self.nbytes, self.field.name)
         out = np.empty(self.shape, self.dtype)
         for _ in self.fill(out):
@@ -220,7 +213,7 @@ class LazyImage:
         reach = (self.operation.halo, self.operation.stride)
         return list(tiles(region, plane, self.tile, *reach))
 
-    def _run(self, tile: Tile, lead: Lead) -> Generator[None, None, NDArray[Any]]:
+    def _run(self, tile: Tile, lead: Lead) -> Generator[None, None, Array]:
         return computing(self.operation, self.field, self.level, lead, tile)
 
     def _threads(self) -> int:
@@ -246,7 +239,7 @@ class LazyImage:
         for seen in along(self.field, leads, operation.reach, run):
             yield seen and (seen[0], tile, operation.merged(seen[1]))
 
-    def _store(self, out: Any, lead: Lead, tile: Tile, values: NDArray[Any]) -> None:
+    def _store(self, out: Any, lead: Lead, tile: Tile, values: Array) -> None:
         """Write what this view shows of a tile."""
         spans = dict(
             zip(self.field.lead_axes, (Span(n, n + 1) for n in lead), strict=True)

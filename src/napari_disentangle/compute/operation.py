@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from napari_disentangle.compute.device import exactly, one_thread, out_of_memory
 from napari_disentangle.compute.iterators import within
 from napari_disentangle.errors import DeviceMemoryError
-from napari_disentangle.image.tiling import Span, Tile, tiles
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.image.tiling import Part
-
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
+from napari_disentangle.image.tiling import Part, Span, Tile, tiles
 
 _SMALLEST_TILE = 32
 
@@ -64,7 +58,7 @@ class Operation:
         """The same on another device, if it can run there."""
         return self
 
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+    def __call__(self, plane: Array, lead: Lead) -> Array:
         """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels.
 
         With channels of its own the result is (K, h, w), in the order of their names.
@@ -78,8 +72,8 @@ class Gradual(Protocol):
     """What an operation adds if a region takes it longer than a person waits."""
 
     def steps(
-        self, plane: NDArray[Any], lead: Lead, kept: Part
-    ) -> Generator[None, None, NDArray[Any]]:
+        self, plane: Array, lead: Lead, kept: Part
+    ) -> Generator[None, None, Array]:
         """Turn (C, h, w) into the result for the part of it that is kept.
 
         Yields
@@ -92,7 +86,7 @@ class Gradual(Protocol):
 # --- one tile -----------------------------------------------------------------------
 def computing(
     operation: Operation, field: Field, level: int, lead: Lead, tile: Tile
-) -> Generator[None, None, NDArray[Any]]:
+) -> Generator[None, None, Array]:
     """Compute one tile; out of memory it is halved, then moved to the CPU.
 
     Raises
@@ -123,7 +117,7 @@ def computing(
 
 def _steps(
     operation: Operation, field: Field, level: int, lead: Lead, tile: Tile
-) -> Generator[None, None, NDArray[Any]]:
+) -> Generator[None, None, Array]:
     y, x = (span.slice for span in tile.outer)
     plane, full = field.plane(lead, y, x, level), _full_lead(field, level, lead)
     if isinstance(operation, Gradual):
@@ -184,7 +178,7 @@ class Stacked(Protocol):
     def reach(self) -> int:
         """How many planes before and after a plane it takes in."""
 
-    def merged(self, parts: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
+    def merged(self, parts: Mapping[int, Array]) -> Array:
         """Result for a plane, from what it gave for those near it.
 
         ``parts`` are of one region, by their distance in planes: 0 is the plane itself,
@@ -208,8 +202,8 @@ def along(
     image: Field,
     leads: Sequence[Lead],
     reach: int,
-    compute: Callable[[Lead], Generator[None, None, NDArray[Any]]],
-) -> Iterator[tuple[Lead, dict[int, NDArray[Any]]] | None]:
+    compute: Callable[[Lead], Generator[None, None, Array]],
+) -> Iterator[tuple[Lead, dict[int, Array]] | None]:
     """Compute one region of planes, and show each plane those near it.
 
     No more is kept than what one plane sees, and Z runs fastest, so that nothing is
@@ -221,7 +215,7 @@ def along(
         ``None`` after a plane, or a step of it, was computed; a plane, and by distance
         along Z what was computed of those near it, as soon as all of them are known.
     """
-    known: dict[Lead, NDArray[Any]] = {}
+    known: dict[Lead, Array] = {}
     for lead in _z_last(image, leads):
         wanted = near(image, lead, reach)
         known = {one: known[one] for one in wanted.values() if one in known}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array
 
 
-def means(values: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+def means(values: Array, shape: Sequence[int]) -> Array:
     """Means of the blocks of an array that fall on each element of a smaller one."""
     coarse = values
     for axis, (n, m) in enumerate(zip(values.shape, shape, strict=True)):

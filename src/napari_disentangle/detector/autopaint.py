@@ -11,25 +11,24 @@ image that is scored, and a threshold ends it instead of a level set.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from napari_disentangle.detector import robust
 from napari_disentangle.detector.base import Seen
 from napari_disentangle.detector.masked import prediction
-from napari_disentangle.detector.masked.holes import grid, period
-from napari_disentangle.detector.masked.prediction import predict, predicting
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.masked.holes import Masks, Policy
-    from napari_disentangle.detector.masked.prediction import Learned, Prediction
+from napari_disentangle.detector.masked.holes import Masks, Policy, grid, period
+from napari_disentangle.detector.masked.prediction import (
+    Learned,
+    Prediction,
+    predict,
+    predicting,
+)
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 
 # Share of the normal pixels that may be hidden although they are normal.
 _HIDDEN = 0.005
@@ -99,7 +98,7 @@ class AutoPaint:
         return lcm(prediction.STEP, period(config.policy))
 
     def learn(
-        self, tiles: Sequence[NDArray[np.float32]], config: Config, seed: int
+        self, tiles: Sequence[Floats], config: Config, seed: int
     ) -> Iterator[float | Learned]:
         """Train the predictor, then learn how sure it is, and what hardly diverges."""
         for part in prediction.learn(tiles, config.steps, seed):
@@ -109,7 +108,7 @@ class AutoPaint:
                 yield {**part, **_references(tiles, config, part)}
 
     def seeing(
-        self, signal: NDArray[np.float32], config: Config, learned: Learned
+        self, signal: Floats, config: Config, learned: Learned
     ) -> Generator[None, None, Seen]:
         """Divergence, after the last round."""
         hide: Masks = np.zeros(signal.shape[1:], bool)
@@ -120,17 +119,13 @@ class AutoPaint:
             found = estimate((yield from steps))
         return Seen(divergence(found, learned["sure"])[None], found.expected)
 
-    def fit(
-        self, features: NDArray[np.float32], config: Config
-    ) -> Mapping[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, config: Config) -> Mapping[str, Doubles]:
         """Median and robust standard deviation of the divergence."""
         return robust.spread(features)
 
-    def score(
-        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float32]:
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """Divergence in robust standard deviations above the typical one."""
-        score: NDArray[np.float32] = robust.standard(features, normal)[0]
+        score: Floats = robust.standard(features, normal)[0]
         return score
 
 
@@ -148,9 +143,9 @@ class Estimate:
         (C, h, w) mean over the rounds, in units of the signal.
     """
 
-    bias: NDArray[np.float32]
-    uncertainty: NDArray[np.float32]
-    expected: NDArray[np.float32]
+    bias: Floats
+    uncertainty: Floats
+    expected: Floats
 
 
 def estimate(found: Prediction) -> Estimate:
@@ -161,7 +156,7 @@ def estimate(found: Prediction) -> Estimate:
     return Estimate(bias, uncertainty, found.mean)
 
 
-def divergence(found: Estimate, sure: NDArray[Any]) -> NDArray[np.float32]:
+def divergence(found: Estimate, sure: Array) -> Floats:
     """Kullback-Leibler divergence of N(bias, uncertainty) from N(0, sure) (h, w).
 
     Smoothed, and the logarithm of 1 + that, because it grows with the square.
@@ -171,9 +166,7 @@ def divergence(found: Estimate, sure: NDArray[Any]) -> NDArray[np.float32]:
     return np.log1p(robust.smooth(kl.astype(np.float32), _SMOOTH))
 
 
-def _references(
-    tiles: Sequence[NDArray[np.float32]], config: Config, learned: Learned
-) -> Learned:
+def _references(tiles: Sequence[Floats], config: Config, learned: Learned) -> Learned:
     """How sure predictions of normal are, and the largest divergence that is normal."""
     some = [_whole(tile) for tile in tiles[:: -(-len(tiles) // _TILES)]]
     known = [np.isfinite(x).all(axis=0) for x in some]
@@ -185,7 +178,7 @@ def _references(
     return {"sure": np.array(sure, np.float32), "odd": np.array(odd, np.float32)}
 
 
-def _whole(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+def _whole(tile: Floats) -> Floats:
     """The part of a tile whose edges are multiples of the step of the network."""
     h, w = (n // prediction.STEP * prediction.STEP for n in tile.shape[1:])
     return tile[:, :h, :w]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 
 
 class Judge(Protocol):
@@ -29,23 +26,21 @@ class Judge(Protocol):
         What is normal is learned at full resolution, and so it is scored there only.
         """
 
-    def fit(
-        self, features: NDArray[np.float32], config: Any
-    ) -> Mapping[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, config: Any) -> Mapping[str, Doubles]:
         """Learn normal from feature vectors (F, N)."""
 
     def score(
         self,
-        features: NDArray[np.float32],
-        normal: Mapping[str, NDArray[np.float64]],
-    ) -> NDArray[np.float32]:
+        features: Floats,
+        normal: Mapping[str, Doubles],
+    ) -> Floats:
         """How far feature vectors (F, ...) are from normal, each for itself."""
 
 
 class Scorer(Judge, Protocol):
     """A detector whose features are given."""
 
-    def features(self, signal: NDArray[Any], config: Any) -> NDArray[np.float32]:
+    def features(self, signal: Array, config: Any) -> Floats:
         """Features (F, h, w) of a signal (C, h, w)."""
 
 
@@ -62,8 +57,8 @@ class Seen:
         detector that expects nothing.
     """
 
-    features: NDArray[np.float32]
-    expected: NDArray[np.float32] | None
+    features: Floats
+    expected: Floats | None
 
 
 @runtime_checkable
@@ -74,8 +69,8 @@ class Learner(Judge, Protocol):
         """Regions have to begin at multiples of this."""
 
     def learn(
-        self, tiles: Sequence[NDArray[np.float32]], config: Any, seed: int
-    ) -> Iterator[float | Mapping[str, NDArray[Any]]]:
+        self, tiles: Sequence[Floats], config: Any, seed: int
+    ) -> Iterator[float | Mapping[str, Array]]:
         """Learn to see, from normal tiles (C, h, w), NaN where nothing is known.
 
         Yields
@@ -86,9 +81,9 @@ class Learner(Judge, Protocol):
 
     def seeing(
         self,
-        signal: NDArray[np.float32],
+        signal: Floats,
         config: Any,
-        learned: Mapping[str, NDArray[Any]],
+        learned: Mapping[str, Array],
     ) -> Generator[None, None, Seen]:
         """Look at a signal (C, h, w) that begins at a multiple of ``step``.
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import lcm
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_disentangle.compute.device import memory_errors
 from napari_disentangle.compute.iterators import finished
 from napari_disentangle.compute.operation import near
 from napari_disentangle.detector.depth import reach
 from napari_disentangle.detector.score import known_pixels
+from napari_disentangle.detector.view import Normal, Sight
+from napari_disentangle.image.arrays import Floats, Mask
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import ALIGNED, Block, Tile, blocks, strata
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.view import Normal, Sight
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.model.render import Rendering
+from napari_disentangle.model.render import Rendering
 
 # Edge of a block at the resolution of the score, and how many are taken of an image,
 # and of all together.
@@ -49,7 +45,7 @@ class Place:
         """Where it is."""
         return self.rendering.field
 
-    def signal(self, sight: Sight) -> tuple[NDArray[np.float32], Tile]:
+    def signal(self, sight: Sight) -> tuple[Floats, Tile]:
         """Content (C, h, w) of the block and all around it that is seen.
 
         NaN where nothing is known, or something is not marked as normal.
@@ -65,20 +61,20 @@ class Place:
         signal = rendered.cpu().numpy().astype(np.float32)
         return signal, tile
 
-    def use(self, tile: Tile, signal: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def use(self, tile: Tile, signal: Floats) -> Mask:
         """Pixels (h, w) of the block that are known and marked as normal."""
         y, x = tile.inner
         marked = self.image.mask(self.block.lead, y.slice, x.slice)
-        use: NDArray[np.bool_] = marked & self.known(tile, signal)
+        use: Mask = marked & self.known(tile, signal)
         return use
 
-    def known(self, tile: Tile, signal: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def known(self, tile: Tile, signal: Floats) -> Mask:
         """Pixels (h, w) of the block whose values are numbers."""
         y, x = tile.inner
         plane = self.image.plane(self.block.lead, y.slice, x.slice)
         return known_pixels(self.rendering, plane, signal[:, *tile.local])
 
-    def tile(self, sight: Sight) -> NDArray[np.float32]:
+    def tile(self, sight: Sight) -> Floats:
         """Small normal signal (C, h, w) of the block alone, NaN where it is not."""
         y, x = self.block.y, self.block.x
         _, rendered = self.rendering.read(self.block.lead, y, x)
@@ -86,9 +82,7 @@ class Place:
         use = self.use(Tile((y, x), (y, x)), signal)
         return sight.small(np.where(use, signal, np.float32(np.nan)))
 
-    def vectors(
-        self, sight: Sight, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def vectors(self, sight: Sight, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Features (F, n) and signals (C, n) of some normal pixels."""
         signal, tile = self.signal(sight)
         small = sight.small(signal)
@@ -104,21 +98,21 @@ class Place:
         """Planes, by distance, that a Gaussian of ``sigma`` planes takes in."""
         return near(self.image, self.block.lead, reach(sigma))
 
-    def scores(self, normal: Normal, lead: Lead) -> NDArray[np.float32]:
+    def scores(self, normal: Normal, lead: Lead) -> Floats:
         """Raw scores (h, w) at this place of a plane, NaN where nothing is known."""
         place = replace(self, block=replace(self.block, lead=lead))
         signal, tile = place.signal(normal.sight)
         scores = finished(normal.looking(signal, tile.local)).raw
         return np.where(place.known(tile, signal), scores, np.float32(np.nan))
 
-    def checked(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    def checked(self, scores: Floats) -> Floats:
         """Scores (h, w) of the block, NaN where it is not marked as normal."""
         y, x = self.block.y.slice, self.block.x.slice
         marked = self.image.mask(self.block.lead, y, x)
         return np.where(marked, scores, np.float32(np.nan))
 
 
-def _at(maps: NDArray[np.float32], places: NDArray[np.int64]) -> NDArray[np.float32]:
+def _at(maps: Floats, places: NDArray[np.int64]) -> Floats:
     return maps.reshape(len(maps), -1)[:, places]
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from napari_disentangle.compute.iterators import finished
 from napari_disentangle.detector.extent import extents
 from napari_disentangle.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from numpy.typing import ArrayLike, NDArray
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 
 # What p and q of regions have to be able to reach.
 LEVEL = 0.05
@@ -46,7 +44,7 @@ class Calibration:
         Mean number of usable pixels in these blocks.
     """
 
-    scores: NDArray[np.float32]
+    scores: Floats
     extents: NDArray[np.uint32]
     block_size: float
 
@@ -61,23 +59,21 @@ class Calibration:
         deviation = float(np.median(np.abs(self.scores - self.center)))
         return max(_MAD_TO_STD * deviation, 1e-6)
 
-    def z(
-        self, scores: NDArray[np.floating], sign: ArrayLike = 1
-    ) -> NDArray[np.float32]:
+    def z(self, scores: NDArray[np.floating], sign: ArrayLike = 1) -> Floats:
         """How far above the typical score, in robust standard deviations, signed.
 
         Scores below the typical one give 0, NaN gives NaN. ``sign`` is +1 or -1, one
         for all or one per score.
         """
         above = np.maximum(0, (scores - self.center) / self.spread)
-        signed: NDArray[np.float32] = (np.asarray(sign) * above).astype(np.float32)
+        signed: Floats = (np.asarray(sign) * above).astype(np.float32)
         return signed
 
-    def raw(self, z: NDArray[np.float32]) -> NDArray[np.float32]:
+    def raw(self, z: Floats) -> Floats:
         """Scores of a z map: the typical score for all that lie below it."""
         return (np.abs(z) * self.spread + self.center).astype(np.float32)
 
-    def p(self, scores: NDArray[np.floating]) -> NDArray[np.float32]:
+    def p(self, scores: NDArray[np.floating]) -> Floats:
         """Conformal p value: share of held-out scores at least as large.
 
         ``(1 + #{held out >= score}) / (1 + N)`` (Vovk et al. 2005, "Algorithmic
@@ -127,7 +123,7 @@ class Calibration:
         known = np.where(np.isfinite(scores), scores, np.nan)
         return extents(known, self.levels, self.window)
 
-    def region_p(self, extent: ArrayLike) -> NDArray[np.float64]:
+    def region_p(self, extent: ArrayLike) -> Doubles:
         """Conformal p value of regions, from their largest extent.
 
         The share of normal blocks with one at least as large, counted like :meth:`p`;
@@ -207,7 +203,7 @@ def calibrating(
     return replace(pixels, extents=np.sort(np.array(largest)))
 
 
-def _known(blocks: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+def _known(blocks: Sequence[NDArray[np.floating]]) -> Floats:
     """Scores of all usable pixels, sorted (N,), or some if there are very many."""
     known = [block[np.isfinite(block)] for block in blocks]
     n = sum(map(len, known))
@@ -220,7 +216,7 @@ def _known(blocks: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
 
 def adjusted(
     p: NDArray[np.floating], n_blocks: int, looks: int = 0, level: float = LEVEL
-) -> NDArray[np.float64]:
+) -> Doubles:
     """Benjamini-Hochberg q values of regions.
 
     Regions are what is left of many places after those with low scores were dropped.
@@ -248,9 +244,9 @@ def adjusted(
     tests = max(len(p), looks)
     if len(p) == 0 or adjusted_limits(n_blocks, tests, level):
         return np.full(len(p), np.nan)
-    every: NDArray[np.float64] = np.ones(tests)
+    every: Doubles = np.ones(tests)
     every[: len(p)] = p
-    q: NDArray[np.float64] = false_discovery_control(every)[: len(p)]
+    q: Doubles = false_discovery_control(every)[: len(p)]
     return q
 
 
@@ -266,17 +262,17 @@ def adjusted_limits(n_blocks: int, tests: int, level: float = LEVEL) -> str:
     )
 
 
-def _conformal(known: NDArray[Any], scores: ArrayLike) -> NDArray[np.float64]:
+def _conformal(known: Array, scores: ArrayLike) -> Doubles:
     at_least = len(known) - np.searchsorted(known, scores, side="left")
     return np.asarray((1 + at_least) / (1 + len(known)))
 
 
-def _thinned(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+def _thinned(scores: Floats) -> Floats:
     """Evenly spaced ones of very many sorted scores."""
     if len(scores) <= _MOST_PIXELS:
         return scores
     even = np.linspace(0, len(scores) - 1, _MOST_PIXELS).round().astype(int)
-    thinned: NDArray[np.float32] = scores[even]
+    thinned: Floats = scores[even]
     return thinned
 
 

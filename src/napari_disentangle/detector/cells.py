@@ -7,16 +7,13 @@ section 5), and the thickness and the area of what lies beyond Otsu's threshold 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_disentangle.image.arrays import Array, Floats, Mask
 from napari_disentangle.image.filters import finite, smooth
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
 FALLBACK = 14.0
 
@@ -38,7 +35,7 @@ _TINY = np.finfo(float).tiny
 _ENOUGH = 16.0
 
 
-def cell_diameter(signal: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> float:
+def cell_diameter(signal: Array, mask: Mask | None = None) -> float:
     """Typical diameter in pixels of the objects in a signal.
 
     Parameters
@@ -83,27 +80,23 @@ def _some(n: int) -> NDArray[np.intp]:
     return np.concatenate([np.arange(start, start + _BLOCK) for start in starts])
 
 
-def _first_component(
-    signal: NDArray[np.float32], use: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def _first_component(signal: Floats, use: Mask) -> Floats:
     centred = signal - signal[:, use].mean(axis=1)[:, None, None]
     covariance = np.atleast_2d(np.cov(centred[:, use].astype(np.float64)))
     first = np.linalg.eigh(covariance)[1][:, -1]
     return np.tensordot(first.astype(np.float32), centred, 1)
 
 
-def _pooled(values: NDArray[Any], factor: int) -> NDArray[np.float32]:
+def _pooled(values: Array, factor: int) -> Floats:
     """Means of cells of that many pixels."""
     h, w = (n // factor for n in values.shape)
     cells = values[: h * factor, : w * factor].reshape(h, factor, w, factor)
-    means: NDArray[np.float32] = cells.mean(axis=(1, 3), dtype=np.float32)
+    means: Floats = cells.mean(axis=(1, 3), dtype=np.float32)
     return means
 
 
 # --- blobs ----------------------------------------------------------------------------
-def _blob(
-    grey: NDArray[np.float32], use: NDArray[np.bool_]
-) -> tuple[float, int] | None:
+def _blob(grey: Floats, use: Mask) -> tuple[float, int] | None:
     """Diameter at which blobs answer most, and 1 for bright ones, -1 for dark ones."""
     answers = np.array(list(_answers(grey, use))).reshape(-1, 2)
     inner = answers[1:-1]
@@ -117,9 +110,7 @@ def _blob(
     return float(sigma / _SIGMA_PER_DIAMETER), (1, -1)[side]
 
 
-def _answers(
-    grey: NDArray[np.float32], use: NDArray[np.bool_]
-) -> Iterator[tuple[float, float]]:
+def _answers(grey: Floats, use: Mask) -> Iterator[tuple[float, float]]:
     """Per scale, mean square of the Laplacian in bright blobs, and in dark ones."""
     from scipy.ndimage import gaussian_laplace
 
@@ -140,9 +131,7 @@ def _vertex(before: float, top: float, after: float) -> float:
 
 
 # --- shape ----------------------------------------------------------------------------
-def _thickness_and_area(
-    grey: NDArray[np.float32], use: NDArray[np.bool_]
-) -> list[float]:
+def _thickness_and_area(grey: Floats, use: Mask) -> list[float]:
     """Two diameters of what lies beyond Otsu's threshold; none if nothing does.
 
     In a disc the mean distance from the border is a sixth of the diameter, and touching
@@ -159,20 +148,20 @@ def _thickness_and_area(
     return [6 * float(depth.mean()), 2 * float(np.sqrt(areas[middle] / np.pi))]
 
 
-def _beyond(grey: NDArray[np.float32], use: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _beyond(grey: Floats, use: Mask) -> Mask:
     from skimage.filters import threshold_otsu
 
     if not use.any():
         return use
-    bright: NDArray[np.bool_] = (grey > threshold_otsu(grey[use])) & use
+    bright: Mask = (grey > threshold_otsu(grey[use])) & use
     return bright
 
 
-def _without_holes(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _without_holes(mask: Mask) -> Mask:
     """Fill what is smaller than an object; cells may touch around a large gap."""
     from scipy.ndimage import label
 
     gaps, _ = label(~mask)
     small = np.bincount(gaps.ravel()) < np.pi * _ENOUGH**2 / 4
-    filled: NDArray[np.bool_] = mask | small[gaps]
+    filled: Mask = mask | small[gaps]
     return filled

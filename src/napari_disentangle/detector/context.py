@@ -9,25 +9,20 @@ at once, a new camera moved it ten times as much (docs/benchmarks.md). OUR CHOIC
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from napari_disentangle.detector import knn, robust
 from napari_disentangle.detector.base import Seen
 from napari_disentangle.detector.masked import prediction
-from napari_disentangle.detector.masked.holes import grid, period
+from napari_disentangle.detector.masked.holes import Policy, grid, period
+from napari_disentangle.detector.masked.prediction import Prediction
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas, smooth
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.masked.holes import Policy
-    from napari_disentangle.detector.masked.prediction import Prediction
 
 # A residual beyond this many foreseen errors counts no more.
 MOST = 30.0
@@ -103,80 +98,70 @@ class Context:
         return lcm(period(config.policy), prediction.STEP)
 
     def learn(
-        self, tiles: Sequence[NDArray[np.float32]], config: Config, seed: int
-    ) -> Iterator[float | Mapping[str, NDArray[Any]]]:
+        self, tiles: Sequence[Floats], config: Config, seed: int
+    ) -> Iterator[float | Mapping[str, Array]]:
         """Train the predictor."""
         return prediction.learn(tiles, config.steps, seed)
 
     def seeing(
         self,
-        signal: NDArray[np.float32],
+        signal: Floats,
         config: Config,
-        learned: Mapping[str, NDArray[Any]],
+        learned: Mapping[str, Array],
     ) -> Generator[None, None, Seen]:
         """18 features per channel, of the signal and of the residual, and 3 of all."""
         steps = prediction.predicting(signal, learned, config.policy)
         return seen(signal, (yield from steps))
 
-    def fit(
-        self, features: NDArray[np.float32], config: Config
-    ) -> Mapping[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, config: Config) -> Mapping[str, Doubles]:
         """Keep some normal vectors of the signal, and some of the residual."""
         fits = [_compared(part, config.nearest) for part in _parts(features)]
         pairs = zip(PARTS, fits, strict=True)
         return {f"{part}.{key}": v for part, own in pairs for key, v in own.items()}
 
-    def score(
-        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float32]:
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """Mean of the distances to the nearest of them, each in its own units."""
         pairs = zip(PARTS, _parts(features), strict=True)
         scores = [_distance(part, own(normal, name)) for name, part in pairs]
-        mean: NDArray[np.float32] = np.mean(scores, axis=0)
+        mean: Floats = np.mean(scores, axis=0)
         return mean
 
 
 # --- comparing with normal --------------------------------------------------------
-def _parts(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+def _parts(features: Floats) -> tuple[Floats, ...]:
     """Features of the signal, and of the residual with its sizes."""
     signal, residual = np.split(features, [(len(features) - _SIZES) // 2])
     return signal, residual
 
 
-def _compared(
-    features: NDArray[np.float32], config: knn.Config
-) -> dict[str, NDArray[np.float64]]:
+def _compared(features: Floats, config: knn.Config) -> dict[str, Doubles]:
     """Normal vectors, and how far from them normal is."""
     known = knn.SCORER.fit(features, config)
     usual = knn.SCORER.score(features[:, ::_EVERY], known)
     return known | robust.spread(usual[None])
 
 
-def own(
-    normal: Mapping[str, NDArray[np.float64]], name: str
-) -> dict[str, NDArray[np.float64]]:
+def own(normal: Mapping[str, Doubles], name: str) -> dict[str, Doubles]:
     """What was learned of one of the parts."""
     start = f"{name}."
     return {k.removeprefix(start): v for k, v in normal.items() if k.startswith(start)}
 
 
-def _distance(
-    features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-) -> NDArray[np.float32]:
+def _distance(features: Floats, normal: Mapping[str, Doubles]) -> Floats:
     scores = knn.SCORER.score(features, normal)
-    standard: NDArray[np.float32] = robust.standard(scores[None], normal)[0]
+    standard: Floats = robust.standard(scores[None], normal)[0]
     return standard
 
 
 # --- seeing -----------------------------------------------------------------------
-def seen(signal: NDArray[np.float32], found: Prediction) -> Seen:
+def seen(signal: Floats, found: Prediction) -> Seen:
     """Filters of the signal and of what is left, and how much is left."""
     residual = np.clip(found.residual.mean(axis=0), -MOST, MOST)
     parts = [filtered(signal, SCALE), filtered(residual, SCALE)]
     return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
 
 
-def _sizes(residual: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sizes(residual: Floats) -> Floats:
     """Size of the residual around each pixel, at three scales (3, h, w)."""
     size = np.abs(residual).mean(axis=0)
     return np.stack([smooth(size, sigma) for sigma in sigmas(SCALE)])

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil, exp
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_disentangle.image.arrays import Array, Floats
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.units import plain_symbol
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Field
 
 # Standard deviation in cell diameters, measured on anomalies planted into stacks; what
 # is farther away than twice that does not count.
@@ -54,7 +49,7 @@ def reach(sigma: float) -> int:
     return ceil(_TRUNCATE * sigma)
 
 
-def smoothed(parts: Mapping[int, NDArray[Any]], sigma: float) -> NDArray[np.float32]:
+def smoothed(parts: Mapping[int, Array], sigma: float) -> Floats:
     """Mean of scores (h, w) over planes, by how near they are.
 
     Parameters

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_disentangle.compute.iterators import finished
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.detector import gpu as on_gpu
-from napari_disentangle.detector.calibration import adjusted_limits
+from napari_disentangle.detector.calibration import Calibration, adjusted_limits
 from napari_disentangle.detector.depth import depth
 from napari_disentangle.detector.regions import regions
 from napari_disentangle.detector.registry import check_expects
@@ -25,21 +27,15 @@ from napari_disentangle.detector.score import (
     SmoothedBoth,
     content_rendering,
 )
+from napari_disentangle.detector.view import Normal, Sight
+from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.axes import with_channels
 from napari_disentangle.image.channels import ChannelStack
+from napari_disentangle.image.field import Field
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.model import Model
 from napari_disentangle.model.remarks import unlike_words
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.calibration import Calibration
-    from napari_disentangle.detector.view import Normal, Sight
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.model import Model
-    from napari_disentangle.model.render import Rendering
+from napari_disentangle.model.render import Rendering
 
 HELD_OUT = "held-out normals"
 SELF = "this image: rarity assumed"
@@ -78,7 +74,7 @@ class Score:
         What a person should know of the image and of the normals, in sentences.
     """
 
-    z: NDArray[np.float32]
+    z: Floats
     basis: str
     spacing: tuple[float, ...]
     calibration: Calibration = field(repr=False)
@@ -86,13 +82,13 @@ class Score:
     axes: str = "YX"
     translate: tuple[float, ...] | None = None
     units: tuple[str, ...] = ()
-    observed: NDArray[Any] | None = field(default=None, repr=False)
-    expected: NDArray[Any] | None = field(default=None, repr=False)
+    observed: Array | None = field(default=None, repr=False)
+    expected: Array | None = field(default=None, repr=False)
     channel_names: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
 
     @cached_property
-    def p(self) -> NDArray[np.float32]:
+    def p(self) -> Floats:
         """Conformal p value of every pixel, in (0, 1]."""
         return self.calibration.p(self.calibration.raw(self.z))
 
@@ -110,7 +106,7 @@ class Score:
 
     def regions(
         self, alpha: float = 0.01, min_size: int = 16
-    ) -> tuple[NDArray[np.int32], dict[str, NDArray[Any]]]:
+    ) -> tuple[NDArray[np.int32], dict[str, Array]]:
         """Connected regions of at least ``min_size`` pixels with ``p <= alpha``.
 
         Returns
@@ -134,7 +130,7 @@ class Score:
             self.translate,
         )
 
-    def limits(self, table: Mapping[str, NDArray[Any]]) -> str:
+    def limits(self, table: Mapping[str, Array]) -> str:
         """Why the regions of a table have no p, or no q; empty if they have both."""
         known = self.calibration
         looks = known.looks(self.z)
@@ -202,7 +198,7 @@ class Detector:
         """Identifies the detector with all that it learned."""
         known = [self.name, asdict(self.config), self.sight.shrink, self.on.hash]
         known.append(self.diameter)
-        arrays: list[NDArray[Any]] = [self.on.reference.values, self.normal.typical]
+        arrays: list[Array] = [self.on.reference.values, self.normal.typical]
         for calibration in filter(None, (self.calibration, self.smoothed)):
             arrays += [calibration.scores, calibration.extents]
             known.append(calibration.block_size)
@@ -315,9 +311,9 @@ class Detector:
 
     def read(
         self,
-        z: NDArray[np.float32],
+        z: Floats,
         image: Field,
-        expected: NDArray[Any] | None = None,
+        expected: Array | None = None,
     ) -> Score:
         """Put a computed z map, and what was expected, together with the image."""
         axes = image.axes.replace("C", "")
@@ -354,7 +350,7 @@ def _hidden(look: Attribute) -> Iterator[str]:
         )
 
 
-def _by_channel(values: NDArray[Any], axes: str) -> NDArray[Any]:
+def _by_channel(values: Array, axes: str) -> Array:
     """With the channels first, if there are any."""
     return np.moveaxis(values, axes.index("C"), 0) if "C" in axes else values
 

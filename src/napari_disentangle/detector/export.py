@@ -6,21 +6,17 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_disentangle.detector.outlines import outlines
+from napari_disentangle.detector.outlines import Polygon, outlines
 from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import plain_symbol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.outlines import Polygon
 
 # QuPath refuses a class without a colour (its GsonTools.PathClassTypeAdapter).
 _CLASS = {"name": "anomaly", "color": [230, 60, 40]}
@@ -28,7 +24,7 @@ _CLASS = {"name": "anomaly", "color": [230, 60, 40]}
 
 def write_csv(
     path: str | Path,
-    table: Mapping[str, NDArray[Any]],
+    table: Mapping[str, Array],
     units: Sequence[str],
     overwrite: bool = False,
 ) -> None:
@@ -63,7 +59,7 @@ def write_csv(
 def write_geojson(
     path: str | Path,
     labels: NDArray[np.integer],
-    table: Mapping[str, NDArray[Any]],
+    table: Mapping[str, Array],
     axes: str,
     units: Sequence[str],
     overwrite: bool = False,
@@ -109,9 +105,7 @@ def write_geojson(
     _write(path, json.dumps(collection, allow_nan=False), overwrite)
 
 
-def named(
-    table: Mapping[str, NDArray[Any]], units: Sequence[str]
-) -> dict[str, NDArray[Any]]:
+def named(table: Mapping[str, Array], units: Sequence[str]) -> dict[str, Array]:
     """A table with units in the names of its columns, e.g. ``area_um2``.
 
     Parameters
@@ -141,7 +135,7 @@ def _power(units: Sequence[str]) -> str:
     return symbol if symbol == "mixed" else f"{symbol}{len(units)}"
 
 
-def _rows(table: Mapping[str, NDArray[Any]]) -> Iterator[list[Any]]:
+def _rows(table: Mapping[str, Array]) -> Iterator[list[Any]]:
     """The rows as plain numbers; ``None`` where they are not finite."""
     columns = [values.tolist() for values in table.values()]
     for row in zip(*columns, strict=True):
@@ -149,7 +143,7 @@ def _rows(table: Mapping[str, NDArray[Any]]) -> Iterator[list[Any]]:
 
 
 def _measurements(
-    table: Mapping[str, NDArray[Any]], units: Sequence[str]
+    table: Mapping[str, Array], units: Sequence[str]
 ) -> dict[int, dict[str, float]]:
     """What is known of each label."""
     names, known = list(named(table, units)), {}

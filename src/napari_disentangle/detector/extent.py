@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Mask
 
 
 def extents(
@@ -69,7 +67,7 @@ def _summed(
     return found
 
 
-def _sizes(above: NDArray[np.bool_]) -> NDArray[np.uint32]:
+def _sizes(above: Mask) -> NDArray[np.uint32]:
     """Size of the connected part that each pixel (N, y, x) is in, 0 in none."""
     from scipy.ndimage import label
 

@@ -11,20 +11,15 @@ context, OUR CHOICE.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_disentangle.detector import context
+from napari_disentangle.detector.base import Seen
 from napari_disentangle.detector.masked import attenuation, prediction
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.base import Seen
-    from napari_disentangle.detector.masked.prediction import Learned
+from napari_disentangle.detector.masked.prediction import Learned
+from napari_disentangle.image.arrays import Doubles, Floats
 
 # Steps of the attenuator per step of the predictor.
 _SHARE = 0.2
@@ -48,7 +43,7 @@ class Fader:
         return context.SCORER.stride(config)
 
     def learn(
-        self, tiles: Sequence[NDArray[np.float32]], config: context.Config, seed: int
+        self, tiles: Sequence[Floats], config: context.Config, seed: int
     ) -> Iterator[float | Learned]:
         """Train the predictor, then the attenuator."""
         learned: Learned = {}
@@ -65,22 +60,18 @@ class Fader:
                 yield {**learned, **part}
 
     def seeing(
-        self, signal: NDArray[np.float32], config: context.Config, learned: Learned
+        self, signal: Floats, config: context.Config, learned: Learned
     ) -> Generator[None, None, Seen]:
         """Features of context, with the attenuated predictor."""
         build = attenuation.attenuated
         steps = prediction.predicting(signal, learned, config.policy, build=build)
         return context.seen(signal, (yield from steps))
 
-    def fit(
-        self, features: NDArray[np.float32], config: context.Config
-    ) -> Mapping[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, config: context.Config) -> Mapping[str, Doubles]:
         """Keep some normal vectors."""
         return context.SCORER.fit(features, config)
 
-    def score(
-        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float32]:
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """Distance to the nearest of them."""
         return context.SCORER.score(features, normal)
 

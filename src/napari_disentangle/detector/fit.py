@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from napari_disentangle.compute.device import memory_errors, one_thread
 from napari_disentangle.compute.iterators import finished, within
 from napari_disentangle.detector.base import Learner
-from napari_disentangle.detector.blocks import MANY, split
-from napari_disentangle.detector.calibration import calibrating
+from napari_disentangle.detector.blocks import MANY, Place, split
+from napari_disentangle.detector.calibration import Calibration, calibrating
 from napari_disentangle.detector.cells import cell_diameter
 from napari_disentangle.detector.depth import depth, smoothed
 from napari_disentangle.detector.detector import Detector
@@ -20,20 +21,13 @@ from napari_disentangle.detector.registry import named, settings
 from napari_disentangle.detector.score import content_rendering
 from napari_disentangle.detector.view import Normal, Sight, shrink_of
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Floats
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Span
+from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.fit import fit
 from napari_disentangle.model.model import Model, check_images
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.blocks import Place
-    from napari_disentangle.detector.calibration import Calibration
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.render import Rendering
+from napari_disentangle.model.render import Rendering
 
 _One = TypeVar("_One")
 
@@ -193,7 +187,7 @@ def _diameter(renderings: Sequence[Rendering]) -> float:
     return float(np.median([cell_diameter(_middle(one)) for one in few]))
 
 
-def _middle(rendering: Rendering) -> NDArray[np.float32]:
+def _middle(rendering: Rendering) -> Floats:
     """Content (C, h, w) of the middle of the middle plane."""
     image = rendering.field
     leads = list(image.leads())
@@ -273,7 +267,7 @@ def _calibrations(
     What lies near a block counts as it does in an image that is scored: if it is known,
     whether it is marked or not.
     """
-    raw: list[NDArray[np.float32]] = []
+    raw: list[Floats] = []
     jobs = [*((place, 0.0) for place in alone), *deep]
     for place, sigma in jobs:
         parts = {}
@@ -287,9 +281,7 @@ def _calibrations(
     return plain, smooth, _doubts(alone, raw[:n])
 
 
-def _doubts(
-    places: Sequence[Place], scores: Sequence[NDArray[np.float32]]
-) -> tuple[str, ...]:
+def _doubts(places: Sequence[Place], scores: Sequence[Floats]) -> tuple[str, ...]:
     """Which image decides alone what is surprising, if one of several does."""
     images = list(dict.fromkeys(place.image for place in places))
     if len(images) < _SEVERAL:

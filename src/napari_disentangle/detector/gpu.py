@@ -6,26 +6,30 @@ where filters from a library are quicker than these.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_disentangle.detector import context
 from napari_disentangle.detector.knn import distances
 from napari_disentangle.detector.masked import attenuation, prediction
-from napari_disentangle.detector.view import SIGN, SIGN_REACH, SMOOTH, WHOLE
+from napari_disentangle.detector.view import (
+    SIGN,
+    SIGN_REACH,
+    SMOOTH,
+    WHOLE,
+    Normal,
+    Sight,
+)
+from napari_disentangle.image.arrays import Array, Doubles
 from napari_disentangle.image.filters import reach, sigmas
+from napari_disentangle.image.tiling import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-
     import torch
-    from numpy.typing import NDArray
 
-    from napari_disentangle.detector.view import Normal, Sight
-    from napari_disentangle.image.tiling import Part
-
-    Learned = Mapping[str, NDArray[np.float64]]
+Learned = Mapping[str, Doubles]
 
 # Detectors by filters alone, and those beside whose filters there is a predictor.
 _PLAIN = ("mahalanobis", "knn")
@@ -205,13 +209,13 @@ def _along(
     return summed
 
 
-def _weights(sigma: float, radius: int, order: int) -> NDArray[Any]:
+def _weights(sigma: float, radius: int, order: int) -> Array:
     """What the library weighs values by, from the first to the last."""
     from scipy.ndimage import gaussian_filter1d
 
     peak = np.eye(1, 4 * radius + 1, 2 * radius)[0]
     answer = gaussian_filter1d(peak, sigma, order=order, radius=radius)
-    weights: NDArray[Any] = answer[radius : 3 * radius + 1][::-1]
+    weights: Array = answer[radius : 3 * radius + 1][::-1]
     return weights
 
 

@@ -7,19 +7,18 @@ network, whitened, so that no feature counts for more than another (OUR CHOICE).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from napari_disentangle.detector.whitening import nearest, whitened, whitening
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
-    from numpy.typing import NDArray
 
 # Distances from as many vectors to 2,000 stay in the cache of a core.
 _CHUNK = 512
@@ -71,13 +70,11 @@ class Nearest:
         """Reach of the widest filter."""
         return reach(sigmas(config.scale)[-1])
 
-    def features(self, signal: NDArray[Any], config: Config) -> NDArray[np.float32]:
+    def features(self, signal: Array, config: Config) -> Floats:
         """Nine features per channel (9C, h, w)."""
         return filtered(signal, config.scale)
 
-    def fit(
-        self, features: NDArray[np.float32], config: Config
-    ) -> dict[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, config: Config) -> dict[str, Doubles]:
         """Mean (F,), whitening matrix (F, F) and bank (F, n) of normal."""
         normal = whitening(features, config.trim)
         kept = nearest(features, normal, config.trim)
@@ -85,9 +82,7 @@ class Nearest:
         bank = whitened(kept[:, np.rint(even).astype(int)], normal)
         return normal | {"bank": bank}
 
-    def score(
-        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float32]:
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """Distance to the nearest, divided by the root of the feature count."""
         flat, bank = features.reshape(len(features), -1), _vectors(normal["bank"])
         scores = np.empty(flat.shape[1], np.float32)
@@ -98,7 +93,7 @@ class Nearest:
         return scores.reshape(features.shape[1:])
 
 
-def _vectors(values: NDArray[np.float64]) -> torch.Tensor:
+def _vectors(values: Doubles) -> torch.Tensor:
     """Vectors (N, F) of (F, N)."""
     import torch
 

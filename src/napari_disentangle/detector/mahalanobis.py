@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from napari_disentangle.detector.whitening import length, whitened, whitening
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -54,19 +50,15 @@ class Mahalanobis:
         """Reach of the widest filter."""
         return reach(sigmas(config.scale)[-1])
 
-    def features(self, signal: NDArray[Any], config: Config) -> NDArray[np.float32]:
+    def features(self, signal: Array, config: Config) -> Floats:
         """Nine features per channel (9C, h, w)."""
         return filtered(signal, config.scale)
 
-    def fit(
-        self, features: NDArray[np.float32], config: Config
-    ) -> dict[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, config: Config) -> dict[str, Doubles]:
         """Mean (F,) and whitening matrix (F, F) of normal."""
         return whitening(features, config.trim)
 
-    def score(
-        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float32]:
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """Mahalanobis distance per pixel, divided by the root of the feature count."""
         flat = features.reshape(len(features), -1)
         return length(whitened(flat, normal)).reshape(features.shape[1:])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array
 
 # Corners [x, y] of a closed line; the last is the first.
 Ring = list[list[int]]
@@ -73,7 +71,7 @@ def _edges(
             yield int(part[some[0]]), starts[some], ends[some]
 
 
-def _beside(padded: NDArray[Any], side: tuple[int, int]) -> NDArray[Any]:
+def _beside(padded: Array, side: tuple[int, int]) -> Array:
     (h, w), (dy, dx) = padded.shape, side
     return padded[1 + dy : h - 1 + dy, 1 + dx : w - 1 + dx]
 

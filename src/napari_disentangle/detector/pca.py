@@ -7,17 +7,14 @@ hold 95 % of the variance of normal patches are kept (OUR CHOICE).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import finite
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
 _CELLS = 4
 
@@ -60,13 +57,11 @@ class Components:
         """Half a patch."""
         return _CELLS // 2 * config.edge
 
-    def features(self, signal: NDArray[Any], config: Config) -> NDArray[np.float32]:
+    def features(self, signal: Array, config: Config) -> Floats:
         """Means of the cells of the patch around every pixel (16C, h, w)."""
         return np.concatenate([_cells(one, config.edge) for one in finite(signal)])
 
-    def fit(
-        self, features: NDArray[np.float32], config: Config
-    ) -> dict[str, NDArray[np.float64]]:
+    def fit(self, features: Floats, config: Config) -> dict[str, Doubles]:
         """Mean (F,) of normal, and the directions (n, F) that it does not take."""
         x = features.astype(np.float64)
         variances, vectors = np.linalg.eigh(np.cov(x))
@@ -75,17 +70,15 @@ class Components:
         left = max(1, int((share <= 1 - config.keep).sum()))
         return {"mean": x.mean(axis=1), "left": vectors[:, :left].T}
 
-    def score(
-        self, features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-    ) -> NDArray[np.float32]:
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """Root mean square of what is left over of a patch."""
         flat = features.reshape(len(features), -1) - normal["mean"][:, None]
         energy = ((normal["left"] @ flat) ** 2).sum(axis=0) / len(features)
-        scores: NDArray[np.float32] = np.sqrt(energy).astype(np.float32)
+        scores: Floats = np.sqrt(energy).astype(np.float32)
         return scores.reshape(features.shape[1:])
 
 
-def _cells(channel: NDArray[np.float32], cell: int) -> NDArray[np.float32]:
+def _cells(channel: Floats, cell: int) -> Floats:
     """Means of the 4 x 4 cells around every pixel (16, h, w)."""
     from scipy.ndimage import uniform_filter
 

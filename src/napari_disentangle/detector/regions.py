@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from napari_disentangle.detector.calibration import adjusted
+from napari_disentangle.detector.calibration import Calibration, adjusted
+from napari_disentangle.image.arrays import Array, Doubles
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike, NDArray
-
-    from napari_disentangle.detector.calibration import Calibration
-
-    Table = dict[str, NDArray[Any]]
+Table = dict[str, Array]
 
 
 def regions(
@@ -26,8 +22,8 @@ def regions(
     alpha: float,
     min_size: int,
     spacing: Sequence[float],
-    observed: NDArray[Any] | None = None,
-    expected: NDArray[Any] | None = None,
+    observed: Array | None = None,
+    expected: Array | None = None,
     channel_names: Sequence[str] = (),
     connected: int | None = None,
     translate: Sequence[float] | None = None,
@@ -102,9 +98,7 @@ def regions(
     return labels, table | _centroids(inside, spacing, translate)
 
 
-def _check(
-    score: NDArray[Any], alpha: float, space: int, spacing: Sequence[float]
-) -> None:
+def _check(score: Array, alpha: float, space: int, spacing: Sequence[float]) -> None:
     if not (isinstance(alpha, float | np.floating) and 0 < alpha < 1):
         raise ValueError(f"alpha {alpha!r} must lie between 0 and 1, e.g. 0.01")
     if space not in (2, 3) or space > score.ndim:
@@ -145,11 +139,11 @@ class _Inside(NamedTuple):
     def n(self) -> int:
         return len(self.sizes)
 
-    def mean(self, values: NDArray[Any]) -> NDArray[np.float64]:
+    def mean(self, values: Array) -> Doubles:
         """Mean over each region."""
         return np.bincount(self.row, values, self.n) / self.sizes
 
-    def last_by(self, values: NDArray[Any]) -> NDArray[np.int64]:
+    def last_by(self, values: Array) -> NDArray[np.int64]:
         """Place of the pixel with the largest value of each region."""
         return np.lexsort((values, self.row))[np.cumsum(self.sizes) - 1]
 
@@ -170,10 +164,10 @@ def _measures(sizes: NDArray[np.int64], spacing: Sequence[float]) -> Table:
 
 def _maps(
     name: str,
-    values: NDArray[Any] | None,
+    values: Array | None,
     shape: tuple[int, ...],
     channel_names: Sequence[str],
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """The maps by the names of their columns."""
     if values is None:
         return {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from napari_disentangle.detector import (
     autopaint,
@@ -12,15 +13,10 @@ from napari_disentangle.detector import (
     mahalanobis,
     pca,
 )
-from napari_disentangle.detector.base import Learner
+from napari_disentangle.detector.base import Learner, Scorer
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.model import checked
 from napari_disentangle.model.registry import Entry
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from napari_disentangle.detector.base import Scorer
 
 # To begin with; and where one whole image is all that is known: what is odd in it would
 # be in the bank of the first, and so be normal (docs/benchmarks.md).

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Doubles, Floats
 
 _MAD_TO_STD = 1.4826
 
 
-def spread(maps: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+def spread(maps: Floats) -> dict[str, Doubles]:
     """Median and robust standard deviation (F,) of normal maps (F, N)."""
     x = maps.astype(np.float64)
     center = np.median(x, axis=1)
@@ -24,16 +21,14 @@ def spread(maps: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
     return {"center": center, "width": np.maximum(width, 1e-6)}
 
 
-def standard(
-    maps: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-) -> NDArray[np.float32]:
+def standard(maps: Floats, normal: Mapping[str, Doubles]) -> Floats:
     """Maps (F, ...) in robust standard deviations above what is typical."""
     flat = maps.reshape(len(maps), -1) - normal["center"][:, None]
-    z: NDArray[np.float32] = (flat / normal["width"][:, None]).astype(np.float32)
+    z: Floats = (flat / normal["width"][:, None]).astype(np.float32)
     return z.reshape(maps.shape)
 
 
-def smooth(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+def smooth(values: Floats, sigma: float) -> Floats:
     """A map (h, w) smoothed by a Gaussian of finite reach."""
     from scipy.ndimage import gaussian_filter
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from math import lcm
 from typing import TYPE_CHECKING, Any
@@ -11,25 +12,21 @@ import numpy as np
 from napari_disentangle.compute.iterators import finished
 from napari_disentangle.compute.operation import Operation
 from napari_disentangle.detector import gpu as on_gpu
+from napari_disentangle.detector.calibration import Calibration
 from napari_disentangle.detector.depth import reach, smoothed
-from napari_disentangle.detector.view import Looked
+from napari_disentangle.detector.view import Looked, Normal
+from napari_disentangle.image.arrays import Array, Floats, Mask
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
+from napari_disentangle.image.tiling import Part
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.model import Model
+from napari_disentangle.model.render import Rendering
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
     import torch
-    from numpy.typing import NDArray
 
-    from napari_disentangle.detector.calibration import Calibration
-    from napari_disentangle.detector.view import Normal
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.image.tiling import Part
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.model import Model
-    from napari_disentangle.model.render import Rendering
-
-    Steps = Generator[None, None, NDArray[Any]]
+Steps = Generator[None, None, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +74,16 @@ class Scoring(Operation):
         """The same on another device."""
         return replace(self, rendering=self.rendering.on(device))
 
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+    def __call__(self, plane: Array, lead: Lead) -> Array:
         """Score a region (C, h, w) of one plane: (1, h, w)."""
         h, w = plane.shape[1:]
         return finished(self.steps(plane, lead, (slice(0, h), slice(0, w))))
 
-    def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+    def steps(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """Score the part of a region (C, h, w) that is kept."""
         return self.told((yield from self.seeing(plane, lead, kept)))
 
-    def seeing(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+    def seeing(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """Raw score of a part of a region, and whether there is more or less (2, h, w).
 
         The score is NaN where nothing is known.
@@ -95,7 +92,7 @@ class Scoring(Operation):
         looked = yield from self._looking(signal, kept)
         return self._known(plane[:, *kept], signal[:, *kept], looked)
 
-    def told(self, seen: NDArray[Any]) -> NDArray[Any]:
+    def told(self, seen: Array) -> Array:
         """The z map (1, h, w) of what was seen."""
         raw, more = seen[:2].astype(np.float32, copy=False)
         return self.calibration.z(raw, np.where(more < 0, -1, 1))[None]
@@ -111,9 +108,7 @@ class Scoring(Operation):
             return Looked(raw[0], more[0], expected if len(expected) else None)
         return (yield from normal.looking(_on_cpu(signal), kept))
 
-    def _known(
-        self, plane: NDArray[Any], signal: torch.Tensor, looked: Looked
-    ) -> NDArray[np.float32]:
+    def _known(self, plane: Array, signal: torch.Tensor, looked: Looked) -> Floats:
         known = known_pixels(self.rendering, plane, _on_cpu(signal))
         return np.stack([np.where(known, looked.raw, np.float32(np.nan)), looked.more])
 
@@ -128,7 +123,7 @@ class Expecting(Scoring):
         """The image's own type."""
         return source
 
-    def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+    def steps(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """Predict the part of a region (C, h, w) that is kept, in its own units."""
         signal = self.rendering.signal(plane, lead)
         expected = yield from self._expecting(signal, kept)
@@ -152,7 +147,7 @@ class Both(Scoring):
         """A type that holds both."""
         return np.result_type(np.float32, source)
 
-    def seeing(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+    def seeing(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """As without what was expected, and that behind it: (2 + C, h, w)."""
         signal = self.rendering.signal(plane, lead)
         looked = yield from self._looking(signal, kept)
@@ -161,7 +156,7 @@ class Both(Scoring):
         known = self._known(part, signal[:, *kept], looked)
         return np.concatenate([known, _shown(self.rendering, part, looked.expected)])
 
-    def told(self, seen: NDArray[Any]) -> NDArray[Any]:
+    def told(self, seen: Array) -> Array:
         """The z map and what was expected (1 + C, h, w)."""
         return np.concatenate([super().told(seen), seen[2:]])
 
@@ -179,11 +174,11 @@ class Smoothed(Scoring):
         """How many planes before and after a plane count."""
         return reach(self.depth)
 
-    def steps(self, plane: NDArray[Any], lead: Lead, kept: Part) -> Steps:
+    def steps(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """What is seen in the part of a region (C, h, w) of one plane that is kept."""
         return self.seeing(plane, lead, kept)
 
-    def merged(self, parts: Mapping[int, NDArray[Any]]) -> NDArray[Any]:
+    def merged(self, parts: Mapping[int, Array]) -> Array:
         """The result for a plane, from what was seen in those near it."""
         own = parts[0].copy()
         raw = {distance: seen[0] for distance, seen in parts.items()}
@@ -196,14 +191,12 @@ class SmoothedBoth(Smoothed, Both):
     """The same with what was expected."""
 
 
-def _on_cpu(signal: torch.Tensor) -> NDArray[np.float32]:
-    known: NDArray[Any] = signal.cpu().numpy()
+def _on_cpu(signal: torch.Tensor) -> Floats:
+    known: Array = signal.cpu().numpy()
     return known.astype(np.float32, copy=False)
 
 
-def _shown(
-    rendering: Rendering, plane: NDArray[Any], expected: NDArray[np.float32]
-) -> NDArray[Any]:
+def _shown(rendering: Rendering, plane: Array, expected: Floats) -> Array:
     import torch
 
     return rendering.shown(torch.from_numpy(expected), plane)
@@ -216,10 +209,7 @@ def content_rendering(
     return model.rendering(image, model.reference, source, device)
 
 
-def known_pixels(
-    rendering: Rendering, plane: NDArray[Any], signal: NDArray[Any]
-) -> NDArray[np.bool_]:
+def known_pixels(rendering: Rendering, plane: Array, signal: Array) -> Mask:
     """Pixels (h, w) whose values are numbers, before rendering and after."""
     given = np.isfinite(plane[list(rendering.index)]).all(axis=0)
-    known: NDArray[np.bool_] = given & np.isfinite(signal).all(axis=0)
-    return known
+    return np.asarray(given & np.isfinite(signal).all(axis=0))

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from math import lcm
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from napari_disentangle.detector.base import Learner, Seen
+from napari_disentangle.detector.base import Learner, Scorer, Seen
 from napari_disentangle.detector.registry import expects, scorer
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import smooth
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.base import Scorer
-    from napari_disentangle.image.tiling import Part
+from napari_disentangle.image.tiling import Part
 
 # Diameter in pixels that cells have at the resolution of the score, about.
 CELL = 14.0
@@ -56,7 +51,7 @@ class Sight:
     name: str
     config: Any
     shrink: int = 1
-    learned: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    learned: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
     @property
     def by_name(self) -> Scorer | Learner:
@@ -84,7 +79,7 @@ class Sight:
         step = own.stride(self.config) if isinstance(own, Learner) else 1
         return self.shrink * lcm(step, WHOLE)
 
-    def small(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+    def small(self, signal: Floats) -> Floats:
         """Means over squares (C, h/k, w/k) of a signal (C, h, w) that starts a step.
 
         What is missing to whole squares is mirrored; NaN wherever one pixel is.
@@ -94,19 +89,17 @@ class Sight:
         filled = np.pad(signal, ((0, 0), (0, -h % unit), (0, -w % unit)), "symmetric")
         k = self.shrink
         squares = filled.reshape(c, filled.shape[1] // k, k, filled.shape[2] // k, k)
-        means: NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
+        means: Floats = squares.mean(axis=(2, 4), dtype=np.float32)
         return means
 
-    def seeing(self, small: NDArray[np.float32]) -> Generator[None, None, Seen]:
+    def seeing(self, small: Floats) -> Generator[None, None, Seen]:
         """Features, and what was expected if anything was; see Learner.seeing."""
         own = self.by_name
         if isinstance(own, Learner):
             return (yield from own.seeing(small, self.config, self.learned))
         return Seen(own.features(small, self.config), None)
 
-    def expecting(
-        self, signal: NDArray[np.float32], kept: Part
-    ) -> Generator[None, None, NDArray[np.float32]]:
+    def expecting(self, signal: Floats, kept: Part) -> Generator[None, None, Floats]:
         """What was expected (C, h, w) in a part of a signal that begins at a step."""
         small = self.small(signal)
         expected = (yield from self.seeing(small)).expected
@@ -125,9 +118,7 @@ class Sight:
         )
         return y, x
 
-    def large(
-        self, small: NDArray[np.float32], around: Part, kept: Part
-    ) -> NDArray[np.float32]:
+    def large(self, small: Floats, around: Part, kept: Part) -> Floats:
         """Maps of a part of an image (..., h, w), linear between squares.
 
         ``small`` are those of what lies :meth:`around` it.
@@ -142,7 +133,7 @@ class Sight:
             slice(part.start - k * seen.start, part.stop - k * seen.start)
             for part, seen in zip(kept, around, strict=True)
         )
-        maps: NDArray[np.float32] = large[0, :, y, x].float().numpy()
+        maps: Floats = large[0, :, y, x].float().numpy()
         return maps
 
 
@@ -160,9 +151,9 @@ class Looked:
         (C, h, w) the signal that was expected; ``None`` if nothing was.
     """
 
-    raw: NDArray[np.float32]
-    more: NDArray[np.float32]
-    expected: NDArray[np.float32] | None
+    raw: Floats
+    more: Floats
+    expected: Floats | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,12 +171,10 @@ class Normal:
     """
 
     sight: Sight
-    learned: Mapping[str, NDArray[np.float64]] = field(repr=False)
-    typical: NDArray[np.float32]
+    learned: Mapping[str, Doubles] = field(repr=False)
+    typical: Floats
 
-    def looking(
-        self, signal: NDArray[np.float32], kept: Part
-    ) -> Generator[None, None, Looked]:
+    def looking(self, signal: Floats, kept: Part) -> Generator[None, None, Looked]:
         """Score a part of a signal (C, h, w) that begins at a step.
 
         Yields
@@ -207,9 +196,7 @@ class Normal:
         raw, more, *shown = self.sight.large(known, around, kept)
         return Looked(raw, more, np.stack(shown) if shown else None)
 
-    def _scoring(
-        self, features: NDArray[np.float32]
-    ) -> Generator[None, None, NDArray[np.float32]]:
+    def _scoring(self, features: Floats) -> Generator[None, None, Floats]:
         """Raw scores of features (F, h, w), rows by rows."""
         scores = []
         for start in range(0, features.shape[1], _ROWS):
@@ -227,12 +214,10 @@ def shrink_of(cell: float, edge: int) -> int:
     return max(1, min(round(cell / CELL), edge // _LEAST))
 
 
-def direction(
-    signal: NDArray[np.float32], expected: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def direction(signal: Floats, expected: Floats) -> Floats:
     """Whether there is more (+) or less (-) signal than expected, smoothed (h, w)."""
     from scipy.ndimage import gaussian_filter
 
     more = np.nan_to_num(signal - expected, posinf=0, neginf=0).sum(axis=0)
-    smooth: NDArray[np.float32] = gaussian_filter(more, SIGN, radius=SIGN_REACH)
+    smooth: Floats = gaussian_filter(more, SIGN, radius=SIGN_REACH)
     return smooth

@@ -7,21 +7,16 @@ per position).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array, Doubles, Floats
 
 _RIDGE = 1e-3
 
 
-def whitening(
-    features: NDArray[np.float32], trim: float
-) -> dict[str, NDArray[np.float64]]:
+def whitening(features: Floats, trim: float) -> dict[str, Doubles]:
     """Mean (F,) and whitening matrix (F, F) of feature vectors (F, N).
 
     The share ``trim`` of them that is farthest from normal is left out when normal is
@@ -32,30 +27,28 @@ def whitening(
 
 
 def nearest(
-    features: NDArray[np.float32],
-    normal: Mapping[str, NDArray[np.float64]],
+    features: Floats,
+    normal: Mapping[str, Doubles],
     trim: float,
-) -> NDArray[np.float32]:
+) -> Floats:
     """All feature vectors (F, N) but the share ``trim`` that is farthest."""
     distance = length(whitened(features, normal))
     return features[:, distance <= np.quantile(distance, 1 - trim)]
 
 
-def whitened(
-    features: NDArray[np.float32], normal: Mapping[str, NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def whitened(features: Floats, normal: Mapping[str, Doubles]) -> Doubles:
     """Feature vectors (F, N) with mean 0 and unit covariance where they are normal."""
-    white: NDArray[np.float64] = normal["whiten"] @ (features - normal["mean"][:, None])
+    white: Doubles = normal["whiten"] @ (features - normal["mean"][:, None])
     return white
 
 
-def length(white: NDArray[np.float64]) -> NDArray[np.float32]:
+def length(white: Doubles) -> Floats:
     """Length of vectors (F, N), divided by the root of the feature count."""
-    root: NDArray[np.float32] = np.sqrt((white**2).mean(axis=0)).astype(np.float32)
+    root: Floats = np.sqrt((white**2).mean(axis=0)).astype(np.float32)
     return root
 
 
-def _gaussian(features: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+def _gaussian(features: Array) -> dict[str, Doubles]:
     x = features.astype(np.float64)
     covariance = np.cov(x)
     floor = _RIDGE * np.maximum(np.diag(covariance), 1e-12)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.tiling import Span, tiles
 from napari_disentangle.image.units import PIXEL, is_size, unit_name
-from napari_disentangle.model.encode import limits
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.compute.lazy import LazyImage
-    from napari_disentangle.model.encode import Limits
+from napari_disentangle.model.encode import Limits, limits
 
 KEY = "napari-disentangle"
 _ORDER = "TCZYX"
@@ -120,7 +115,7 @@ class _Permuted:
         self.array = array
         self.places = [axes.index(axis) for axis in order]
 
-    def __setitem__(self, key: tuple[slice, ...], values: NDArray[Any]) -> None:
+    def __setitem__(self, key: tuple[slice, ...], values: Array) -> None:
         self.array[tuple(key[i] for i in self.places)] = values.transpose(self.places)
 
 
@@ -241,9 +236,9 @@ def _halve(source: Any, target: Any, tile: int) -> Iterator[int]:
             yield 0
 
 
-def _mean2(block: NDArray[Any]) -> NDArray[Any]:
+def _mean2(block: Array) -> Array:
     h, w = block.shape
     even = np.pad(block, ((0, h % 2), (0, w % 2)), mode="edge")
     blocks = even.reshape(math.ceil(h / 2), 2, math.ceil(w / 2), 2)
-    mean: NDArray[Any] = blocks.mean(axis=(1, 3))
+    mean: Array = blocks.mean(axis=(1, 3))
     return np.rint(mean) if block.dtype.kind in "ui" else mean

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.damage import readable
 from napari_disentangle.image.channels import RGBA
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from PIL import Image
-
-    from napari_disentangle.compute.lazy import LazyImage
 
 KEY = "napari-disentangle"
 # Other modes of PIL, and the grey or colour that shows the same.

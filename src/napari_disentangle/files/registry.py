@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import DataError
 from napari_disentangle.files import ome_zarr, picture, tiff
 from napari_disentangle.image.field import Field, Modality
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from napari_disentangle.compute.lazy import LazyImage
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from tifffile import TiffFile
 
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
 from napari_disentangle.image.channels import RGBA
 from napari_disentangle.image.units import PIXEL, SYMBOLS, is_size, unit_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from tifffile import TiffFile
-
-    from napari_disentangle.compute.lazy import LazyImage
 
 KEY = "napari-disentangle"
 _OME_AXES = "TZCYX"

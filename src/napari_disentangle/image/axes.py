@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from napari_disentangle.errors import AxesError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array
 
 Lead = tuple[int, ...]
 
@@ -19,7 +15,7 @@ def plane_key(axes: str, lead: Lead, y: slice, x: slice) -> tuple[int | slice, .
     return tuple(fixed[a] if a in fixed else next(numbers) for a in axes)
 
 
-def channels_first(region: NDArray[Any], axes: str) -> NDArray[Any]:
+def channels_first(region: Array, axes: str) -> Array:
     """Bring a region read with :func:`plane_key` to (C, Y, X)."""
     kept = [axis for axis in axes if axis in "CYX"]
     if "C" not in kept:
@@ -27,7 +23,7 @@ def channels_first(region: NDArray[Any], axes: str) -> NDArray[Any]:
     return region.transpose([kept.index(axis) for axis in "CYX"])
 
 
-def channels_back(plane: NDArray[Any], axes: str) -> NDArray[Any]:
+def channels_back(plane: Array, axes: str) -> Array:
     """Bring (C, Y, X) to an array with these axes, of size 1 where not C, Y or X."""
     lead = "".join(axis for axis in axes if axis not in "CYX")
     order = lead + "CYX"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array
 
 # Names of the channels of colour images.
 RGB = ("R", "G", "B")
@@ -45,7 +42,7 @@ class ChannelStack:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __getitem__(self, key: tuple[Any, ...]) -> NDArray[Any]:
+    def __getitem__(self, key: tuple[Any, ...]) -> Array:
         chosen = self.arrays[key[0]]
         return np.stack([np.asarray(array[key[1:]]) for array in chosen])
 

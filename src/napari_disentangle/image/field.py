@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.axes import Lead, channels_first, check_axes, plane_key
 from napari_disentangle.image.channels import RGBA
 from napari_disentangle.image.from_layer import of_layer, of_layers
 from napari_disentangle.image.units import is_size
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
 
 Modality = Literal["brightfield", "fluorescence"]
 
@@ -231,7 +227,7 @@ class Field:
         y: slice = slice(None),
         x: slice = slice(None),
         level: int = 0,
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Read a region of one plane.
 
         Returns
@@ -254,7 +250,7 @@ class Field:
 
     def mask(
         self, lead: Lead = (), y: slice = slice(None), x: slice = slice(None)
-    ) -> NDArray[np.bool_]:
+    ) -> Mask:
         """Read a region of ``where`` (h, w); all true if there is none."""
         if self.where is None:
             h, w = (len(range(*s.indices(n))) for s, n in _pairs(self, y, x))

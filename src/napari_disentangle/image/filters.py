@@ -6,14 +6,11 @@ number of channels and any bit depth, and no pretrained network).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array, Floats
 
 _TRUNCATE = 3.0
 
@@ -28,15 +25,15 @@ def reach(sigma: float) -> int:
     return int(np.ceil(_TRUNCATE * sigma))
 
 
-def finite(signal: NDArray[Any]) -> NDArray[np.float32]:
+def finite(signal: Array) -> Floats:
     """The signal with 0 where it is no number, which would spread over all it meets."""
-    known: NDArray[np.float32] = np.nan_to_num(signal, posinf=0, neginf=0).astype(
+    known: Floats = np.nan_to_num(signal, posinf=0, neginf=0).astype(
         np.float32, copy=False
     )
     return known
 
 
-def filtered(signal: NDArray[Any], scale: float) -> NDArray[np.float32]:
+def filtered(signal: Array, scale: float) -> Floats:
     """Nine features per channel (9C, h, w) of a signal (C, h, w)."""
     every = sigmas(scale)
     return np.stack(
@@ -44,12 +41,12 @@ def filtered(signal: NDArray[Any], scale: float) -> NDArray[np.float32]:
     )
 
 
-def smooth(channel: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+def smooth(channel: Floats, sigma: float) -> Floats:
     """A Gaussian of finite reach."""
     return _along(_along(channel, sigma, 0, 0), sigma, 1, 0)
 
 
-def _three(channel: NDArray[np.float32], sigma: float) -> Iterator[NDArray[np.float32]]:
+def _three(channel: Floats, sigma: float) -> Iterator[Floats]:
     """Smoothed value, gradient magnitude and Laplacian."""
     one = np.float32(sigma)
     level, slope, bend = (_along(channel, sigma, 0, order) for order in range(3))
@@ -58,13 +55,9 @@ def _three(channel: NDArray[np.float32], sigma: float) -> Iterator[NDArray[np.fl
     yield (_along(bend, sigma, 1, 0) + _along(level, sigma, 1, 2)) * one**2
 
 
-def _along(
-    values: NDArray[np.float32], sigma: float, axis: int, order: int
-) -> NDArray[np.float32]:
+def _along(values: Floats, sigma: float, axis: int, order: int) -> Floats:
     """A Gaussian along one axis, or a derivative of it, of finite reach."""
     from scipy.ndimage import gaussian_filter1d
 
-    found: NDArray[np.float32] = gaussian_filter1d(
-        values, sigma, axis, order, radius=reach(sigma)
-    )
+    found: Floats = gaussian_filter1d(values, sigma, axis, order, radius=reach(sigma))
     return found

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Modality
-
+from napari_disentangle.image.arrays import Array, Doubles, Mask
+from napari_disentangle.image.field import Modality
 
 # A slide is empty where it absorbs no more than this beyond its white level: 0.15 in
 # natural units (Macenko et al. 2009, section 2.1), here in units of log10.
@@ -43,10 +39,10 @@ class Foreground:
     """
 
     modality: Modality
-    white: NDArray[np.float64]
-    threshold: NDArray[np.float64]
+    white: Doubles
+    threshold: Doubles
 
-    def mask(self, signal: NDArray[Any]) -> NDArray[np.bool_]:
+    def mask(self, signal: Array) -> Mask:
         """Foreground among pixels (C, ...), in absorbance or intensity."""
         shape = (-1,) + (1,) * (signal.ndim - 1)
         beyond = signal - self.white.reshape(shape)
@@ -54,11 +50,11 @@ class Foreground:
             beyond = beyond.mean(axis=0, keepdims=True)
         finite = np.isfinite(signal).all(axis=0)
         found = (beyond > self.threshold.reshape(shape)).any(axis=0)
-        result: NDArray[np.bool_] = np.logical_and(found, finite)
+        result: Mask = np.logical_and(found, finite)
         return result
 
 
-def find_foreground(signal: NDArray[Any], modality: Modality) -> Foreground:
+def find_foreground(signal: Array, modality: Modality) -> Foreground:
     """Learn the foreground of an image from a sample of its pixels.
 
     Parameters
@@ -83,12 +79,12 @@ def find_foreground(signal: NDArray[Any], modality: Modality) -> Foreground:
     return Foreground(modality, np.zeros(channels), thresholds)
 
 
-def _tissue(beyond: NDArray[Any]) -> NDArray[np.float64]:
+def _tissue(beyond: Array) -> Doubles:
     tissue = beyond[beyond > TISSUE]
     return np.array([SHARE * np.percentile(tissue, 99) if tissue.size else np.inf])
 
 
-def _otsu(values: NDArray[Any]) -> float:
+def _otsu(values: Array) -> float:
     from skimage.filters import threshold_otsu
 
     if not np.ptp(values) > 0:
@@ -97,7 +93,7 @@ def _otsu(values: NDArray[Any]) -> float:
     return threshold if _coherence(values > threshold) > _COHERENT else np.inf
 
 
-def _coherence(mask: NDArray[np.bool_]) -> float:
+def _coherence(mask: Mask) -> float:
     """Correlation of a mask (N,) with itself one pixel on; 0 for noise."""
     share = mask.mean()
     both = np.logical_and(mask[1:], mask[:-1]).mean()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.image.channels import RGBA, ChannelStack, split_names
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _LABELS = {"time": "T", "channel": "C", "depth": "Z", "position": "P"}
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_disentangle.image.arrays import Array, Doubles
+from napari_disentangle.image.field import Modality
+
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Modality
 
 Space = Literal["absorbance", "intensity", "lab"]
 
@@ -52,7 +52,7 @@ def to_signal(x: torch.Tensor, space: Space, full_scale: float) -> torch.Tensor:
 
 
 def plane_to_signal(
-    plane: NDArray[Any],
+    plane: Array,
     space: Space,
     full_scale: float,
     dtype: np.dtype[Any] | None = None,
@@ -86,13 +86,13 @@ def from_signal(signal: torch.Tensor, space: Space, full_scale: float) -> torch.
     return ((1 + DARK) * 10 ** (-signal) - DARK) * full_scale
 
 
-def to_dtype(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def to_dtype(x: Array, dtype: np.dtype[Any]) -> Array:
     """Bring computed values to the image's type: integers are rounded and clipped."""
     if dtype.kind == "f":
         return x.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     known = np.nan_to_num(np.rint(x), nan=0.0)
-    rounded: NDArray[Any] = np.clip(known, limits.min, limits.max).astype(dtype)
+    rounded: Array = np.clip(known, limits.min, limits.max).astype(dtype)
     return rounded
 
 
@@ -103,13 +103,13 @@ def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 # --- CIELAB -------------------------------------------------------------------------
-def _matrix(values: NDArray[np.float64], like: torch.Tensor) -> torch.Tensor:
+def _matrix(values: Doubles, like: torch.Tensor) -> torch.Tensor:
     import torch
 
     return torch.as_tensor(values, dtype=like.dtype, device=like.device)
 
 
-def _apply(matrix: NDArray[np.float64], x: torch.Tensor) -> torch.Tensor:
+def _apply(matrix: Doubles, x: torch.Tensor) -> torch.Tensor:
     return (_matrix(matrix, x) @ x.reshape(3, -1)).reshape(x.shape)
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
-
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
 
 # What is read with a halo begins and ends at multiples of this, or of another step, or
 # at the border, so that a network with strides meets the same grid in every tile.

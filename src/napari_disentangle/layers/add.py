@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari_disentangle.detector.detector import Detector
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.layers.data import KEY, LayerData, Marking, layer_data
 from napari_disentangle.layers.style import Picked, Style
 from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.model import Model, Pool
 from napari_disentangle.pipeline.follow import Inputs, follow
 from napari_disentangle.pipeline.kinds import Kind, usual
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from napari_disentangle.detector.detector import Detector
-    from napari_disentangle.model.model import Model, Pool
-
 
 # Outlines of regions, in pixels of the screen, so that what is inside can be seen; in a
 # colour that neither the map nor stained tissue has.

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari_disentangle.detector.detector import Score
 from napari_disentangle.detector.export import named
+from napari_disentangle.layers.style import Style
 from napari_disentangle.layers.values import pyramid, scored, values
 from napari_disentangle.model.encode import limits
+from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from napari_disentangle.detector.detector import Score
-    from napari_disentangle.layers.style import Style
-    from napari_disentangle.pipeline.follow import Step
-    from napari_disentangle.pipeline.output import Output
-
+from napari_disentangle.pipeline.output import Output
 
 KEY = "napari-disentangle"
 # Less than expected is blue, typical black, more than expected orange.

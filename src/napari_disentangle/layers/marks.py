@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Doubles, Mask
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.style import world
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
 
 # Corners of the polygon that stands for an ellipse.
 _CORNERS = 64
@@ -21,7 +18,7 @@ _CORNERS = 64
 _CLOSE = 1e-6
 
 
-def painted(marks: Any, layer: Any, axes: str | None = None) -> NDArray[np.bool_]:
+def painted(marks: Any, layer: Any, axes: str | None = None) -> Mask:
     """The pixels of an image layer that are painted on, for ``where`` of a Field.
 
     Layers are aligned as napari aligns them: in the world, by their last axes. What has
@@ -58,9 +55,7 @@ def painted(marks: Any, layer: Any, axes: str | None = None) -> NDArray[np.bool_
     return mask
 
 
-def marked(
-    marks: Any, group: Sequence[Any], axes: str | None = None
-) -> NDArray[np.bool_]:
+def marked(marks: Any, group: Sequence[Any], axes: str | None = None) -> Mask:
     """What :func:`painted` returns, even if that is nothing."""
     field = Field.from_layer(group[0], axes=axes)
     paint = _shapes if hasattr(marks, "shape_type") else _labels
@@ -70,11 +65,11 @@ def marked(
     return mask
 
 
-def _between(layer: Any, marks: Any) -> NDArray[np.float64]:
+def _between(layer: Any, marks: Any) -> Doubles:
     """Matrix from pixels of an image to those of what marks it, shared axes only."""
     n = min(layer.ndim, marks.ndim) + 1
     to_world, from_world = world(layer)[-n:, -n:], world(marks)[-n:, -n:]
-    matrix: NDArray[np.float64] = np.linalg.inv(from_world) @ to_world
+    matrix: Doubles = np.linalg.inv(from_world) @ to_world
     return matrix
 
 
@@ -83,7 +78,7 @@ def _grid(field: Field) -> tuple[int, ...]:
     return field.shape[: len(field.grid_axes)]
 
 
-def _labels(marks: Any, matrix: NDArray[np.float64], field: Field) -> NDArray[np.bool_]:
+def _labels(marks: Any, matrix: Doubles, field: Field) -> Mask:
     """Whether the label at the place of each pixel is not 0."""
     from scipy.ndimage import affine_transform
 
@@ -93,7 +88,7 @@ def _labels(marks: Any, matrix: NDArray[np.float64], field: Field) -> NDArray[np
     marked = marked.any(axis=tuple(range(marked.ndim - n)))
     if marked.shape == shape[-n:] and np.allclose(matrix, np.eye(n + 1), atol=_CLOSE):
         return np.broadcast_to(marked, shape)
-    found: NDArray[np.bool_] = affine_transform(
+    found: Mask = affine_transform(
         marked.astype(np.uint8),
         # rounding errors must not decide which of two pixels is nearest
         np.round(matrix, 9),
@@ -104,7 +99,7 @@ def _labels(marks: Any, matrix: NDArray[np.float64], field: Field) -> NDArray[np
     return np.broadcast_to(found, shape)
 
 
-def _shapes(marks: Any, matrix: NDArray[np.float64], field: Field) -> NDArray[np.bool_]:
+def _shapes(marks: Any, matrix: Doubles, field: Field) -> Mask:
     """Whether each pixel is in any shape."""
     from skimage.measure import grid_points_in_poly
 
@@ -125,7 +120,7 @@ def _shapes(marks: Any, matrix: NDArray[np.float64], field: Field) -> NDArray[np
     return mask
 
 
-def _polygons(marks: Any, n: int) -> Iterator[NDArray[np.float64]]:
+def _polygons(marks: Any, n: int) -> Iterator[Doubles]:
     """Corners of all shapes, along the last axes only."""
     for corners, kind in zip(marks.data, marks.shape_type, strict=True):
         if kind in ("line", "path"):
@@ -137,17 +132,17 @@ def _polygons(marks: Any, n: int) -> Iterator[NDArray[np.float64]]:
         yield _ellipse(own) if kind == "ellipse" else own
 
 
-def _ellipse(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ellipse(corners: Doubles) -> Doubles:
     """The ellipse in a parallelogram."""
     angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)[:, None]
     half = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
-    ring: NDArray[np.float64] = corners.mean(axis=0) + (
+    ring: Doubles = corners.mean(axis=0) + (
         np.cos(angle) * half[0] + np.sin(angle) * half[1]
     )
     return ring
 
 
-def _number(places: NDArray[np.float64], marks: Any) -> int:
+def _number(places: Doubles, marks: Any) -> int:
     """The plane that a shape lies in."""
     if np.ptp(places) > _CLOSE:
         raise DataError(

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.compute.operation import Operation
+from napari_disentangle.image.arrays import Array, Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class Unchanged(Operation):
     """The operation that leaves planes as they are."""
 
-    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
+    def __call__(self, plane: Array, lead: tuple[int, ...]) -> Array:
         """Return the plane."""
         return plane
 
@@ -51,9 +48,7 @@ def _field(data: Any, attributes: dict[str, Any]) -> Field:
     )
 
 
-def _pixels(
-    attributes: dict[str, Any], n: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _pixels(attributes: dict[str, Any], n: int) -> tuple[Doubles, Doubles]:
     """Size of a pixel and place of the first; files hold neither turn nor shear."""
     affine = np.asarray(attributes.get("affine", np.eye(n + 1)))
     scale = np.asarray(attributes.get("scale", np.ones(n)))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from napari_disentangle.image.arrays import Doubles
 from napari_disentangle.image.field import Field
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Style:
     name: str
     geometry: dict[str, Any]
     look: dict[str, Any]
-    world: NDArray[np.float64]
+    world: Doubles
 
     @classmethod
     def of(cls, layer: Any) -> Style:
@@ -82,7 +79,7 @@ class Picked:
         return cls(field, tuple(Style.of(layer) for layer in layers))
 
 
-def world(layer: Any) -> NDArray[np.float64]:
+def world(layer: Any) -> Doubles:
     """Homogeneous matrix from data to world, read off the layer's own mapping."""
     n = layer.ndim
     origin = np.asarray(layer.data_to_world(np.zeros(n)))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.compute.operation import Operation
 from napari_disentangle.compute.pyramid import means
+from napari_disentangle.detector.detector import Score
 from napari_disentangle.detector.score import Scoring
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.signal import to_dtype
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.compute.lazy import LazyImage
-    from napari_disentangle.detector.detector import Score
-    from napari_disentangle.pipeline.output import Output
+from napari_disentangle.pipeline.output import Output
 
 # Results up to this many values are computed at once; larger ones where they are seen.
 EAGER = 2**24
@@ -64,7 +60,7 @@ class Unit(Operation):
         """The same on another device."""
         return replace(self, inner=self.inner.on(device))
 
-    def __call__(self, plane: NDArray[Any], lead: tuple[int, ...]) -> NDArray[Any]:
+    def __call__(self, plane: Array, lead: tuple[int, ...]) -> Array:
         """Compute, then divide by the full scale."""
         return self.inner(plane, lead).astype(np.float32) / np.float32(self.full_scale)
 
@@ -98,7 +94,7 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
 
 
 def scored(
-    output: Output, what: str, expected: NDArray[Any] | None = None
+    output: Output, what: str, expected: Array | None = None
 ) -> Generator[Step, None, Score]:
     """Compute the score behind an anomaly map, and what was expected if anything was.
 
@@ -149,7 +145,7 @@ def _shown(lazy: LazyImage) -> LazyImage:
     return replace(lazy, operation=Unit(lazy.operation, field.full_scale))
 
 
-def whole(lazy: LazyImage, doing: str) -> Generator[Step, None, NDArray[Any]]:
+def whole(lazy: LazyImage, doing: str) -> Generator[Step, None, Array]:
     """Compute all of it at full resolution."""
     out = np.empty(lazy.shape, lazy.dtype)
     total = max(1, lazy.parts())
@@ -165,7 +161,7 @@ def _levels(lazy: LazyImage, doing: str) -> Generator[Step, None, Any]:
     return levels if lazy.field.multiscale else levels[0]
 
 
-def pyramid(lazy: LazyImage, first: NDArray[Any]) -> Any:
+def pyramid(lazy: LazyImage, first: Array) -> Any:
     """The result at full resolution, and its means if the image came as a pyramid."""
     if not lazy.field.multiscale:
         return first

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +41,9 @@ class Attribute:
         Distance from all that the model was trained on; ``None`` for closed forms.
     """
 
-    values: NDArray[np.float64]
+    values: Doubles
     names: tuple[str, ...]
-    spread: NDArray[np.float64]
+    spread: Doubles
     n_tiles: int
     channels: tuple[str, ...]
     model: str
@@ -60,10 +57,10 @@ class Attribute:
         """Whether there was anything to measure, at least on some planes."""
         return bool(np.isfinite(self.values).all(axis=-1).any())
 
-    def at(self, lead: tuple[int, ...], lead_axes: str) -> NDArray[np.float64]:
+    def at(self, lead: tuple[int, ...], lead_axes: str) -> Doubles:
         """Values (P,) that hold for one plane of an image."""
         index = dict(zip(lead_axes, lead, strict=True))
-        row: NDArray[np.float64] = self.values[tuple(index[a] for a in self.axes)]
+        row: Doubles = self.values[tuple(index[a] for a in self.axes)]
         return row
 
     def mix(self, other: Attribute, strength: float) -> Attribute:
@@ -178,19 +175,19 @@ def average(attributes: Sequence[Attribute]) -> Attribute:
     )
 
 
-def _listed(values: NDArray[np.float64]) -> Any:
+def _listed(values: Doubles) -> Any:
     """Nested lists; JSON has no NaN."""
     plain = values.astype(object)
     plain[~np.isfinite(values)] = None
     return plain.tolist()
 
 
-def _rows(attribute: Attribute) -> NDArray[np.float64]:
+def _rows(attribute: Attribute) -> Doubles:
     shape = attribute.values.shape
     return attribute.values.reshape(math.prod(shape[:-1]), shape[-1])
 
 
-def _nanmean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def _nanmean(rows: Doubles) -> Doubles:
     known = rows[np.isfinite(rows).all(axis=1)]
-    mean: NDArray[np.float64] = known.mean(axis=0) if len(known) else rows[0]
+    mean: Doubles = known.mean(axis=0) if len(known) else rows[0]
     return mean

@@ -7,31 +7,27 @@ attribute to another. It sees signals (channels first), never files, layers or t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from napari_disentangle.image.arrays import Doubles, Floats, Mask
+from napari_disentangle.image.field import Modality
 from napari_disentangle.image.foreground import find_foreground
-from napari_disentangle.image.signal import natural_space
+from napari_disentangle.image.signal import Space, natural_space
+from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.statistics import Values as Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-
     import torch
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.image.signal import Space
-    from napari_disentangle.model.lesson import Lesson
 
 Affine = tuple[Values, Values]
-if TYPE_CHECKING:
-    # All signals (C, h, w) of an image, with what a halo adds, and where in each lies
-    # the part that no other one has.
-    Regions = Callable[[], Iterable[tuple[torch.Tensor, tuple[slice, slice]]]]
+# All signals (C, h, w) of an image, with what a halo adds, and where in each lies the
+# part that no other one has.
+Regions: TypeAlias = "Callable[[], Iterable[tuple[torch.Tensor, tuple[slice, slice]]]]"
 
 # Fewer foreground pixels than this say nothing about a channel.
 _FEWEST = 16
@@ -56,14 +52,14 @@ class Sample:
         count, each with its number of foreground pixels.
     """
 
-    signal: NDArray[np.float64]
-    foreground: NDArray[np.bool_]
-    white: NDArray[np.float64]
+    signal: Doubles
+    foreground: Mask
+    white: Doubles
     modality: Modality
-    tiles: Sequence[tuple[NDArray[np.float64], float]] = ()
+    tiles: Sequence[tuple[Doubles, float]] = ()
 
     @property
-    def tissue(self) -> NDArray[np.float64]:
+    def tissue(self) -> Doubles:
         """Foreground pixels (C, n)."""
         return self.signal[:, self.foreground]
 
@@ -93,7 +89,7 @@ class Weights:
         Where they come from: images, looks, steps, seed, and how good they are.
     """
 
-    tensors: Mapping[str, NDArray[np.float32]]
+    tensors: Mapping[str, Floats]
     card: Mapping[str, Any]
 
     @cached_property

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle.errors import ModelFileError
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.model.base import Weights
 from napari_disentangle.model.registry import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
 FORMAT = 1
 _KEY = "napari_disentangle"
 
 
 def write_checkpoint(
-    path: str | Path, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
+    path: str | Path, header: Mapping[str, Any], tensors: Mapping[str, Array]
 ) -> None:
     """Write tensors and a JSON header to a ``.safetensors`` file.
 
@@ -46,7 +43,7 @@ def write_checkpoint(
 
 def read_checkpoint(
     path: str | Path,
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read the header and the tensors of a model file.
 
     Raises

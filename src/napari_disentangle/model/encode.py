@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle.compute.iterators import finished
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.compute.operation import Operation, computing
+from napari_disentangle.image.arrays import Array, Floats
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
 from napari_disentangle.model.render import Rendering
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_disentangle.compute.lazy import LazyImage
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
 
 Limits = tuple[float, float]
 
@@ -66,7 +63,7 @@ class Encoding(Operation):
         """The same on another device."""
         return replace(self, rendering=self.rendering.on(device))
 
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
+    def __call__(self, plane: Array, lead: Lead) -> Floats:
         """Content maps (K, h, w) of a region (C, h, w) of one plane."""
         return self.rendering.content(plane, lead)
 
@@ -92,7 +89,7 @@ def limits(maps: LazyImage) -> list[Limits]:
     return [_limits(values) for values in np.concatenate(seen, axis=1)]
 
 
-def _values(operation: Operation, field: Field, block: Block) -> NDArray[Any]:
+def _values(operation: Operation, field: Field, block: Block) -> Array:
     """Values (K, n) of a block."""
     region = (block.y, block.x)
     reach = (operation.halo, operation.stride)
@@ -101,7 +98,7 @@ def _values(operation: Operation, field: Field, block: Block) -> NDArray[Any]:
     return values.reshape(len(values), -1)
 
 
-def _limits(values: NDArray[Any]) -> Limits:
+def _limits(values: Array) -> Limits:
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, _ENDS) if finite.size else (0.0, 1.0)
     return float(low), float(high) if high > low else float(low) + 1

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from napari_disentangle.compute.device import pick
 from napari_disentangle.errors import DataError, ModelFileError
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Weights
 from napari_disentangle.model.measure import sample
-from napari_disentangle.model.model import Model, check_images, configure, model_hash
+from napari_disentangle.model.model import (
+    Donor,
+    Model,
+    check_images,
+    configure,
+    model_hash,
+)
 from napari_disentangle.model.registry import DEFAULT, MODELS, method
 from napari_disentangle.model.tiles import gather
 from napari_disentangle.model.train import Progress, preparing, train
 from napari_disentangle.model.zoo import bundled, path_of, zoo
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.model.model import Donor
-
-    # Images, images that share a look, and looks that were measured before.
-    Given = Field | Sequence[Field | Sequence[Field] | Attribute]
+Given = Field | Sequence[Field | Sequence[Field] | Attribute]
 
 # Budget of fitting, unless another is given.
 STEPS = 400
@@ -123,7 +123,7 @@ def fit_steps(
         bank = found
         yield looking
     assert bank is not None
-    contents: list[NDArray[Any]] = []
+    contents: list[Array] = []
     for image in images:
         whole = sample(start.method, image, start.channel_index(image))
         contents += start.method.statistics(whole, len(bank.learn[0][0]))

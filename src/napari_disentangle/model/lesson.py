@@ -5,18 +5,18 @@ A lesson is all that differs between the models that learn; the loop is in ``tra
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from napari_disentangle.image.field import Modality
+from napari_disentangle.model.statistics import Values
+from napari_disentangle.model.tiles import Bank
 
+if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from napari_disentangle.image.field import Modality
     from napari_disentangle.model.affine.swaps import Swaps
-    from napari_disentangle.model.statistics import Values
-    from napari_disentangle.model.tiles import Bank
 
 # Pairs in a micro-batch: small enough for 0.3 s on one core.
 BATCH = 16

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -11,10 +12,18 @@ import numpy as np
 
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.compute.iterators import within
+from napari_disentangle.image.arrays import Array, Mask
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground, find_foreground
-from napari_disentangle.image.signal import from_signal, natural_space, plane_to_signal
+from napari_disentangle.image.signal import (
+    Space,
+    from_signal,
+    natural_space,
+    plane_to_signal,
+)
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
-from napari_disentangle.model.base import Sample
+from napari_disentangle.model.base import Method, Sample, Values
 from napari_disentangle.model.remarks import (
     CONSTANT,
     NO_FOREGROUND,
@@ -25,18 +34,10 @@ from napari_disentangle.model.remarks import (
     varies,
     why_blank,
 )
+from napari_disentangle.model.render import Rendering
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
     import torch
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.image.signal import Space
-    from napari_disentangle.model.base import Method, Values
-    from napari_disentangle.model.render import Rendering
 
 # Fewer foreground pixels than this say nothing about a look.
 _FEWEST = 16
@@ -227,31 +228,29 @@ def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:
     return tuple(field.channel_names[i] for i in index)
 
 
-def _read(
-    field: Field, block: Block, index: Sequence[int]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _read(field: Field, block: Block, index: Sequence[int]) -> tuple[Array, Mask]:
     """A block (C, h, w), and where ``where`` lets it through."""
     y, x = block.y.slice, block.x.slice
     plane = field.plane(block.lead, y, x)[list(index)]
     return plane, field.mask(block.lead, y, x)
 
 
-def _space(field: Field, pixels: NDArray[Any], space: Space | None = None) -> Values:
+def _space(field: Field, pixels: Array, space: Space | None = None) -> Values:
     chosen = space or natural_space(field.modality)
     double, scale = np.dtype(np.float64), field.full_scale
     signal: Values = plane_to_signal(pixels, chosen, scale, double).numpy()
     return signal
 
 
-def _foreground(field: Field, pixels: NDArray[Any]) -> Foreground:
+def _foreground(field: Field, pixels: Array) -> Foreground:
     return find_foreground(_space(field, pixels), field.modality)
 
 
 def _sample(
     method: Method,
     field: Field,
-    plane: NDArray[Any],
-    allowed: NDArray[np.bool_],
+    plane: Array,
+    allowed: Mask,
     foreground: Foreground,
 ) -> Sample:
     known = np.logical_and(allowed, np.isfinite(plane).all(axis=0))

@@ -5,29 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from napari_disentangle.compute.device import pick
 from napari_disentangle.compute.lazy import LazyImage, check_memory
 from napari_disentangle.errors import ChannelError, DataError
+from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.model.attribute import Attribute, average
+from napari_disentangle.model.base import Method, Weights
 from napari_disentangle.model.measure import measure
 from napari_disentangle.model.registry import method
 from napari_disentangle.model.render import Rendering
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.model.base import Method, Weights
 
 Pool = Literal["image", "batch", "stack", "frame"]
 Fields = Field | Sequence[Field | Attribute]
@@ -167,7 +162,7 @@ class Model:
         return self.attribute(field).status
 
     # --- rendering ----------------------------------------------------------------
-    def encode(self, field: Field) -> NDArray[np.float32]:
+    def encode(self, field: Field) -> Floats:
         """Content maps, channels first (K, ..., Y, X), float32."""
         source = self.attribute(field)
         height, width = field.plane_shape
@@ -186,7 +181,7 @@ class Model:
         attribute: Attribute,
         source: Attribute | None = None,
         device: str = "cpu",
-    ) -> NDArray[Any]:
+    ) -> Array:
         """Show an image's content under an attribute: the one primitive.
 
         Parameters
@@ -242,11 +237,11 @@ class Model:
         index = self.channel_index(field)
         return Rendering(self.method, index, field, own, attribute, pick(device))
 
-    def content(self, field: Field, reference: Attribute | None = None) -> NDArray[Any]:
+    def content(self, field: Field, reference: Attribute | None = None) -> Array:
         """Content-only: the image under the reference attribute."""
         return self.render(field, self.reference if reference is None else reference)
 
-    def swap(self, field: Field, donor: Donor, strength: float = 1.0) -> NDArray[Any]:
+    def swap(self, field: Field, donor: Donor, strength: float = 1.0) -> Array:
         """The image with the look of a donor, from 0 (as it is) to 1 (the donor's)."""
         own = self.attribute(field)
         return self.render(field, self.between(own, self.look(donor), strength), own)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Field
 from napari_disentangle.model.fit import beginning, fit, flat, grouped
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.model.model import Model
+from napari_disentangle.model.model import Model
 
 
 def fit_without(

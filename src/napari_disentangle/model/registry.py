@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_disentangle.model.affine import method as affine
+from napari_disentangle.model.base import Method
 from napari_disentangle.model.closed import (
     balanced,
     identity,
@@ -17,9 +18,6 @@ from napari_disentangle.model.closed import (
     reinhard,
 )
 from napari_disentangle.model.contrimix import method as contrimix
-
-if TYPE_CHECKING:
-    from napari_disentangle.model.base import Method
 
 DEFAULT = "affine"
 

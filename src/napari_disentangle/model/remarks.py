@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.field import Field
+from napari_disentangle.image.foreground import Foreground
 from napari_disentangle.model.affine.method import trust
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.image.foreground import Foreground
-    from napari_disentangle.model.base import Values
+from napari_disentangle.model.base import Values
 
 # Share of lost values from which on a person should know.
 NOTABLE = 0.01
@@ -27,7 +22,7 @@ CONSTANT = "the image is constant"
 NO_FOREGROUND = "no foreground found: the image is returned as it is"
 
 
-def odd_pixels(field: Field, pixels: NDArray[Any]) -> Iterator[str]:
+def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
     """What is odd about the pixels of an image."""
     finite = np.isfinite(pixels)
     known = pixels[:, finite.all(axis=0)]
@@ -38,7 +33,7 @@ def odd_pixels(field: Field, pixels: NDArray[Any]) -> Iterator[str]:
         yield from _darkness(field, known)
 
 
-def why_blank(pixels: NDArray[Any], foreground: Foreground) -> tuple[str, ...]:
+def why_blank(pixels: Array, foreground: Foreground) -> tuple[str, ...]:
     """Why there is nothing to measure; empty if there is."""
     known = pixels[:, np.isfinite(pixels).all(axis=0)]
     if _constant(known):
@@ -124,6 +119,6 @@ def _darkness(field: Field, known: Values) -> Iterator[str]:
         yield f"values go beyond the full scale {scale:g}: set full_scale"
 
 
-def varies(pixels: NDArray[Any]) -> bool:
+def varies(pixels: Array) -> bool:
     """Whether any channel has two values; much faster than its range."""
     return bool((pixels != pixels[:, :1]).any())

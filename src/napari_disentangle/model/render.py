@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -12,21 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.compute.operation import Operation
+from napari_disentangle.image.arrays import Array, Floats
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.signal import from_signal, plane_to_signal, to_dtype
-from napari_disentangle.image.tiling import ALIGNED, Tile
-from napari_disentangle.model.base import Painter
+from napari_disentangle.image.tiling import ALIGNED, Span, Tile
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.base import Method, Painter, Values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
-
     import torch
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.image.tiling import Span
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.base import Method, Values
 
 
 # Bytes of content that are kept.
@@ -96,21 +92,21 @@ class Rendering(Operation):
         axes = self.field.lead_axes
         return self.source.at(lead, axes), self.target.at(lead, axes)
 
-    def __call__(self, plane: NDArray[Any], lead: Lead) -> NDArray[Any]:
+    def __call__(self, plane: Array, lead: Lead) -> Array:
         """Render a region (C, h, w) of one plane."""
         source, target = self.values(lead)
         if self._unchanged(source, target):
             return plane
         return self.shown(self.signal(plane, lead), plane)
 
-    def shown(self, signal: torch.Tensor, plane: NDArray[Any]) -> NDArray[Any]:
+    def shown(self, signal: torch.Tensor, plane: Array) -> Array:
         """The region with another signal (C, h, w), in its own units and type."""
         x = from_signal(signal, self._space, self._full_scale)
         out = plane.copy()
         out[list(self.index)] = to_dtype(x.cpu().numpy(), plane.dtype)
         return out
 
-    def signal(self, plane: NDArray[Any], lead: Lead) -> torch.Tensor:
+    def signal(self, plane: Array, lead: Lead) -> torch.Tensor:
         """The rendered signal (C, h, w), neither rounded nor clipped."""
         source, target = self.values(lead)
         x = self._signal(plane)
@@ -122,7 +118,7 @@ class Rendering(Operation):
         content = self.contents.of(_key(plane, lead, self.device), make)
         return self.method.paint(content, x, target)
 
-    def read(self, lead: Lead, y: Span, x: Span) -> tuple[NDArray[Any], torch.Tensor]:
+    def read(self, lead: Lead, y: Span, x: Span) -> tuple[Array, torch.Tensor]:
         """A part (C, h, w) of one plane of the image, and its rendered signal."""
         sizes = self.field.plane_shape
         outer = y.grow(self.halo, sizes[0]), x.grow(self.halo, sizes[1])
@@ -130,15 +126,15 @@ class Rendering(Operation):
         local = Tile((y, x), outer).local
         return plane[:, *local], self.signal(plane, lead)[:, *local]
 
-    def content(self, plane: NDArray[Any], lead: Lead) -> NDArray[np.float32]:
+    def content(self, plane: Array, lead: Lead) -> Floats:
         """Content maps (K, h, w); a blank image is seen with the target's attribute."""
         x = self._signal(plane)
         known = [v for v in self.values(lead) if np.isfinite(v).all()]
         content = self.method.encode(x, known[0]) if known else x
-        maps: NDArray[np.float32] = content.float().cpu().numpy()
+        maps: Floats = content.float().cpu().numpy()
         return maps
 
-    def _signal(self, plane: NDArray[Any]) -> torch.Tensor:
+    def _signal(self, plane: Array) -> torch.Tensor:
         pixels = plane[list(self.index)]
         scale = self._full_scale
         return plane_to_signal(pixels, self._space, scale, device=self.device)
@@ -157,7 +153,7 @@ class Rendering(Operation):
         return self.field.full_scale
 
 
-def _key(plane: NDArray[Any], lead: Lead, device: str) -> Hashable:
+def _key(plane: Array, lead: Lead, device: str) -> Hashable:
     """What tells a region of an image from others: its pixels."""
     pixels = blake2b(np.ascontiguousarray(plane).tobytes(), digest_size=16).digest()
     return lead, plane.shape, pixels, device

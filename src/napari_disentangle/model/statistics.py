@@ -6,17 +6,14 @@ Pixels are (C, N), in absorbance or intensity; which of them are foreground is g
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from napari_disentangle.image.arrays import Array, Doubles, Mask
+from napari_disentangle.image.field import Modality
 
-    from napari_disentangle.image.field import Modality
-
-Values = npt.NDArray[Any]
+Values = Array
 
 # With less background than this share of the pixels, its level is that of the pixels
 # with the least signal.
@@ -37,9 +34,7 @@ _LIMITS = (-6.0, 8.0)
 _MOST_PIXELS = 2**16
 
 
-def moments(
-    signal: NDArray[Any], foreground: NDArray[np.bool_], modality: Modality
-) -> Values:
+def moments(signal: Array, foreground: Mask, modality: Modality) -> Values:
     """Background level, mean and log spread of the foreground, share of background.
 
     Parameters
@@ -64,22 +59,22 @@ def moments(
     return np.concatenate([level, mean, log_std(std, mean), share])
 
 
-def _background(signal: NDArray[Any], foreground: NDArray[np.bool_]) -> NDArray[Any]:
-    background: NDArray[Any] = signal[:, ~foreground]
+def _background(signal: Array, foreground: Mask) -> Array:
+    background: Array = signal[:, ~foreground]
     fewest = max(1, math.ceil(_LEAST_BACKGROUND * signal.shape[1]))
     if background.shape[1] >= fewest:
         return background
     lowest = np.argpartition(signal.mean(axis=0), fewest - 1)[:fewest]
-    fallback: NDArray[Any] = signal[:, lowest]
+    fallback: Array = signal[:, lowest]
     return fallback
 
 
-def _lowest(pixels: NDArray[Any], share: float) -> NDArray[Any]:
+def _lowest(pixels: Array, share: float) -> Array:
     """The lowest of every channel."""
     n = math.ceil(share * pixels.shape[1])
     if n in (0, pixels.shape[1]):
         return pixels
-    lowest: NDArray[Any] = np.partition(pixels, n - 1, axis=1)[:, :n]
+    lowest: Array = np.partition(pixels, n - 1, axis=1)[:, :n]
     return lowest
 
 
@@ -116,9 +111,7 @@ def share(values: Any) -> Any:
     return values[..., values.shape[-1] // 4 * 3 :]
 
 
-def balanced(
-    signal: NDArray[Any], foreground: NDArray[np.bool_]
-) -> tuple[Values, Values]:
+def balanced(signal: Array, foreground: Mask) -> tuple[Values, Values]:
     """Mean (C,) and covariance (C, C) of pixels, background and foreground alike.
 
     Each of the two weighs one half, whatever its share; where one is missing, all
@@ -156,16 +149,14 @@ def whitening(covariance: Values, home: Values) -> Values:
     return matrix
 
 
-def log_std(std: NDArray[np.float64], mean: NDArray[np.float64]) -> Values:
+def log_std(std: Doubles, mean: Doubles) -> Values:
     """Logarithm of a spread, kept away from zero by a thousandth of the mean."""
     floor = np.maximum(1e-3 * np.abs(mean), 1e-6)
     return np.log(np.maximum(std, floor))
 
 
 # --- statistics of content ---------------------------------------------------------
-def statistics(
-    signal: NDArray[Any], foreground: NDArray[np.bool_], modality: Modality
-) -> Values:
+def statistics(signal: Array, foreground: Mask, modality: Modality) -> Values:
     """Numbers about the content of an image that its gains and offsets do not change.
 
     Parameters
@@ -214,19 +205,19 @@ def middle_frame(values: Any) -> tuple[Any, Any]:
     return anchor_and_scale(values, 0.5)
 
 
-def _log_heights(tissue: NDArray[Any], level: Values) -> Values:
+def _log_heights(tissue: Array, level: Values) -> Values:
     """Percentiles above the background: a gain is a shift of their logarithms."""
     heights = np.percentile(tissue, _PERCENTS, axis=1) - level
     logs: Values = np.log(np.maximum(heights, 1e-2))
     return logs
 
 
-def _log_spread(pixels: NDArray[Any]) -> Values:
+def _log_spread(pixels: Array) -> Values:
     spread: Values = np.log(np.maximum(pixels.std(axis=1), 1e-3))
     return spread
 
 
-def _correlations(pixels: NDArray[Any]) -> Values:
+def _correlations(pixels: Array) -> Values:
     centred = pixels - pixels.mean(axis=1, keepdims=True)
     standard = centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-6)
     correlations: Values = standard @ standard.T / pixels.shape[1]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Floats
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.image.signal import natural_space, plane_to_signal
 from napari_disentangle.image.tiling import blocks
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Field
 
 # Edges of tiles in pixels, the largest first that gives enough of them.
 _EDGES = (128, 96, 64, 48, 32)
@@ -43,11 +39,11 @@ class Bank:
         Tiles of every look that are never learned from.
     """
 
-    kinds: Sequence[Sequence[Sequence[NDArray[np.float32]]]]
-    held_out: Sequence[Sequence[NDArray[np.float32]]]
+    kinds: Sequence[Sequence[Sequence[Floats]]]
+    held_out: Sequence[Sequence[Floats]]
 
     @property
-    def learn(self) -> list[Sequence[NDArray[np.float32]]]:
+    def learn(self) -> list[Sequence[Floats]]:
         """Tiles of every look, of all kinds of image."""
         return [look for kind in self.kinds for look in kind]
 
@@ -86,7 +82,7 @@ def gather(
     """
     edges = [edge for edge in _EDGES if edge >= smallest]
     for edge in edges:
-        looks: list[list[NDArray[np.float32]]] = []
+        looks: list[list[Floats]] = []
         for group in groups:
             cut = []
             for image in group:
@@ -110,9 +106,7 @@ def gather(
     )
 
 
-def _by_look(
-    cut: list[NDArray[np.float32]], alone: bool
-) -> list[list[NDArray[np.float32]]]:
+def _by_look(cut: list[Floats], alone: bool) -> list[list[Floats]]:
     """Tiles of one look; one look per channel if channels stand alone."""
     if not alone or not cut:
         return [cut]
@@ -123,7 +117,7 @@ def _by_look(
     ]
 
 
-def _tiles(image: Field, edge: int, seed: int) -> list[NDArray[np.float32]]:
+def _tiles(image: Field, edge: int, seed: int) -> list[Floats]:
     chosen = [c for c, n in enumerate(image.channel_names) if n != "alpha"]
     places = [
         block
@@ -151,16 +145,14 @@ def _tiles(image: Field, edge: int, seed: int) -> list[NDArray[np.float32]]:
     ]
 
 
-def _signal(image: Field, plane: NDArray[np.generic]) -> NDArray[np.float32]:
+def _signal(image: Field, plane: NDArray[np.generic]) -> Floats:
     space = natural_space(image.modality)
     single, scale = np.dtype(np.float32), image.full_scale
-    signal: NDArray[np.float32] = plane_to_signal(plane, space, scale, single).numpy()
+    signal: Floats = plane_to_signal(plane, space, scale, single).numpy()
     return signal
 
 
-def _to_one(
-    signals: Sequence[NDArray[np.float32]], every: NDArray[np.float32]
-) -> list[NDArray[np.float32]]:
+def _to_one(signals: Sequence[Floats], every: Floats) -> list[Floats]:
     """Intensities between the lowest and highest thousandth of every channel."""
     finite = (channel[np.isfinite(channel)] for channel in every)
     ends = [np.percentile(c, (0.1, 99.9)) if c.size else (0, 1) for c in finite]
@@ -169,7 +161,7 @@ def _to_one(
     return [((s - low) / reach).astype(np.float32) for s in signals]
 
 
-def _shows(tile: NDArray[np.float32]) -> bool:
+def _shows(tile: Floats) -> bool:
     """Whether a channel shows anything in a tile."""
     found = find_foreground(tile.reshape(1, -1), "fluorescence")
     return bool(np.isfinite(found.threshold).any())

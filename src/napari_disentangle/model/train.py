@@ -8,6 +8,7 @@ labels.
 from __future__ import annotations
 
 import copy
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,20 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from napari_disentangle.compute.device import one_thread
+from napari_disentangle.image.field import Modality
 from napari_disentangle.model.base import AffineMethod, Sample, Weights
+from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.registry import MODELS
+from napari_disentangle.model.statistics import Values
+from napari_disentangle.model.tiles import Bank
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
-
     import torch
     from torch import nn
 
-    from napari_disentangle.image.field import Modality
     from napari_disentangle.model.affine.swaps import Swaps
-    from napari_disentangle.model.lesson import Lesson
-    from napari_disentangle.model.statistics import Values
-    from napari_disentangle.model.tiles import Bank
 
 # Name of the loss of swaps among those of a step.
 SWAP = "swap"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.model.base import Weights
+from napari_disentangle.image.field import Modality
+from napari_disentangle.model.base import Weights
 
 _HERE = Path(__file__).parent / "weights"
 _BUNDLED: dict[str, dict[Modality, str]] = {

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from napari_disentangle.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.model import Model
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.field import Field
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.model import Model
 
 Label = TypeVar("Label")
 
@@ -29,7 +25,7 @@ def augment(
     attributes: Sequence[Attribute] | None = None,
     seed: int = 0,
     device: str = "cpu",
-) -> Iterator[tuple[NDArray[Any], Label]]:
+) -> Iterator[tuple[Array, Label]]:
     """Show images under the looks of others; labels, such as masks, stay what they are.
 
     The mixing of ContriMix (Nguyen et al. 2023, arXiv 2306.04527), over all images in
@@ -98,7 +94,7 @@ def _mixed(
     attributes: Sequence[Attribute] | None,
     seed: int,
     device: str,
-) -> Iterator[tuple[NDArray[Any], Label]]:
+) -> Iterator[tuple[Array, Label]]:
     own = attributes or [model.attribute(image) for image in images]
     looks = [attribute for attribute in own if attribute.found]
     rng = np.random.default_rng(seed)

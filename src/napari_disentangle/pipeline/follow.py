@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_disentangle.compute.device import memory_errors, one_thread, pick
 from napari_disentangle.compute.iterators import changed
@@ -12,21 +13,15 @@ from napari_disentangle.detector.detector import Detector, same_image
 from napari_disentangle.detector.fit import learning
 from napari_disentangle.detector.registry import check_expects, named, settings
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
 from napari_disentangle.model.measure import cut_off
+from napari_disentangle.model.model import Model, Pool
 from napari_disentangle.model.remarks import NOTABLE
-from napari_disentangle.pipeline.kinds import KINDS, Ingredients, need
+from napari_disentangle.pipeline.kinds import KINDS, Ingredients, Kind, need
 from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
-
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.model.model import Model, Pool
-    from napari_disentangle.pipeline.kinds import Kind
-
 
 # Share of what comes before an output after which looks are measured.
 _MEASURED = 0.1

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.detector.detector import Detector
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Field
+from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.encode import encoded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from napari_disentangle.compute.lazy import LazyImage
-    from napari_disentangle.detector.detector import Detector
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.model import Model
+from napari_disentangle.model.model import Model
 
 Kind = Literal["content", "swap", "anomaly", "expected", "maps"]
 Need = Literal["nothing", "donor", "detector", "prediction"]

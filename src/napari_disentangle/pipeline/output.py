@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_disentangle._version import __version__
+from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.detector.detector import Detector
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Field
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.model import Donor, Model
 from napari_disentangle.model.render import Contents, Rendering
 from napari_disentangle.pipeline.kinds import KINDS, USUAL, Ingredients, Kind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from napari_disentangle.compute.lazy import LazyImage
-    from napari_disentangle.detector.detector import Detector
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.model import Donor, Model
 
 # p values of pixels whose z is kept with an anomaly map.
 _ALPHAS = (0.05, 0.01, 0.001)

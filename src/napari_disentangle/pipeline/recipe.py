@@ -6,7 +6,7 @@ import base64
 import json
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
@@ -20,13 +20,11 @@ from pydantic import (
 from pydantic import Field as Limits
 
 from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.image.arrays import Mask
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.model.model import Pool
 from napari_disentangle.model.registry import DEFAULT
 from napari_disentangle.pipeline.kinds import USUAL, Kind
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # Marked pixels of larger images are not kept in a recipe.
 _MOST_MARKED = 2**24
@@ -69,7 +67,7 @@ class Source(_Frozen):
             where=None if field.where is None else _packed(field.where),
         )
 
-    def marks(self, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    def marks(self, shape: tuple[int, ...]) -> Mask | None:
         """The marked pixels of an image of this shape without channels, if any.
 
         Raises
@@ -85,7 +83,7 @@ class Source(_Frozen):
                 f"what is marked on {self.name!r} is not in the recipe, or belongs to "
                 "an image of another size: mark it again"
             )
-        marked: NDArray[np.bool_] = bits[:n].reshape(shape)
+        marked: Mask = bits[:n].reshape(shape)
         return marked
 
 
@@ -205,7 +203,7 @@ def _packed(marked: Any) -> str:
     return base64.b64encode(zlib.compress(bits.tobytes())).decode()
 
 
-def _unpacked(text: str) -> NDArray[np.bool_]:
+def _unpacked(text: str) -> Mask:
     """All that is there; nothing if the text is no such thing."""
     try:
         compressed = base64.b64decode(text, validate=True)

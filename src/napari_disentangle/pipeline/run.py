@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_disentangle.detector.registry import check_expects
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.registry import Done, read, suffix_of, write
+from napari_disentangle.image.field import Field
 from napari_disentangle.pipeline.follow import Inputs, Step, follow
-from napari_disentangle.pipeline.kinds import KINDS, need
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.pipeline.kinds import Kind
-    from napari_disentangle.pipeline.recipe import Recipe, Source
+from napari_disentangle.pipeline.kinds import KINDS, Kind, need
+from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
 def run(

@@ -6,20 +6,17 @@ looks can be compared. The sources are credited in ``samples/CREDITS.md``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_disentangle.samples import synthetic
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    LayerData = tuple[NDArray[Any], dict[str, Any], str]
+LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
 SAMPLES = Path(__file__).parent
 

@@ -7,14 +7,11 @@ x = 255 * 10 ** -(white + sum over the stains of amount * stain * concentration)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import KDTree
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 Rgb = tuple[float, float, float]
 

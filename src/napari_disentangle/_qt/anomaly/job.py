@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from napari_disentangle._qt.anomaly.panel import OTHERS, PAINTED
+from napari_disentangle._qt.anomaly.panel import OTHERS, PAINTED, AnomalyPanel
 from napari_disentangle._qt.common.choices import check_images, names_in, picked
 from napari_disentangle._qt.common.job import Job, Names
 from napari_disentangle._qt.common.picking import groups
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import Marking
 from napari_disentangle.layers.marks import marked
+from napari_disentangle.layers.style import Picked
 from napari_disentangle.pipeline.recipe import Recipe
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_disentangle._qt.anomaly.panel import AnomalyPanel
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.layers.style import Picked
 
 
 def job_of(panel: AnomalyPanel, layers: Any) -> tuple[Job, Names]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QGroupBox, QLabel
 
@@ -11,12 +12,7 @@ from napari_disentangle._qt.common.form import form_of, settings_of
 from napari_disentangle._qt.common.panel import BasePanel, box, row, words
 from napari_disentangle._qt.common.picking import LayerList
 from napari_disentangle.detector.registry import detectors, named
-from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from napari_disentangle.pipeline.kinds import Kind
+from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, Kind
 
 ITSELF, OTHERS, PAINTED = "itself", "others", "painted"
 _NORMALS = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
@@ -22,14 +23,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_disentangle._qt.common.panel import row, words
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import PIXEL, plain_symbol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    Table = Mapping[str, NDArray[Any]]
+Table = Mapping[str, Array]
 
 # The slider counts fiftieths of a decade from 0.0001, up to 0.2.
 _LEAST, _PER_DECADE, _STEPS = 1e-4, 50, 165
@@ -161,7 +158,7 @@ def _order(table: Table) -> list[int]:
     return order
 
 
-def _columns(table: Table, units: Sequence[str]) -> Iterator[tuple[str, NDArray[Any]]]:
+def _columns(table: Table, units: Sequence[str]) -> Iterator[tuple[str, Array]]:
     yield "label", table["label"]
     yield _extent(table, units)
     yield "max z", table["max_z"]
@@ -173,7 +170,7 @@ def _columns(table: Table, units: Sequence[str]) -> Iterator[tuple[str, NDArray[
             yield f"{kind} {channel}".strip(), values
 
 
-def _extent(table: Table, units: Sequence[str]) -> tuple[str, NDArray[Any]]:
+def _extent(table: Table, units: Sequence[str]) -> tuple[str, Array]:
     """Area or volume in world units, or the number of pixels if they have none."""
     n = 3 if "volume" in table else 2
     known = {plain_symbol(unit) for unit in units[-n:]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -29,20 +30,17 @@ from napari_disentangle._qt.common.job import (
 )
 from napari_disentangle._qt.common.picking import marking_layers, sources
 from napari_disentangle._qt.common.widget import BaseWidget
+from napari_disentangle.detector.detector import Detector, Score
 from napari_disentangle.detector.export import write_csv, write_geojson
+from napari_disentangle.image.arrays import Doubles
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.units import PIXEL, plain_symbol
 from napari_disentangle.layers.add import identity, put_layer
 from napari_disentangle.layers.data import region_data
 from napari_disentangle.pipeline.follow import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     import napari
-    from numpy.typing import NDArray
-
-    from napari_disentangle.detector.detector import Detector, Score
-    from napari_disentangle.image.field import Field
 
 # Regions of maps with more pixels follow the slider only when it rests.
 LIVE = 2**21
@@ -234,7 +232,7 @@ class AnomalyWidget(BaseWidget):
             ]
             self._look_at(np.asarray(layer.data_to_world(middle)))
 
-    def _look_at(self, place: NDArray[np.float64]) -> None:
+    def _look_at(self, place: Doubles) -> None:
         """Move the view to a place in the world."""
         dims = self.viewer.dims
         point = np.array(dims.point)

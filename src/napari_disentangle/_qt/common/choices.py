@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.utils.notifications import show_error
 
 from napari_disentangle._qt.common.job import Job, Names
-from napari_disentangle._qt.common.picking import groups, in_the_middle, pick
+from napari_disentangle._qt.common.panel import BasePanel
+from napari_disentangle._qt.common.picking import LayerList, groups, in_the_middle, pick
 from napari_disentangle._qt.common.unlike import Question, about
 from napari_disentangle._qt.disentangle.fit_job import FitJob
+from napari_disentangle._qt.disentangle.panel import Panel
 from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.layers.style import Picked
+from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.recipe import Recipe
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from napari_disentangle._qt.common.panel import BasePanel
-    from napari_disentangle._qt.common.picking import LayerList
-    from napari_disentangle._qt.disentangle.panel import Panel
-    from napari_disentangle.layers.style import Picked
-    from napari_disentangle.model.attribute import Attribute
 
 
 @contextmanager

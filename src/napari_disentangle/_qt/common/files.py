@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_disentangle._qt.common.model_box import ModelFile
 from napari_disentangle.errors import ModelFileError
+from napari_disentangle.image.field import Modality
 from napari_disentangle.model.attribute import Attribute
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_disentangle.image.field import Modality
 
 LOOKS, MODELS = "*.json", "*.safetensors"
 

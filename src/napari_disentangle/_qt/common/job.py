@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari_disentangle.detector.detector import Score
+from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import LayerData, Marking, layer_data
+from napari_disentangle.layers.style import Picked
 from napari_disentangle.pipeline.follow import Inputs, Step, follow
 from napari_disentangle.pipeline.kinds import need
-from napari_disentangle.pipeline.recipe import Source
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from napari_disentangle.detector.detector import Score
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.layers.style import Picked
-    from napari_disentangle.pipeline.output import Output
-    from napari_disentangle.pipeline.recipe import Recipe
+from napari_disentangle.pipeline.output import Output
+from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtWidgets import QComboBox
 
+from napari_disentangle.image.field import Modality
 from napari_disentangle.model.fit import load
+from napari_disentangle.model.model import Model
 from napari_disentangle.model.registry import DEFAULT, MODELS, models
-
-if TYPE_CHECKING:
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.model.model import Model
 
 # Names of images that are spelled out in a description.
 _SPELLED = 3

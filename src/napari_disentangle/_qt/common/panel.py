@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
@@ -23,15 +24,12 @@ from qtpy.QtWidgets import (
 from napari_disentangle._qt.common.form import form_of, settings_of
 from napari_disentangle._qt.common.model_box import ModelBox
 from napari_disentangle._qt.common.picking import LayerList
+from napari_disentangle.image.field import Modality
 from napari_disentangle.model.registry import models
+from napari_disentangle.pipeline.follow import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from magicgui.widgets import Container
-
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.pipeline.follow import Step
 
 _BY_ITSELF = "as proposed"
 _WIDTH = 350

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QListWidget, QListWidgetItem
 
+from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.style import Picked
 from napari_disentangle.samples.data import KNOWN_ANSWER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from napari_disentangle.image.field import Field, Modality
 
 _ROWS = 5
 

@@ -6,21 +6,18 @@ remembered.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_disentangle._qt.common.worker import StepWorker
 from napari_disentangle.errors import DisentangleError
+from napari_disentangle.image.field import Field
+from napari_disentangle.layers.style import Picked
 from napari_disentangle.model.fit import unfitted
 from napari_disentangle.model.remarks import unlike_words
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Hashable, Sequence
-
-    from napari_disentangle.image.field import Field
-    from napari_disentangle.layers.style import Picked
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,8 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_disentangle._qt.common.choices import picked
+from napari_disentangle._qt.common.job import Result
+from napari_disentangle._qt.common.panel import BasePanel
 from napari_disentangle._qt.common.picking import (
     in_words,
     proposed_axes,
@@ -20,9 +22,6 @@ from napari_disentangle.errors import DisentangleError
 
 if TYPE_CHECKING:
     import napari
-
-    from napari_disentangle._qt.common.job import Result
-    from napari_disentangle._qt.common.panel import BasePanel
 
 
 class BaseWidget(QWidget):  # type: ignore[misc]

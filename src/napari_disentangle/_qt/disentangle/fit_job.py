@@ -7,34 +7,30 @@ is just then; whole images would take seconds, in which nothing could be cancell
 from __future__ import annotations
 
 import os
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from platformdirs import user_data_path
 
 from napari_disentangle._qt.common.model_box import ModelFile
 from napari_disentangle.compute.device import memory_errors
 from napari_disentangle.errors import ModelFileError
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
-from napari_disentangle.model.attribute import average
+from napari_disentangle.layers.style import Picked, Style
+from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import fit_steps, learned
+from napari_disentangle.model.model import Model
+from napari_disentangle.model.train import Progress
 from napari_disentangle.pipeline.follow import Step
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.axes import Lead
-    from napari_disentangle.layers.style import Picked, Style
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.model import Model
-    from napari_disentangle.model.train import Progress
-
-    Colours = NDArray[np.uint8]
+Colours = NDArray[np.uint8]
 
 # Steps from preview to preview.
 _REFRESH = 25
@@ -253,7 +249,7 @@ def _preview(
         yield Preview(*(_colours(plane, scene) for plane in pair))
 
 
-def _colours(plane: NDArray[Any], scene: _Scene) -> Colours:
+def _colours(plane: Array, scene: _Scene) -> Colours:
     """Show channels (C, h, w) as napari does, in RGB (h, w, 3)."""
     if "colormap" not in scene.styles[0].look:
         shown = plane[:3] / scene.part.full_scale
@@ -262,13 +258,13 @@ def _colours(plane: NDArray[Any], scene: _Scene) -> Colours:
     return _bytes(np.sum([_mapped(values, style) for values, style in pairs], axis=0))
 
 
-def _mapped(values: NDArray[Any], style: Style) -> NDArray[Any]:
+def _mapped(values: Array, style: Style) -> Array:
     low, high = style.look["contrast_limits"]
     unit = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     shown = style.look["colormap"].map(unit.ravel() ** style.look["gamma"])
-    colour: NDArray[Any] = shown[:, :3].reshape(*values.shape, 3)
+    colour: Array = shown[:, :3].reshape(*values.shape, 3)
     return colour
 
 
-def _bytes(unit: NDArray[Any]) -> Colours:
+def _bytes(unit: Array) -> Colours:
     return np.ascontiguousarray(np.clip(np.nan_to_num(unit), 0, 1) * 255, np.uint8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
@@ -19,10 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_disentangle._qt.disentangle.fit_job import Kept, Preview
-from napari_disentangle.model.train import SWAP
-
-if TYPE_CHECKING:
-    from napari_disentangle.model.train import Progress
+from napari_disentangle.model.train import SWAP, Progress
 
 TITLE = "Fit on the checked images"
 _STEPS, _MOST_STEPS = 300, 100_000

@@ -41,17 +41,21 @@ from napari_disentangle._qt.common.job import (
 from napari_disentangle._qt.common.picking import groups, sources
 from napari_disentangle._qt.common.unlike import UnlikeCheck
 from napari_disentangle._qt.common.widget import BaseWidget
-from napari_disentangle._qt.disentangle.fit_job import FitJob, Kept, folder, run_fit
+from napari_disentangle._qt.disentangle.fit_job import (
+    FitJob,
+    Kept,
+    Preview,
+    folder,
+    run_fit,
+)
 from napari_disentangle._qt.disentangle.panel import Panel
 from napari_disentangle.layers.add import identity, put_layer
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.train import Progress
 from napari_disentangle.pipeline.follow import Step
 
 if TYPE_CHECKING:
     import napari
-
-    from napari_disentangle._qt.disentangle.fit_job import Preview
-    from napari_disentangle.model.attribute import Attribute
-    from napari_disentangle.model.train import Progress
 
 # A swap with more values than this follows the slider only when it rests.
 LIVE = 2**21

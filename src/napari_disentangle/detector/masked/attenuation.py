@@ -8,30 +8,30 @@ decides are OUR CHOICE.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_disentangle.detector.masked.corruption import corrupt
+from napari_disentangle.detector.masked.holes import Masks
 from napari_disentangle.detector.masked.prediction import (
+    Learned,
+    Net,
     batch,
     in_turn,
     large,
     network,
     standardised,
 )
+from napari_disentangle.image.arrays import Floats, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import torch
-    from numpy.typing import NDArray
 
     from napari_disentangle.detector.masked.attenuator import Attenuated
-    from napari_disentangle.detector.masked.holes import Masks
     from napari_disentangle.detector.masked.net import Predictor
-    from napari_disentangle.detector.masked.prediction import Learned, Net
 
 _BATCH, _RATE = 4, 2e-3
 # Edge of the patches that an error is the mean of.
@@ -65,7 +65,7 @@ class Crops:
 
 
 def learn(
-    tiles: Sequence[NDArray[np.float32]],
+    tiles: Sequence[Floats],
     learned: Learned,
     masks: Masks,
     steps: int,
@@ -115,9 +115,7 @@ def attenuated(learned: Learned) -> Predictor | Attenuated:
     return net.eval()
 
 
-def draw(
-    tiles: Sequence[NDArray[np.float32]], n: int, edge: int, rng: np.random.Generator
-) -> Crops:
+def draw(tiles: Sequence[Floats], n: int, edge: int, rng: np.random.Generator) -> Crops:
     """Crops of standardised tiles, corrupted by others."""
     import torch
 
@@ -135,7 +133,7 @@ def draw(
 # --- training ---------------------------------------------------------------------
 def _training(
     net: Attenuated,
-    tiles: Sequence[NDArray[np.float32]],
+    tiles: Sequence[Floats],
     masks: Masks,
     edge: int,
     steps: int,
@@ -250,7 +248,7 @@ def _judged(net: Net, crops: Crops, masks: Masks) -> tuple[float, float]:
     return float(error[known].mean()), _auroc(odd[known], crops.changed.numpy()[known])
 
 
-def _auroc(scores: NDArray[np.float32], odd: NDArray[np.bool_]) -> float:
+def _auroc(scores: Floats, odd: Mask) -> float:
     """Chance that an odd value is above another (Mann and Whitney); 0 without any."""
     from scipy.stats import rankdata
 

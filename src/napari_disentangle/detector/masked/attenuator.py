@@ -9,15 +9,11 @@ and widths are OUR CHOICE; this is not the authors' code.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from napari_disentangle.detector.masked.net import CONVOLUTION
-
-if TYPE_CHECKING:
-    from napari_disentangle.detector.masked.net import Predictor
+from napari_disentangle.detector.masked.net import CONVOLUTION, Predictor
 
 # Where gates begin: sigmoid(4) = 0.98, so that almost all goes on.
 _OPEN = 4.0

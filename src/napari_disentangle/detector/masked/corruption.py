@@ -7,17 +7,14 @@ of focus, and spots of another brightness. The mix and the sizes are OUR CHOICE.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_disentangle.image.arrays import Floats, Mask
 
-    from numpy.typing import NDArray
-
-    Crop = NDArray[np.float32]
-    Corruption = tuple[Crop, NDArray[np.float32]]
+Crop = Floats
+Corruption = tuple[Crop, Floats]
 
 # Sizes in pixels; a cell has about 14.
 _RADII = (4.0, 12.0)
@@ -25,9 +22,7 @@ _RADII = (4.0, 12.0)
 _VISIBLE = 0.25
 
 
-def corrupt(
-    crop: Crop, other: Crop, rng: np.random.Generator
-) -> tuple[Crop, NDArray[np.bool_]]:
+def corrupt(crop: Crop, other: Crop, rng: np.random.Generator) -> tuple[Crop, Mask]:
     """A corrupted crop (C, h, w), and where it was changed (h, w).
 
     Crops are in standard deviations of normal signals; ``other`` is another normal one.
@@ -71,14 +66,14 @@ def _spot(crop: Crop, other: Crop, rng: np.random.Generator) -> Corruption:
     return (crop + more).astype(np.float32), _disc(crop, rng)
 
 
-def _disc(crop: Crop, rng: np.random.Generator) -> NDArray[np.float32]:
+def _disc(crop: Crop, rng: np.random.Generator) -> Floats:
     """A disc with a soft edge somewhere (h, w)."""
     h, w = crop.shape[1:]
     y, x = np.mgrid[:h, :w]
     row, column = rng.uniform(0, (h, w))
     distance = np.hypot(y - row, x - column)
     inside = (rng.uniform(*_RADII) - distance) / 2 + 0.5
-    share: NDArray[np.float32] = np.clip(inside, 0, 1).astype(np.float32)
+    share: Floats = np.clip(inside, 0, 1).astype(np.float32)
     return share
 
 

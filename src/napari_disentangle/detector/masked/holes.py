@@ -8,19 +8,16 @@ alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from math import lcm
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from napari_disentangle.image.arrays import Mask
 
-    from numpy.typing import NDArray
-
-    Masks = NDArray[np.bool_]
-    Policy = tuple[Masks, ...]
+Masks = Mask
+Policy = tuple[Masks, ...]
 
 # Edges of the cells that training holes have, in pixels.
 _CELLS = (4, 6, 8, 12, 16)

@@ -10,18 +10,15 @@ the scale output are OUR CHOICE.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Damp = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Damp = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 # Natural logarithm of the smallest and the largest scale, in units of the signal.

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from napari_disentangle.compute.iterators import finished, within
-from napari_disentangle.detector.masked.holes import draw, spread
+from napari_disentangle.detector.masked.holes import Masks, Policy, draw, spread
 from napari_disentangle.detector.masked.nuisances import photographed
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.filters import finite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-
     import torch
-    from numpy.typing import NDArray
 
-    from napari_disentangle.detector.masked.holes import Masks, Policy
     from napari_disentangle.detector.masked.net import Predictor
 
-    Learned = Mapping[str, NDArray[Any]]
-    # Signal and holes in, expected signal and its scale out.
-    Net = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+Learned = Mapping[str, Array]
+# Signal and holes in, expected signal and its scale out.
+Net: TypeAlias = (
+    "Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]"
+)
 
 WIDTHS = (16, 32, 48)
 # Sizes of what is predicted are multiples of this: two levels below the first.
@@ -51,13 +51,13 @@ class Prediction:
         (R, C, h, w) signal minus expected, in units of the error that was foreseen.
     """
 
-    expected: NDArray[np.float32]
-    residual: NDArray[np.float32]
+    expected: Floats
+    residual: Floats
 
     @property
-    def mean(self) -> NDArray[np.float32]:
+    def mean(self) -> Floats:
         """Mean over rounds of what was expected (C, h, w)."""
-        mean: NDArray[np.float32] = self.expected.mean(axis=0)
+        mean: Floats = self.expected.mean(axis=0)
         return mean
 
 
@@ -74,9 +74,7 @@ def check_steps(steps: int) -> None:
 
 
 # --- learning ---------------------------------------------------------------------
-def learn(
-    tiles: Sequence[NDArray[np.float32]], steps: int, seed: int
-) -> Iterator[float | Learned]:
+def learn(tiles: Sequence[Floats], steps: int, seed: int) -> Iterator[float | Learned]:
     """Train a predictor on normal tiles (C, h, w), NaN where nothing is known.
 
     Yields
@@ -100,8 +98,8 @@ def learn(
 
 
 def large(
-    tiles: Sequence[NDArray[np.float32]],
-) -> tuple[list[NDArray[np.float32]], int]:
+    tiles: Sequence[Floats],
+) -> tuple[list[Floats], int]:
     """The tiles that crops to train with can be cut out of, and the edge of crops.
 
     At the border of an image tiles are cut off: those are left out.
@@ -142,7 +140,7 @@ def _laid_out(net: Predictor) -> Predictor:
 
 def _training(
     net: Predictor,
-    tiles: Sequence[NDArray[np.float32]],
+    tiles: Sequence[Floats],
     edge: int,
     steps: int,
     seed: int,
@@ -174,8 +172,8 @@ def _training(
 
 
 def _levels(
-    tiles: Sequence[NDArray[np.float32]],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    tiles: Sequence[Floats],
+) -> tuple[Floats, Floats]:
     """Mean and standard deviation (C, 1, 1) of the known pixels of each channel."""
     flat = np.concatenate([tile.reshape(len(tile), -1) for tile in tiles], axis=1)
     flat = flat[:, np.isfinite(flat).all(axis=0)]
@@ -188,16 +186,14 @@ def _levels(
     return center.astype(np.float32), scale.astype(np.float32)
 
 
-def standardised(
-    tiles: Sequence[NDArray[np.float32]], learned: Learned
-) -> list[NDArray[np.float32]]:
+def standardised(tiles: Sequence[Floats], learned: Learned) -> list[Floats]:
     """Tiles in standard deviations from the mean that was learned."""
     center, scale = learned["center"], learned["scale"]
     return [((tile - center) / scale).astype(np.float32, copy=False) for tile in tiles]
 
 
 def batch(
-    tiles: Sequence[NDArray[np.float32]], n: int, edge: int, rng: np.random.Generator
+    tiles: Sequence[Floats], n: int, edge: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Random crops (n, C, edge, edge), turned at random, and where they are known."""
     import torch
@@ -209,16 +205,14 @@ def batch(
     return signal, torch.from_numpy(known)
 
 
-def _channels_last(crops: NDArray[np.float32]) -> torch.Tensor:
+def _channels_last(crops: Floats) -> torch.Tensor:
     """As convolutions on a CPU like it best."""
     import torch
 
     return torch.from_numpy(crops).contiguous(memory_format=torch.channels_last)
 
 
-def _crop(
-    tile: NDArray[np.float32], edge: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _crop(tile: Floats, edge: int, rng: np.random.Generator) -> Floats:
     y, x = (int(rng.integers(n - edge + 1)) for n in tile.shape[1:])
     crop = tile[:, y : y + edge, x : x + edge]
     turned = np.rot90(crop, int(rng.integers(4)), (1, 2))
@@ -227,7 +221,7 @@ def _crop(
 
 # --- using ------------------------------------------------------------------------
 def predict(
-    signal: NDArray[np.float32],
+    signal: Floats,
     learned: Learned,
     policy: Policy,
     hide: Masks | None = None,
@@ -238,7 +232,7 @@ def predict(
 
 
 def predicting(
-    signal: NDArray[np.float32],
+    signal: Floats,
     learned: Learned,
     policy: Policy,
     hide: Masks | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,20 +11,18 @@ import numpy as np
 
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Modality
+from napari_disentangle.model.base import Weights
 from napari_disentangle.model.lesson import BATCH, REACH, device_of
+from napari_disentangle.model.statistics import Values
+from napari_disentangle.model.tiles import Bank
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
     import torch
     from torch import nn
 
-    from napari_disentangle.image.field import Modality
     from napari_disentangle.model.affine.net import AffineNet
     from napari_disentangle.model.affine.swaps import Swaps
-    from napari_disentangle.model.base import Weights
-    from napari_disentangle.model.statistics import Values
-    from napari_disentangle.model.tiles import Bank
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,16 +8,13 @@ vary as in the colour augmentation of Tellez et al. 2018 (IEEE TMI 37(9)).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from skimage.color import rgb_from_hed
 from torch.nn.functional import conv1d, pad
 
+from napari_disentangle.image.field import Modality
 from napari_disentangle.image.signal import from_signal, to_signal
-
-if TYPE_CHECKING:
-    from napari_disentangle.image.field import Modality
 
 # Reach of a blur in pixels on either side.
 _RADIUS = 3

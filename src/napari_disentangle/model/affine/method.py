@@ -9,22 +9,28 @@ that what is left there is the closed form. OUR CHOICE.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.image.signal import natural_space
+from napari_disentangle.image.arrays import Array, Floats
+from napari_disentangle.image.field import Modality
+from napari_disentangle.image.signal import Space, natural_space
 from napari_disentangle.model.base import (
     Affine,
+    Method,
     NoSettings,
     Pointwise,
     Sample,
     Values,
+    Weights,
     apply_affine,
     per_channel,
 )
+from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.statistics import (
     middle_frame,
     moments,
@@ -34,16 +40,9 @@ from napari_disentangle.model.statistics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import torch
-    from numpy.typing import NDArray
 
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.image.signal import Space
     from napari_disentangle.model.affine.net import AffineNet
-    from napari_disentangle.model.base import Method, Weights
-    from napari_disentangle.model.lesson import Lesson
 
 # Distance from the training images from which on the correction is gone; inside their
 # edge, at 1, it is used as it is.
@@ -169,7 +168,7 @@ def correct(
     net: AffineNet,
     standard: Callable[[Values], Values],
     content: Values,
-    tiles: Sequence[tuple[NDArray[Any], float]],
+    tiles: Sequence[tuple[Array, float]],
 ) -> Values:
     """Ask the network about an image.
 
@@ -202,7 +201,7 @@ def correct(
     return answer
 
 
-def _framed(standard: NDArray[Any]) -> NDArray[np.float32]:
+def _framed(standard: Array) -> Floats:
     """A tile as the network sees it: without gaps, and never too small."""
     z = np.nan_to_num(standard).astype(np.float32)
     short = [max(0, _SMALLEST - size) for size in z.shape[1:]]

@@ -7,18 +7,15 @@ renders each pixel as a matrix times its content; this keeps the matrix. OUR CHO
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
+from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.model.statistics import anchor_and_scale, share, weight
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 # Corrections of the first steps, so that training begins gently at the closed form.
 _SMALL = 0.3
@@ -179,7 +176,7 @@ def between(
 
 
 def build(
-    tensors: Mapping[str, NDArray[np.float32]],
+    tensors: Mapping[str, Floats],
     kind: type[Net] = AffineNet,  # type: ignore[assignment]
 ) -> Net:
     """A network of a kind from its tensors by name, ready to be asked.
@@ -199,14 +196,12 @@ def build(
     return net.eval().requires_grad_(requires_grad=False)
 
 
-def tensors_of(net: nn.Module) -> dict[str, NDArray[Any]]:
+def tensors_of(net: nn.Module) -> dict[str, Array]:
     """A network's parameters and buffers by name."""
     return {k: v.detach().cpu().numpy().copy() for k, v in net.state_dict().items()}
 
 
-def like(
-    tensors: Mapping[str, NDArray[np.float32]], domains: int
-) -> dict[str, NDArray[np.float32]]:
+def like(tensors: Mapping[str, Floats], domains: int) -> dict[str, Floats]:
     """The same tensors with room for other kinds of image."""
     domain = ("home", "whiten", "edge")
     return {

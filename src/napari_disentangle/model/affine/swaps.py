@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from napari_disentangle.image.arrays import Array, Doubles, Floats, Mask
+from napari_disentangle.image.field import Modality
 from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.model.affine.looks import draw, see, show
 from napari_disentangle.model.affine.net import AffineNet, between
@@ -18,14 +21,7 @@ from napari_disentangle.model.statistics import (
     statistics,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Modality
-
-    Tiles = Sequence[Sequence[NDArray[np.float32]]]
+Tiles = Sequence[Sequence[Floats]]
 
 # Squared error below which a swap is good enough (45 dB).
 _ENOUGH = 3e-5
@@ -181,13 +177,11 @@ def loss(net: AffineNet, swaps: Swaps) -> tuple[torch.Tensor, torch.Tensor]:
     return SIZE * size - (swapped.mean() + ALIKE * same.mean()) / DECIBEL, swapped
 
 
-def exam(net: AffineNet, swaps: Swaps) -> NDArray[np.float64]:
+def exam(net: AffineNet, swaps: Swaps) -> Doubles:
     """Decibels (B,) of swaps by a network."""
     with torch.no_grad():
         source, donor = _answers(net, (swaps.source, swaps.donor))
-        found: NDArray[np.float64] = (
-            swaps.decibels(*between(source, donor)).cpu().numpy()
-        )
+        found: Doubles = swaps.decibels(*between(source, donor)).cpu().numpy()
     return found
 
 
@@ -208,9 +202,7 @@ def _framed(view: View) -> torch.Tensor:
     return seen
 
 
-def _pair(
-    tiles: Sequence[NDArray[np.float32]], rng: np.random.Generator
-) -> list[NDArray[np.float32]]:
+def _pair(tiles: Sequence[Floats], rng: np.random.Generator) -> list[Floats]:
     chosen = rng.permutation(len(tiles))[:2]
     return [np.rot90(tiles[i], int(rng.integers(4)), (1, 2)) for i in chosen]
 
@@ -224,14 +216,12 @@ def view(signal: torch.Tensor, modality: Modality) -> View:
     return View(signal, *single, *double)
 
 
-def _measure(tile: NDArray[Any], modality: Modality) -> tuple[Any, ...]:
+def _measure(tile: Array, modality: Modality) -> tuple[Any, ...]:
     own = rows(tile, modality)
     return moments(*own, modality), statistics(*own, modality), *balanced(*own)
 
 
-def rows(
-    tile: NDArray[Any], modality: Modality
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def rows(tile: Array, modality: Modality) -> tuple[Array, Mask]:
     """Some rows (C, N) of a tile, and what is foreground: all if nothing stands out."""
     step = max(1, tile.shape[1] // _ROWS)
     signal = tile[:, step // 2 :: step].reshape(len(tile), -1)

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.image.signal import natural_space
-from napari_disentangle.model.base import NoSettings, Pointwise, Sample, Values
+from napari_disentangle.image.field import Modality
+from napari_disentangle.image.signal import Space, natural_space
+from napari_disentangle.model.base import NoSettings, Pointwise, Sample, Values, Weights
 
 if TYPE_CHECKING:
     import torch
-
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.image.signal import Space
-    from napari_disentangle.model.base import Weights
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,18 +10,16 @@ from napari_disentangle.compute.device import one_thread
 from napari_disentangle.model.affine.lesson import Correction
 from napari_disentangle.model.contrimix.settings import PASSES
 from napari_disentangle.model.lesson import BATCH, device_of
+from napari_disentangle.model.statistics import Values
+from napari_disentangle.model.tiles import Bank
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     import torch
     from torch import nn
 
     from napari_disentangle.model.affine.net import AffineNet
     from napari_disentangle.model.affine.swaps import Swaps
     from napari_disentangle.model.contrimix.net import RepeatedNet
-    from napari_disentangle.model.statistics import Values
-    from napari_disentangle.model.tiles import Bank
 
 
 @dataclass(frozen=True, eq=False)

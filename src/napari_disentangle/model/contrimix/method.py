@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from napari_disentangle.model.base import Method, Weights
 from napari_disentangle.model.contrimix.published.method import Published
 from napari_disentangle.model.contrimix.repeated import Repeated
 from napari_disentangle.model.contrimix.settings import Config
-
-if TYPE_CHECKING:
-    from napari_disentangle.model.base import Method, Weights
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,22 @@ nothing is found. OUR CHOICE.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from napari_disentangle.image.arrays import Doubles
+from napari_disentangle.image.field import Modality
 from napari_disentangle.model.affine.net import AffineNet
-from napari_disentangle.model.affine.swaps import ALIKE, DECIBEL, SIZE, View, view
+from napari_disentangle.model.affine.swaps import (
+    ALIKE,
+    DECIBEL,
+    SIZE,
+    Swaps,
+    View,
+    view,
+)
 from napari_disentangle.model.statistics import whitening
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.model.affine.swaps import Swaps
 
 
 class RepeatedNet(AffineNet):
@@ -130,12 +132,12 @@ def loss(
     return value / passes, swapped
 
 
-def exam(net: RepeatedNet, swaps: Swaps, passes: int) -> NDArray[np.float64]:
+def exam(net: RepeatedNet, swaps: Swaps, passes: int) -> Doubles:
     """Decibels (B,) of swaps."""
     with torch.no_grad():
         source, donor = (
             looks(net, seen, swaps.modality, passes)[-1]
             for seen in (swaps.source, swaps.donor)
         )
-        found: NDArray[np.float64] = swaps.decibels(*source.to(donor)).cpu().numpy()
+        found: Doubles = swaps.decibels(*source.to(donor)).cpu().numpy()
     return found

@@ -9,16 +9,19 @@ under a mean look, and corrects what it still finds there. OUR CHOICE.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_disentangle.image.field import Modality
 from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.model.affine.method import AffineCorrection, correct, trust
-from napari_disentangle.model.base import Affine, Sample, Values
+from napari_disentangle.model.base import Affine, Sample, Values, Weights
 from napari_disentangle.model.contrimix.settings import PASSES
+from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.statistics import (
     balanced,
     middle_frame,
@@ -28,12 +31,7 @@ from napari_disentangle.model.statistics import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.model.base import Weights
     from napari_disentangle.model.contrimix.net import RepeatedNet
-    from napari_disentangle.model.lesson import Lesson
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_disentangle.model.contrimix.settings import SMALLEST
+from napari_disentangle.image.field import Modality
+from napari_disentangle.model.base import Weights
+from napari_disentangle.model.contrimix.settings import SMALLEST, Config
 from napari_disentangle.model.lesson import device_of
+from napari_disentangle.model.statistics import Values
+from napari_disentangle.model.tiles import Bank
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     import torch
     from torch import nn
 
-    from napari_disentangle.image.field import Modality
     from napari_disentangle.model.affine.swaps import Swaps
-    from napari_disentangle.model.base import Weights
     from napari_disentangle.model.contrimix.published.net import ContriMix
-    from napari_disentangle.model.contrimix.settings import Config
-    from napari_disentangle.model.statistics import Values
-    from napari_disentangle.model.tiles import Bank
 # Images in a micro-batch.
 _IMAGES = 4
 
@@ -49,18 +47,15 @@ class Mixing:
         """New networks, or those to go on with."""
         import torch
 
-        from napari_disentangle.model.contrimix.published.method import (
-            architecture,
-            built,
-        )
-        from napari_disentangle.model.contrimix.published.net import ContriMix
+        from napari_disentangle.model.contrimix.published import net as networks
 
         yield from ()
         if self.start is not None:
-            return built(self.settings, self.start).train()
+            return networks.built(self.settings, self.start).train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = ContriMix(architecture(self.settings, len(bank.learn[0][0])))
+            shape = networks.architecture(self.settings, len(bank.learn[0][0]))
+            net = networks.ContriMix(shape)
         return net.train()
 
     def loss(

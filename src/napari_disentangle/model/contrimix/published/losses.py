@@ -8,12 +8,10 @@ adversary. Losses are computed in float32, also under autocast.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from napari_disentangle.model.contrimix.published.net import ContriMix
+from napari_disentangle.model.contrimix.published.net import ContriMix
 
 # Of self-reconstruction: which quantile of an image's errors, and weights of that and
 # of the mean error of the batch.

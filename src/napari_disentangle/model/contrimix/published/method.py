@@ -8,26 +8,23 @@ mean over sampled tiles, weighted by their foreground.
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_disentangle.image.signal import natural_space
-from napari_disentangle.model.contrimix.settings import SMALLEST
+from napari_disentangle.image.field import Modality
+from napari_disentangle.image.signal import Space, natural_space
+from napari_disentangle.model.base import Regions, Sample, Values, Weights
+from napari_disentangle.model.contrimix.settings import SMALLEST, Config
+from napari_disentangle.model.lesson import Lesson
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
-
     import torch
 
-    from napari_disentangle.image.field import Modality
-    from napari_disentangle.image.signal import Space
-    from napari_disentangle.model.base import Regions, Sample, Values, Weights
     from napari_disentangle.model.contrimix.published.net import Architecture, ContriMix
-    from napari_disentangle.model.contrimix.settings import Config
-    from napari_disentangle.model.lesson import Lesson
 
 # The attribute encoder halves a tile six times: edges become a multiple of this, and no
 # less than two of it.
@@ -74,6 +71,11 @@ class Published:
         ValueError
             If the weights are for other settings or channels.
         """
+        from napari_disentangle.model.contrimix.published.net import (
+            architecture,
+            for_others,
+        )
+
         a = architecture(self.settings, len(channels))
         if self.weights is not None and self._net.architecture != a:
             raise ValueError(for_others(f"{len(channels)} channels"))
@@ -214,44 +216,7 @@ def _whole_steps(x: torch.Tensor, step: int) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _net(settings: Config, weights: Weights, device: str) -> ContriMix:
+    from napari_disentangle.model.contrimix.published.net import built
+
     net = built(settings, weights)
     return net.eval().requires_grad_(requires_grad=False).to(device)
-
-
-def built(settings: Config, weights: Weights) -> ContriMix:
-    """The networks for these settings, with these weights.
-
-    Raises
-    ------
-    ValueError
-        If the weights are for other settings.
-    """
-    import torch
-
-    from napari_disentangle.model.contrimix.published.net import ContriMix
-
-    try:
-        channels = weights.tensors["content.layers.0.weight"].shape[1]
-        with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
-            net = ContriMix(architecture(settings, channels))
-        net.load_state_dict({k: torch.tensor(v) for k, v in weights.tensors.items()})
-    except (KeyError, IndexError, RuntimeError) as error:
-        raise ValueError(for_others("these settings")) from error
-    return net
-
-
-def for_others(what: str) -> str:
-    """Say that weights are not for some settings or channels."""
-    return (
-        f"the weights of this `contrimix` model are not for {what}: give it those "
-        "that it was fitted with"
-    )
-
-
-def architecture(settings: Config, channels: int) -> Architecture:
-    """What is built for these settings."""
-    from napari_disentangle.model.contrimix.published.net import Architecture
-
-    return Architecture(
-        channels, settings.attributes, settings.down, settings.statistics
-    )

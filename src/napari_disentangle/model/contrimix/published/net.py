@@ -11,21 +11,20 @@ a tile spoils what lies within ``halo`` of it, and nothing further in.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+from napari_disentangle.model.base import Weights
+from napari_disentangle.model.contrimix.settings import Config, Statistics
 
-    from napari_disentangle.model.contrimix.settings import Statistics
-
-    Look = Callable[[torch.Tensor], torch.Tensor]
-    Steps = Generator[torch.Tensor, torch.Tensor, torch.Tensor]
+Look = Callable[[torch.Tensor], torch.Tensor]
+Steps = Generator[torch.Tensor, torch.Tensor, torch.Tensor]
 
 # Channels of the first convolution, at full resolution and where it is left (k > 1).
 _FIRST, _FIRST_WIDE = 8, 16
@@ -324,3 +323,36 @@ class ContriMix(nn.Module):
 def round_up(size: int, step: int) -> int:
     """The next multiple of ``step``."""
     return -(-size // step) * step
+
+
+def built(settings: Config, weights: Weights) -> ContriMix:
+    """The networks for these settings, with these weights.
+
+    Raises
+    ------
+    ValueError
+        If the weights are for other settings.
+    """
+    try:
+        channels = weights.tensors["content.layers.0.weight"].shape[1]
+        with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
+            net = ContriMix(architecture(settings, channels))
+        net.load_state_dict({k: torch.tensor(v) for k, v in weights.tensors.items()})
+    except (KeyError, IndexError, RuntimeError) as error:
+        raise ValueError(for_others("these settings")) from error
+    return net
+
+
+def for_others(what: str) -> str:
+    """Say that weights are not for some settings or channels."""
+    return (
+        f"the weights of this `contrimix` model are not for {what}: give it those "
+        "that it was fitted with"
+    )
+
+
+def architecture(settings: Config, channels: int) -> Architecture:
+    """What is built for these settings."""
+    return Architecture(
+        channels, settings.attributes, settings.down, settings.statistics
+    )

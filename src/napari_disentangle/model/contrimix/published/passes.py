@@ -6,20 +6,15 @@ from all tiles of an image, they are those of the whole image (OUR CHOICE).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable
 
 import torch
 from torch import nn
 
-from napari_disentangle.model.contrimix.published.net import round_up
+from napari_disentangle.model.contrimix.published.net import ContentEncoder, round_up
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
-
-    from napari_disentangle.model.contrimix.published.net import ContentEncoder
-
-    Inner = tuple[slice, slice]
-    Tiles = Callable[[], Iterable[tuple[torch.Tensor, Inner]]]
+Inner = tuple[slice, slice]
+Tiles = Callable[[], Iterable[tuple[torch.Tensor, Inner]]]
 
 
 @torch.no_grad()
