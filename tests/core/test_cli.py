@@ -391,7 +391,7 @@ WRONG = [
     ([IMAGE, "--set", "low=1"], f"'low=1' is no setting of model {DEFAULT!r}"),
     ([IMAGE, "--model", "percentile", "--set", "low"], "use name=value with low"),
     ([IMAGE, "--model", "percentile", "--set", "low=x"], "'x' cannot be low"),
-    ([IMAGE, "--model", "percentile", "--set", "low=99.5"], "low < high"),
+    ([IMAGE, "--model", "percentile", "--set", "low=99.5"], "must be less than high"),
     ([IMAGE, "--detector-set", "trim=2"], "trim 2.0 must be 0 to 0.5"),
     ([IMAGE, "--strength", "2"], "strength: Input should be less than"),
     ([IMAGE, "--device", "abacus"], "device 'abacus' is not available"),

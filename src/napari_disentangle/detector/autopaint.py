@@ -29,6 +29,7 @@ from napari_disentangle.detector.masked.prediction import (
     predicting,
 )
 from napari_disentangle.image.arrays import Array, Doubles, Floats
+from napari_disentangle.model.settings import Settings
 
 # Share of the normal pixels that may be hidden although they are normal.
 _HIDDEN = 0.005
@@ -40,7 +41,7 @@ _TILES = 32
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings.
 
     Attributes
@@ -55,26 +56,12 @@ class Config:
     rounds
         How often everything is predicted; from the second time on without what
         diverged.
-
-    Raises
-    ------
-    ValueError
-        If one of them is out of range.
     """
 
     steps: Annotated[int, {"min": 1, "max": 20_000, "step": 100}] = 1500
     hole: Annotated[int, {"min": 2, "max": 16}] = 6
     offsets: Annotated[int, {"min": 1, "max": 2}] = 2
     rounds: Annotated[int, {"min": 1, "max": 4}] = 2
-
-    def __post_init__(self) -> None:
-        prediction.check_steps(self.steps)
-        if not 2 <= self.hole <= 16:
-            raise ValueError(f"hole {self.hole} must be 2 to 16 pixels, e.g. 6")
-        if self.offsets not in (1, 2):
-            raise ValueError(f"offsets {self.offsets} must be 1 or 2")
-        if not 1 <= self.rounds <= 4:
-            raise ValueError(f"rounds {self.rounds} must be 1 to 4, e.g. 2")
 
     @property
     def policy(self) -> Policy:

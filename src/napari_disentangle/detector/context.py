@@ -23,6 +23,7 @@ from napari_disentangle.detector.masked.holes import Policy, grid, period
 from napari_disentangle.detector.masked.prediction import Prediction
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas, smooth
+from napari_disentangle.model.settings import Settings
 
 # A residual beyond this many foreseen errors counts no more.
 MOST = 30.0
@@ -36,7 +37,7 @@ _EVERY = 7
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings.
 
     Attributes
@@ -52,24 +53,12 @@ class Config:
     bank
         Largest number of normal vectors of the signal, and of the residual, that are
         kept.
-
-    Raises
-    ------
-    ValueError
-        If one of them is out of range.
     """
 
     steps: Annotated[int, {"min": 1, "max": 20_000, "step": 100}] = 1500
     hole: Annotated[int, {"min": 2, "max": 32}] = 6
     trim: Annotated[float, {"min": 0.0, "max": 0.5, "step": 0.01}] = 0.02
     bank: Annotated[int, {"min": 50, "max": 20_000, "step": 50}] = 1000
-
-    def __post_init__(self) -> None:
-        prediction.check_steps(self.steps)
-        if not 2 <= self.hole <= 32:
-            raise ValueError(f"hole {self.hole} must be 2 to 32 pixels, e.g. 6")
-        if not 0 <= self.trim <= 0.5:
-            raise ValueError(f"trim {self.trim} must be 0 to 0.5")
 
     @property
     def policy(self) -> Policy:

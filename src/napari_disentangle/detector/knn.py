@@ -16,6 +16,7 @@ import numpy as np
 from napari_disentangle.detector.whitening import nearest, whitened, whitening
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
+from napari_disentangle.model.settings import Settings
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ _GROUP = 25
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings.
 
     Attributes
@@ -39,24 +40,11 @@ class Config:
         nor put into the bank, so that anomalies among them do not become normal.
     bank
         Largest number of normal vectors that are kept.
-
-    Raises
-    ------
-    ValueError
-        If one of them is out of range.
     """
 
     scale: Annotated[float, {"min": 0.5, "max": 8.0, "step": 0.5}] = 1.0
     trim: Annotated[float, {"min": 0.0, "max": 0.5, "step": 0.01}] = 0.02
     bank: Annotated[int, {"min": 50, "max": 20_000, "step": 50}] = 2000
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.scale <= 8:
-            raise ValueError(f"scale {self.scale} must be 0.5 to 8 pixels")
-        if not 0 <= self.trim <= 0.5:
-            raise ValueError(f"trim {self.trim} must be 0 to 0.5")
-        if not 50 <= self.bank <= 20_000:
-            raise ValueError(f"bank {self.bank} must be 50 to 20,000 vectors")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 from napari_disentangle.detector.whitening import length, whitened, whitening
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
+from napari_disentangle.model.settings import Settings
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings.
 
     Attributes
@@ -22,21 +23,10 @@ class Config:
     trim
         Share of the training pixels farthest from normal that is left out when normal
         is learned a second time, so that anomalies among them do not widen it.
-
-    Raises
-    ------
-    ValueError
-        If one of them is out of range.
     """
 
     scale: Annotated[float, {"min": 0.5, "max": 8.0, "step": 0.5}] = 1.0
     trim: Annotated[float, {"min": 0.0, "max": 0.5, "step": 0.01}] = 0.02
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.scale <= 8:
-            raise ValueError(f"scale {self.scale} must be 0.5 to 8 pixels")
-        if not 0 <= self.trim <= 0.5:
-            raise ValueError(f"trim {self.trim} must be 0 to 0.5")
 
 
 @dataclass(frozen=True)

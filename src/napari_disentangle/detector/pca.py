@@ -15,12 +15,13 @@ import numpy as np
 
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import finite
+from napari_disentangle.model.settings import Settings
 
 _CELLS = 4
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings.
 
     Attributes
@@ -29,21 +30,10 @@ class Config:
         In pixels, of the cells whose means are compared; a patch has 4 x 4.
     keep
         Share of the variance of normal that counts as explained.
-
-    Raises
-    ------
-    ValueError
-        If one of them is out of range.
     """
 
     edge: Annotated[int, {"min": 1, "max": 16}] = 2
     keep: Annotated[float, {"min": 0.5, "max": 0.999, "step": 0.01}] = 0.95
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.edge <= 16:
-            raise ValueError(f"edge {self.edge} must be 1 to 16 pixels")
-        if not 0.5 <= self.keep <= 0.999:
-            raise ValueError(f"keep {self.keep} must be 0.5 to 0.999")
 
 
 @dataclass(frozen=True)

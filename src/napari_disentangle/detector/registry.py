@@ -15,8 +15,8 @@ from napari_disentangle.detector import (
 )
 from napari_disentangle.detector.base import Learner, Scorer
 from napari_disentangle.errors import DataError
-from napari_disentangle.model.model import checked
 from napari_disentangle.model.registry import Entry
+from napari_disentangle.model.settings import checked
 
 # To begin with; and where one whole image is all that is known: what is odd in it would
 # be in the bank of the first, and so be normal (docs/benchmarks.md).

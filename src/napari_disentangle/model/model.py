@@ -23,6 +23,7 @@ from napari_disentangle.model.base import Method, Weights
 from napari_disentangle.model.measure import measure
 from napari_disentangle.model.registry import method
 from napari_disentangle.model.render import Rendering
+from napari_disentangle.model.settings import checked
 
 Pool = Literal["image", "batch", "stack", "frame"]
 Fields = Field | Sequence[Field | Attribute]
@@ -295,28 +296,6 @@ def check_images(images: Iterable[object]) -> None:
                 f"{type(image).__name__!r} is no image here: make one with "
                 "nd.Field(array, axes='YX'), or nd.read(path)"
             )
-
-
-def checked(name: str, config: type[Any], values: dict[str, Any]) -> Any:
-    """Settings of a model or detector from plain values.
-
-    Raises
-    ------
-    ValueError
-        If one of them is unknown or out of range.
-    """
-    known = config.__dataclass_fields__
-    if unknown := values.keys() - known:
-        raise ValueError(
-            f"{name!r} has no such setting ({', '.join(sorted(unknown))}): it has "
-            f"{', '.join(known) or 'no settings'}"
-        )
-    try:
-        return config(**values)
-    except TypeError as error:
-        raise ValueError(
-            f"a setting of {name!r} is of another type than it should be ({error})"
-        ) from error
 
 
 def model_hash(name: str, config: Any, weights: Weights | None = None) -> str:

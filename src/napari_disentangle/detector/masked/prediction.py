@@ -61,18 +61,6 @@ class Prediction:
         return mean
 
 
-def check_steps(steps: int) -> None:
-    """Refuse a number of training steps that is none.
-
-    Raises
-    ------
-    ValueError
-        If it is below 1.
-    """
-    if steps < 1:
-        raise ValueError(f"steps {steps} must be 1 or more, e.g. 1500")
-
-
 # --- learning ---------------------------------------------------------------------
 def learn(tiles: Sequence[Floats], steps: int, seed: int) -> Iterator[float | Learned]:
     """Train a predictor on normal tiles (C, h, w), NaN where nothing is known.

@@ -15,28 +15,17 @@ from typing import Annotated
 import numpy as np
 
 from napari_disentangle.model.base import Affine, AffineMethod, Sample, Values
+from napari_disentangle.model.settings import Settings
 
 # Angle in degrees between the two stain directions at least.
 CLOSEST = 6.0
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of the published method.
-
-    Raises
-    ------
-    ValueError
-        If ``extreme`` is not between 0 and 50.
-    """
+class Config(Settings):
+    """Settings of the published method."""
 
     extreme: Annotated[float, {"min": 0.0, "max": 49.0, "step": 0.5}] = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.extreme < 50:
-            raise ValueError(
-                f"extreme {self.extreme} must be a percentile from 0 to 50"
-            )
 
 
 def _names(channels: tuple[str, ...]) -> tuple[str, ...]:

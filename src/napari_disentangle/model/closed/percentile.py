@@ -14,28 +14,27 @@ from napari_disentangle.model.base import (
     Values,
     per_channel,
 )
+from napari_disentangle.model.settings import Settings
 from napari_disentangle.model.statistics import log_std
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Which percentiles, in percent of all pixels.
 
     Raises
     ------
     ValueError
-        If they are not ``0 <= low < high <= 100``.
+        If one is out of range, or ``low`` is not below ``high``.
     """
 
     low: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 1.0
     high: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 99.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low < self.high <= 100:
-            raise ValueError(
-                f"percentiles {self.low} and {self.high} must satisfy "
-                "0 <= low < high <= 100"
-            )
+        super().__post_init__()
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} must be less than high {self.high}")
 
 
 def _estimate(sample: Sample, config: Config) -> Values:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
+
+from napari_disentangle.model.settings import Settings
 
 # How often the attribute is read by default.
 PASSES = 3
@@ -12,12 +14,10 @@ SMALLEST = 64
 
 Preset = Literal["default", "published"]
 Statistics = Literal["image", "frozen"]
-_DOWN = (1, 2, 4)
-_MOST = {"attributes": 64, "mixings": 16}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings; all but the first are of the preset ``"published"`` only.
 
     Attributes
@@ -34,30 +34,10 @@ class Config:
     statistics
         What normalisations use: ``"image"``, exact ones of the whole image, or
         ``"frozen"``, those of training.
-
-    Raises
-    ------
-    ValueError
-        If one of them is out of range.
     """
 
     preset: Preset = "default"
-    attributes: Annotated[int, {"min": 1, "max": _MOST["attributes"]}] = 4
-    down: Annotated[int, {"choices": list(_DOWN)}] = 1
-    mixings: Annotated[int, {"min": 1, "max": _MOST["mixings"]}] = 3
+    attributes: Annotated[int, {"min": 1, "max": 64}] = 4
+    down: Annotated[int, {"choices": [1, 2, 4]}] = 1
+    mixings: Annotated[int, {"min": 1, "max": 16}] = 3
     statistics: Statistics = "image"
-
-    def __post_init__(self) -> None:
-        known = {"preset": Preset, "statistics": Statistics}
-        for name, kind in known.items():
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} must be one of {get_args(kind)}"
-                )
-        if self.down not in _DOWN:
-            raise ValueError(f"down {self.down} must be one of {_DOWN}")
-        for name, most in _MOST.items():
-            if getattr(self, name) not in range(1, most + 1):
-                raise ValueError(
-                    f"{name} {getattr(self, name)!r} must be one of 1 to {most}"
-                )
