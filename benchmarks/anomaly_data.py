@@ -167,14 +167,10 @@ class Slide:
 # shows nothing but pen.
 SLIDES = (
     Slide(
-        "coverslip, H&E",
-        "models/coverslip_edge_he/coverslip_edge",
-        (np.s_[:, :210],),
+        "coverslip, H&E", "models/coverslip_edge_he/coverslip_edge", (np.s_[:, :210],)
     ),
     Slide(
-        "coverslip, IHC",
-        "models/coverslip_edge_ihc/coverslip_edge",
-        (np.s_[:90, :],),
+        "coverslip, IHC", "models/coverslip_edge_ihc/coverslip_edge", (np.s_[:90, :],)
     ),
     Slide(
         "green pen",

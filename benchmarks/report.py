@@ -136,15 +136,7 @@ def _scores(results: Sequence[Result]) -> str:
                     str(sum(r.refused for r in own) or ""),
                 ]
             )
-    head = [
-        "images",
-        "looks",
-        "model",
-        "PSNR dB",
-        "dE",
-        "same content",
-        "not found",
-    ]
+    head = ["images", "looks", "model", "PSNR dB", "dE", "same content", "not found"]
     return table(head, rows)
 
 

@@ -1,7 +1,5 @@
 """What can go wrong that a person must act on, one class per kind of action."""
 
-from __future__ import annotations
-
 
 class DisentangleError(Exception):
     """Root of all errors of this package; its text is one sentence for a person."""

@@ -100,10 +100,7 @@ def test_a_foreign_attribute_is_refused_in_one_sentence(other, words):
 
 @pytest.mark.parametrize(
     "other",
-    [
-        attribute(np.ones((2, 4)), axes="T"),
-        attribute(np.ones((3, 4)), axes="Z"),
-    ],
+    [attribute(np.ones((2, 4)), axes="T"), attribute(np.ones((3, 4)), axes="Z")],
 )
 def test_rows_that_do_not_pair_are_refused(other):
     with pytest.raises(DataError, match="pooled over its image"):

@@ -50,7 +50,7 @@ class Bounds:
 
 BOUNDS = {
     # A stain that shifts every value alike is what its first components explain.
-    "pca": Bounds(raw=1.5),
+    "pca": Bounds(raw=1.5)
     # Planted objects hold as much stain as the discs they replace, and normal values
     # differ little in their map. Measured: 0.78 and 0.73 in violet, 0.63 and 0.69 in
     # rose, none below 0.57; 0.50 to 0.58 and 1.4 to 1.5.

@@ -12,15 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import (
-    DETECTORS,
-    LEARNERS,
-    Recording,
-    fitted,
-    image,
-    scene,
-    threads,
-)
+from strategies import DETECTORS, LEARNERS, Recording, fitted, image, scene, threads
 
 import napari_disentangle as nd
 from napari_disentangle.compute.device import use_threads

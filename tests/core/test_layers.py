@@ -114,11 +114,7 @@ def test_results_say_that_they_are_synthetic(files):
     model = nd.fit(nd.Field.from_layer(first), "mk")
     added = nd.add_layers(files, model, first, donor=second, alpha=None)
     names = [layer.name for layer in added]
-    assert names == [
-        "slide0 [content-only]",
-        "slide0 [swapped]",
-        "slide0 [anomaly]",
-    ]
+    assert names == ["slide0 [content-only]", "slide0 [swapped]", "slide0 [anomaly]"]
     assert all(layer.metadata[KEY]["synthetic"] for layer in added)
     assert added[2].metadata[KEY]["basis"] == "this image: rarity assumed"
 

@@ -57,9 +57,7 @@ def test_what_a_swap_leaves_and_what_content_keeps(found: Any) -> None:
     assert np.isnan(found.rows[0].gradients)
 
 
-def test_printing_gives_a_table_with_nothing_where_nothing_is_known(
-    found: Any,
-) -> None:
+def test_printing_gives_a_table_with_nothing_where_nothing_is_known(found: Any) -> None:
     head, line, raw, *rest = str(found).splitlines()
     assert head.startswith("| model | colour_leak |")
     assert len(rest) == len(found.rows) - 1

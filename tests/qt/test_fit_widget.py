@@ -297,9 +297,7 @@ def test_fit_on_channels(desk: Any) -> None:
     assert len([name for name in desk.names if "content-only" in name]) == 3
 
 
-def test_image_unlike_all_that_the_model_knows_is_said_before_run(
-    tissues: Any,
-) -> None:
+def test_image_unlike_all_that_the_model_knows_is_said_before_run(tissues: Any) -> None:
     _fit(tissues, 12)
     panel = tissues.panel
     tissues.viewer.open_sample("napari-disentangle", "brightfield")

@@ -1,7 +1,5 @@
 """The demo: the main job on the bundled blood smears, in napari's own window."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

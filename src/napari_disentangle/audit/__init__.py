@@ -3,8 +3,6 @@
 Images are channels first (C, Y, X); features are one row per image or tile (n, F).
 """
 
-from __future__ import annotations
-
 from napari_disentangle.audit.features import colour_features, convolution_features
 from napari_disentangle.audit.fidelity import (
     Reconstruction,

@@ -1,7 +1,5 @@
 """What every measure asks of its arrays, and the sentences for those that fail."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 

@@ -1,7 +1,5 @@
 """Numbers that a probe may read a look from: colours, and random convolutions."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

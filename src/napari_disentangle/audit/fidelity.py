@@ -1,7 +1,5 @@
 """How near a rendered image comes to what it should be."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -85,9 +83,7 @@ def _ratio(after: float, before: float, least: float) -> float:
     return math.inf if after > least else 0.0
 
 
-def _moments(
-    image: Doubles,
-) -> tuple[Doubles, Doubles]:
+def _moments(image: Doubles) -> tuple[Doubles, Doubles]:
     """Mean (C,) and root of the covariance (C, C) of the channels."""
     pixels = image.reshape(len(image), -1)
     covariance = np.atleast_2d(np.cov(pixels, bias=True))
@@ -96,10 +92,7 @@ def _moments(
     return pixels.mean(axis=1), root
 
 
-def _distance(
-    one: tuple[Doubles, Doubles],
-    other: tuple[Doubles, Doubles],
-) -> float:
+def _distance(one: tuple[Doubles, Doubles], other: tuple[Doubles, Doubles]) -> float:
     """Frechet distance of two normal distributions.
 
     Its covariance part is the distance of the two roots after the best rotation

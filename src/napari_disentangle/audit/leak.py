@@ -1,7 +1,5 @@
 """How much of a label, such as the batch, a fresh probe reads from features."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

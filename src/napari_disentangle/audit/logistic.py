@@ -1,7 +1,5 @@
 """A small multinomial logistic regression, the same on every run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,10 +70,7 @@ def _weights(x: Doubles, y: NDArray[np.intp]) -> Doubles:
 
 
 def _loss(
-    weights: Doubles,
-    x: Doubles,
-    truth: Doubles,
-    weight: Doubles,
+    weights: Doubles, x: Doubles, truth: Doubles, weight: Doubles
 ) -> tuple[float, Doubles]:
     """Weighted cross-entropy with a ridge, and its gradient."""
     from scipy.special import log_softmax

@@ -4,8 +4,6 @@ Distances are Euclidean in the units of the features, so standardise features of
 different units. Both measures hold all n x n distances: take some thousand rows.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

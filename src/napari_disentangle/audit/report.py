@@ -258,11 +258,7 @@ def _plane(image: Field, block: Block) -> NDArray[np.generic]:
 
 
 def _colours_left(
-    model: Model,
-    tiles: Places,
-    looks: Sequence[Attribute],
-    raw: Tiles,
-    labels: _Labels,
+    model: Model, tiles: Places, looks: Sequence[Attribute], raw: Tiles, labels: _Labels
 ) -> float:
     """Median over images of what a swap to an image of another batch leaves."""
     others = [labels.other(number) for number in range(len(looks))]
@@ -338,9 +334,7 @@ def _told_by(tiles: Tiles, labels: _Labels) -> dict[str, float]:
 
 
 def _leak(
-    features: Doubles,
-    batch: NDArray[np.int64],
-    image: NDArray[np.int64],
+    features: Doubles, batch: NDArray[np.int64], image: NDArray[np.int64]
 ) -> float:
     folds = min(FOLDS, int(image.max()) + 1)
     return probe(features, batch, image, folds).excess

@@ -1,7 +1,5 @@
 """Whether tiles show in an image that was computed tile by tile."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

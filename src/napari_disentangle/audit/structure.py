@@ -5,8 +5,6 @@ ratio above 0.95, which the gradients see. And neither is 1 after a true change 
 stain: synthetic tissue in two looks gives a correlation of 0.98 and a ratio of 0.96.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -151,8 +149,7 @@ def _absorbance(image: Doubles) -> Doubles:
     """-log10 of the transmittance, with the image's own white level."""
     white = np.percentile(image, _WHITE, axis=(1, 2), keepdims=True)
     light = image.clip(min=0) / np.where(white > 0, white, 1)
-    absorbance: Doubles = -np.log10((light + DARK) / (1 + DARK))
-    return absorbance
+    return -np.log10((light + DARK) / (1 + DARK))
 
 
 def _first_component(values: Doubles) -> Doubles:
@@ -160,5 +157,4 @@ def _first_component(values: Doubles) -> Doubles:
     covariance = np.atleast_2d(np.cov(values.reshape(len(values), -1), bias=True))
     axis = np.linalg.eigh(covariance).eigenvectors[:, -1]
     strong = axis if axis.sum() >= 0 else -axis
-    projection: Doubles = np.tensordot(strong, values, axes=1)
-    return projection
+    return np.tensordot(strong, values, axes=1)

@@ -3,8 +3,6 @@
 torch is loaded only by commands that compute, Qt and napari only by ``demo``.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import sys

@@ -1,7 +1,5 @@
 """The options of ``napari-disentangle apply``, and how they become a recipe."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """Devices: which there are, which one is used, and what to do when memory runs out."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from collections.abc import Generator, Iterator

@@ -1,7 +1,5 @@
 """Levels of a pyramid: means of the full resolution."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

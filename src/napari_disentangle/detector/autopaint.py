@@ -9,8 +9,6 @@ error that the predictor foresaw, the references are learned from normal instead
 image that is scored, and a threshold ends it instead of a level set.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm

@@ -1,7 +1,5 @@
 """The contract of a detector: features of a plane, fitted to normal, then scored."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -29,11 +27,7 @@ class Judge(Protocol):
     def fit(self, features: Floats, config: Any) -> Mapping[str, Doubles]:
         """Learn normal from feature vectors (F, N)."""
 
-    def score(
-        self,
-        features: Floats,
-        normal: Mapping[str, Doubles],
-    ) -> Floats:
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """How far feature vectors (F, ...) are from normal, each for itself."""
 
 
@@ -80,10 +74,7 @@ class Learner(Judge, Protocol):
         """
 
     def seeing(
-        self,
-        signal: Floats,
-        config: Any,
-        learned: Mapping[str, Array],
+        self, signal: Floats, config: Any, learned: Mapping[str, Array]
     ) -> Generator[None, None, Seen]:
         """Look at a signal (C, h, w) that begins at a multiple of ``step``.
 

@@ -1,7 +1,5 @@
 """Where normal is learned, and where it is checked: blocks of normal images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import lcm
@@ -65,8 +63,7 @@ class Place:
         """Pixels (h, w) of the block that are known and marked as normal."""
         y, x = tile.inner
         marked = self.image.mask(self.block.lead, y.slice, x.slice)
-        use: Mask = marked & self.known(tile, signal)
-        return use
+        return marked & self.known(tile, signal)
 
     def known(self, tile: Tile, signal: Floats) -> Mask:
         """Pixels (h, w) of the block whose values are numbers."""

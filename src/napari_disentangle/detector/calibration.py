@@ -1,7 +1,5 @@
 """Calibration: from raw scores to signed z, and to p of pixels and of regions."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -272,8 +270,8 @@ def _thinned(scores: Floats) -> Floats:
     if len(scores) <= _MOST_PIXELS:
         return scores
     even = np.linspace(0, len(scores) - 1, _MOST_PIXELS).round().astype(int)
-    thinned: Floats = scores[even]
-    return thinned
+    kept: Floats = scores[even]
+    return kept
 
 
 def _counted(n_blocks: int) -> str:

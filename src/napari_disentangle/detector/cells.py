@@ -5,8 +5,6 @@ they fail on different images: the scale at which blobs answer most (Lindeberg 1
 section 5), and the thickness and the area of what lies beyond Otsu's threshold (1979).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -7,8 +7,6 @@ each in its own units, and the mean of the answers is the score: asked of all fe
 at once, a new camera moved it ten times as much (docs/benchmarks.md). OUR CHOICE.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
@@ -93,10 +91,7 @@ class Context:
         return prediction.learn(tiles, config.steps, seed)
 
     def seeing(
-        self,
-        signal: Floats,
-        config: Config,
-        learned: Mapping[str, Array],
+        self, signal: Floats, config: Config, learned: Mapping[str, Array]
     ) -> Generator[None, None, Seen]:
         """18 features per channel, of the signal and of the residual, and 3 of all."""
         steps = prediction.predicting(signal, learned, config.policy)

@@ -1,7 +1,5 @@
 """Depth: scores of a stack are smoothed along Z, as far as a cell reaches."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from math import ceil, exp
 

@@ -1,7 +1,5 @@
 """Detector: what fitting returns. It scores content-only images against normal."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Generator, Iterator, Mapping
@@ -309,12 +307,7 @@ class Detector:
         expected = channels[0] if own < 0 else np.stack(channels, own)
         return self.read(z.astype(np.float32), image, expected.astype(image.dtype))
 
-    def read(
-        self,
-        z: Floats,
-        image: Field,
-        expected: Array | None = None,
-    ) -> Score:
+    def read(self, z: Floats, image: Field, expected: Array | None = None) -> Score:
         """Put a computed z map, and what was expected, together with the image."""
         axes = image.axes.replace("C", "")
         along = {

@@ -1,7 +1,5 @@
 """Regions as files for others: tables as CSV, outlines as GeoJSON for QuPath."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

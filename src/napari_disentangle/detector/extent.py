@@ -1,7 +1,5 @@
 """Extent: how many pixels around a pixel are surprising together with it."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Sequence
 
 import numpy as np
@@ -63,8 +61,7 @@ def _summed(
     summed = np.zeros(windows.shape, np.uint32)
     for threshold in thresholds:
         summed += _sizes(windows > threshold)
-    found: NDArray[np.uint32] = summed.swapaxes(0, 1).reshape(h, n * edge)[:, :w]
-    return found
+    return summed.swapaxes(0, 1).reshape(h, n * edge)[:, :w]
 
 
 def _sizes(above: Mask) -> NDArray[np.uint32]:

@@ -9,8 +9,6 @@ without it: ``attenuated`` among what is learned tells. Features and score are t
 context, OUR CHOICE.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Learning normal: from images, or marked parts of images, to a detector."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace

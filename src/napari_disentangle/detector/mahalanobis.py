@@ -1,7 +1,5 @@
 """mahalanobis: distance from normal in a bank of classical filters."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any

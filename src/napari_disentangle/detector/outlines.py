@@ -1,7 +1,5 @@
 """Outlines of labelled regions along the edges of their pixels, as polygons."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 

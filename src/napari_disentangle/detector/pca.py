@@ -5,8 +5,6 @@ so that a pixel has 16 features per channel and not 64 (OUR CHOICE); the compone
 hold 95 % of the variance of normal patches are kept (OUR CHOICE).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any

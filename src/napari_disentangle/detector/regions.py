@@ -1,7 +1,5 @@
 """Regions: connected surprising pixels, and a table with one row for each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,18 +1,9 @@
 """All detectors by name. A new one is a file here and a line in ``DETECTORS``."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
-from napari_disentangle.detector import (
-    autopaint,
-    context,
-    fader,
-    knn,
-    mahalanobis,
-    pca,
-)
+from napari_disentangle.detector import autopaint, context, fader, knn, mahalanobis, pca
 from napari_disentangle.detector.base import Learner, Scorer
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.registry import Entry

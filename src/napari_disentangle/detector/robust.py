@@ -1,7 +1,5 @@
 """Maps of which only large values are odd: how large normal ones are, and how odd."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

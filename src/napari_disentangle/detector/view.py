@@ -1,7 +1,5 @@
 """Sight: how a detector looks at a signal, at the resolution of its cells."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from math import lcm
@@ -133,8 +131,7 @@ class Sight:
             slice(part.start - k * seen.start, part.stop - k * seen.start)
             for part, seen in zip(kept, around, strict=True)
         )
-        maps: Floats = large[0, :, y, x].float().numpy()
-        return maps
+        return large[0, :, y, x].float().numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,6 @@ because cells are not aligned (OUR CHOICE; PaDiM, Defard et al. 2020, has one Ga
 per position).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,11 +24,7 @@ def whitening(features: Floats, trim: float) -> dict[str, Doubles]:
     return _gaussian(nearest(features, first, trim)) if trim else first
 
 
-def nearest(
-    features: Floats,
-    normal: Mapping[str, Doubles],
-    trim: float,
-) -> Floats:
+def nearest(features: Floats, normal: Mapping[str, Doubles], trim: float) -> Floats:
     """All feature vectors (F, N) but the share ``trim`` that is farthest."""
     distance = length(whitened(features, normal))
     return features[:, distance <= np.quantile(distance, 1 - trim)]
@@ -38,8 +32,7 @@ def nearest(
 
 def whitened(features: Floats, normal: Mapping[str, Doubles]) -> Doubles:
     """Feature vectors (F, N) with mean 0 and unit covariance where they are normal."""
-    white: Doubles = normal["whiten"] @ (features - normal["mean"][:, None])
-    return white
+    return normal["whiten"] @ (features - normal["mean"][:, None])
 
 
 def length(white: Doubles) -> Floats:

@@ -1,7 +1,5 @@
 """What the libraries raise on damaged files becomes one sentence."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """OME-Zarr: 0.4 and 0.5 are read, 0.5 is written, always with its pyramid."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path

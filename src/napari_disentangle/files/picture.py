@@ -1,7 +1,5 @@
 """PNG and JPEG: single planes, with the provenance in their text fields."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

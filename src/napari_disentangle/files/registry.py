@@ -1,7 +1,5 @@
 """Reading and writing image files with their metadata: one module per format."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping

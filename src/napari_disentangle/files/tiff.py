@@ -1,7 +1,5 @@
 """TIFF: read by axes and OME metadata, written as OME-TIFF."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path

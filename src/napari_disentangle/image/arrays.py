@@ -1,7 +1,5 @@
 """Short names for the arrays that most functions take and give."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

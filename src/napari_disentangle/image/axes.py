@@ -1,7 +1,5 @@
 """Axes of arrays by name: from an image with any axes to channels first, and back."""
 
-from __future__ import annotations
-
 from napari_disentangle.errors import AxesError
 from napari_disentangle.image.arrays import Array
 

@@ -1,7 +1,5 @@
 """Channels that are kept as separate arrays, read as one image."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any

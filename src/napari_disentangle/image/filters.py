@@ -4,8 +4,6 @@ Gaussian, gradient magnitude and Laplacian at three scales, per channel (OUR CHO
 number of channels and any bit depth, and no pretrained network).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -27,10 +25,7 @@ def reach(sigma: float) -> int:
 
 def finite(signal: Array) -> Floats:
     """The signal with 0 where it is no number, which would spread over all it meets."""
-    known: Floats = np.nan_to_num(signal, posinf=0, neginf=0).astype(
-        np.float32, copy=False
-    )
-    return known
+    return np.nan_to_num(signal, posinf=0, neginf=0).astype(np.float32, copy=False)
 
 
 def filtered(signal: Array, scale: float) -> Floats:

@@ -1,7 +1,5 @@
 """Foreground: what tells objects from background in one image."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,8 +48,7 @@ class Foreground:
             beyond = beyond.mean(axis=0, keepdims=True)
         finite = np.isfinite(signal).all(axis=0)
         found = (beyond > self.threshold.reshape(shape)).any(axis=0)
-        result: Mask = np.logical_and(found, finite)
-        return result
+        return np.logical_and(found, finite)
 
 
 def find_foreground(signal: Array, modality: Modality) -> Foreground:

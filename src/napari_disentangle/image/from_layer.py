@@ -1,7 +1,5 @@
 """What a napari Image layer says of its image: duck-typed, nothing from a shape."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

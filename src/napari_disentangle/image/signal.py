@@ -92,8 +92,8 @@ def to_dtype(x: Array, dtype: np.dtype[Any]) -> Array:
         return x.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     known = np.nan_to_num(np.rint(x), nan=0.0)
-    rounded: Array = np.clip(known, limits.min, limits.max).astype(dtype)
-    return rounded
+    clipped: Array = np.clip(known, limits.min, limits.max).astype(dtype)
+    return clipped
 
 
 def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:

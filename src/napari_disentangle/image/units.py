@@ -1,7 +1,5 @@
 """Units: names as OME-Zarr and napari have them, symbols as OME-TIFF has them."""
 
-from __future__ import annotations
-
 import math
 
 PIXEL = "pixel"

@@ -1,7 +1,5 @@
 """napari layers from outputs: every transform and look of the source layer is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any

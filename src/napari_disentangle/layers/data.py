@@ -1,7 +1,5 @@
 """What results look like as napari layers: arrays, names, geometry, provenance."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Marks on an image: pixels that were painted in a Shapes or Labels layer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -69,8 +67,7 @@ def _between(layer: Any, marks: Any) -> Doubles:
     """Matrix from pixels of an image to those of what marks it, shared axes only."""
     n = min(layer.ndim, marks.ndim) + 1
     to_world, from_world = world(layer)[-n:, -n:], world(marks)[-n:, -n:]
-    matrix: Doubles = np.linalg.inv(from_world) @ to_world
-    return matrix
+    return np.linalg.inv(from_world) @ to_world
 
 
 def _grid(field: Field) -> tuple[int, ...]:

@@ -1,7 +1,5 @@
 """From the tuple of a napari layer to what can be written into a file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Model files: safetensors with a JSON header, never pickle."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,9 +39,7 @@ def write_checkpoint(
         ) from error
 
 
-def read_checkpoint(
-    path: str | Path,
-) -> tuple[dict[str, Any], dict[str, Array]]:
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read the header and the tensors of a model file.
 
     Raises

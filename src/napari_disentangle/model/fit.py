@@ -1,7 +1,5 @@
 """Where models come from: fitted on images, or read from a file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path

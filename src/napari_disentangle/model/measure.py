@@ -238,8 +238,7 @@ def _read(field: Field, block: Block, index: Sequence[int]) -> tuple[Array, Mask
 def _space(field: Field, pixels: Array, space: Space | None = None) -> Values:
     chosen = space or natural_space(field.modality)
     double, scale = np.dtype(np.float64), field.full_scale
-    signal: Values = plane_to_signal(pixels, chosen, scale, double).numpy()
-    return signal
+    return plane_to_signal(pixels, chosen, scale, double).numpy()
 
 
 def _foreground(field: Field, pixels: Array) -> Foreground:
@@ -247,11 +246,7 @@ def _foreground(field: Field, pixels: Array) -> Foreground:
 
 
 def _sample(
-    method: Method,
-    field: Field,
-    plane: Array,
-    allowed: Mask,
-    foreground: Foreground,
+    method: Method, field: Field, plane: Array, allowed: Mask, foreground: Foreground
 ) -> Sample:
     known = np.logical_and(allowed, np.isfinite(plane).all(axis=0))
     pixels = plane[:, known]

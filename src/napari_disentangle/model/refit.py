@@ -1,7 +1,5 @@
 """Forgetting: a model fitted again as if some images had never been seen."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any

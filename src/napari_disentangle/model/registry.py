@@ -1,7 +1,5 @@
 """All models by name. A new one is a file here and a line in ``MODELS``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

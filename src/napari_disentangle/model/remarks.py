@@ -1,7 +1,5 @@
 """Words about an image: what a person should know before trusting a result."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

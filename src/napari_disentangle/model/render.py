@@ -131,8 +131,7 @@ class Rendering(Operation):
         x = self._signal(plane)
         known = [v for v in self.values(lead) if np.isfinite(v).all()]
         content = self.method.encode(x, known[0]) if known else x
-        maps: Floats = content.float().cpu().numpy()
-        return maps
+        return content.float().cpu().numpy()
 
     def _signal(self, plane: Array) -> torch.Tensor:
         pixels = plane[list(self.index)]

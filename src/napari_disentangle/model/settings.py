@@ -1,7 +1,5 @@
 """Settings of models and detectors: frozen dataclasses, with bounds in their types."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real

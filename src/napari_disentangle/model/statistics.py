@@ -3,8 +3,6 @@
 Pixels are (C, N), in absorbance or intensity; which of them are foreground is given.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -65,8 +63,7 @@ def _background(signal: Array, foreground: Mask) -> Array:
     if background.shape[1] >= fewest:
         return background
     lowest = np.argpartition(signal.mean(axis=0), fewest - 1)[:fewest]
-    fallback: Array = signal[:, lowest]
-    return fallback
+    return signal[:, lowest]
 
 
 def _lowest(pixels: Array, share: float) -> Array:
@@ -74,8 +71,7 @@ def _lowest(pixels: Array, share: float) -> Array:
     n = math.ceil(share * pixels.shape[1])
     if n in (0, pixels.shape[1]):
         return pixels
-    lowest: Array = np.partition(pixels, n - 1, axis=1)[:, :n]
-    return lowest
+    return np.partition(pixels, n - 1, axis=1)[:, :n]
 
 
 def weight(share: Any) -> Any:
@@ -145,8 +141,7 @@ def whitening(covariance: Values, home: Values) -> Values:
     inverse = (vectors / np.sqrt(values)) @ vectors.T
     squares, turned = np.linalg.eigh(root @ home @ home.T @ root)
     middle = (turned * np.sqrt(np.maximum(squares, 0))) @ turned.T
-    matrix: Values = np.linalg.solve(home, inverse @ middle @ inverse)
-    return matrix
+    return np.linalg.solve(home, inverse @ middle @ inverse)
 
 
 def log_std(std: Doubles, mean: Doubles) -> Values:

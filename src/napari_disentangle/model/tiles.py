@@ -1,7 +1,5 @@
 """Tiles to learn from: foreground of images, balanced over them, some held out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -148,8 +146,7 @@ def _tiles(image: Field, edge: int, seed: int) -> list[Floats]:
 def _signal(image: Field, plane: NDArray[np.generic]) -> Floats:
     space = natural_space(image.modality)
     single, scale = np.dtype(np.float32), image.full_scale
-    signal: Floats = plane_to_signal(plane, space, scale, single).numpy()
-    return signal
+    return plane_to_signal(plane, space, scale, single).numpy()
 
 
 def _to_one(signals: Sequence[Floats], every: Floats) -> list[Floats]:

@@ -317,8 +317,7 @@ def exam_of(method: AffineMethod, swaps: Swaps) -> Values:
         offset = method.transfer(torch.zeros(len(axes), 1), source, donor)
         maps.append((method.transfer(axes, source, donor) - offset, offset[:, 0]))
     matrices, offsets = (torch.stack(part) for part in zip(*maps, strict=True))
-    found: Values = swaps.decibels(matrices, offsets).numpy()
-    return found
+    return swaps.decibels(matrices, offsets).numpy()
 
 
 def _estimate(method: AffineMethod, tile: Values, modality: Modality) -> Values:

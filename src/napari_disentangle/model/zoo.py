@@ -1,7 +1,5 @@
 """Trained models that come with the package, and their cards."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from pathlib import Path

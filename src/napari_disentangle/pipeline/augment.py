@@ -1,7 +1,5 @@
 """Images under each other's looks, to train a network that should not mind the look."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Following a recipe: the one path behind the widget, the console and the CLI."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial

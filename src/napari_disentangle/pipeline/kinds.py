@@ -1,7 +1,5 @@
 """The table of outputs: what each is called, needs, and is made and shown like."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal

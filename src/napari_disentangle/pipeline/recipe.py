@@ -83,8 +83,7 @@ class Source(_Frozen):
                 f"what is marked on {self.name!r} is not in the recipe, or belongs to "
                 "an image of another size: mark it again"
             )
-        marked: Mask = bits[:n].reshape(shape)
-        return marked
+        return bits[:n].reshape(shape)
 
 
 class Recipe(_Frozen):

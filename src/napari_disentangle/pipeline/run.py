@@ -1,7 +1,5 @@
 """From files to files: every output of a recipe, written one by one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product

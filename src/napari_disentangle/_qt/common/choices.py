@@ -1,7 +1,5 @@
 """What is chosen in the panel, taken on the main thread before a worker starts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Files that the widget reads and writes: looks and models; errors become sentences."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

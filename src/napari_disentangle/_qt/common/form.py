@@ -1,7 +1,5 @@
 """A form for the settings of a model: its frozen dataclass is the only description."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from typing import Any, get_type_hints
 

@@ -1,7 +1,5 @@
 """Choosing layers: a list with check boxes, and how chosen layers become images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

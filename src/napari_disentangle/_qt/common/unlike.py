@@ -4,8 +4,6 @@ Measuring takes a second per image, so a worker does it, and what was found is
 remembered.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any

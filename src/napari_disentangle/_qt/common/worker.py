@@ -5,8 +5,6 @@ napari's ``thread_worker`` on a generator never finishes when it raises a Runtim
 time in the main thread; this worker does neither.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any

@@ -4,8 +4,6 @@ A preview shows a part of an image under the look of a part of the others, as th
 is just then; whole images would take seconds, in which nothing could be cancelled.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

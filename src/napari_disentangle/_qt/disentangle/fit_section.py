@@ -1,7 +1,5 @@
 """The section "Fit on the checked images": settings, curve, preview, buttons."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pyqtgraph as pg

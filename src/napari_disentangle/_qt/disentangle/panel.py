@@ -1,7 +1,5 @@
 """What the widget shows: lists, boxes and buttons, without any behaviour of its own."""
 
-from __future__ import annotations
-
 from html import escape
 
 from qtpy.QtCore import Qt, QTimer

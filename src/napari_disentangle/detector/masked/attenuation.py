@@ -65,11 +65,7 @@ class Crops:
 
 
 def learn(
-    tiles: Sequence[Floats],
-    learned: Learned,
-    masks: Masks,
-    steps: int,
-    seed: int,
+    tiles: Sequence[Floats], learned: Learned, masks: Masks, steps: int, seed: int
 ) -> Iterator[float | Learned]:
     """Train gates for a predictor, whose tensors stay as they are.
 

@@ -6,8 +6,6 @@ skip and the features that it joins, and say how much of each skip feature goes 
 and widths are OUR CHOICE; this is not the authors' code.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

@@ -5,8 +5,6 @@ Pieces of other crops (CutPaste, Li et al. 2021), other crops shown through smoo
 of focus, and spots of another brightness. The mix and the sizes are OUR CHOICE.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -6,8 +6,6 @@ from pixels other than itself, and where a mask lies depends on the place in the
 alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import product
 from math import lcm
@@ -39,15 +37,13 @@ def grid(cell: int, offsets: int = 1) -> Policy:
 
 def period(policy: Policy) -> int:
     """Where a policy repeats, in pixels."""
-    whole: int = lcm(*(masks.shape[-1] for masks in policy))
-    return whole
+    return lcm(*(masks.shape[-1] for masks in policy))
 
 
 def spread(masks: Masks, shape: tuple[int, int]) -> Masks:
     """Masks (M, h, w) over a region that begins at a multiple of their period."""
     p, (h, w) = masks.shape[-1], shape
-    whole: Masks = np.tile(masks, (1, -(-h // p), -(-w // p)))[:, :h, :w]
-    return whole
+    return np.tile(masks, (1, -(-h // p), -(-w // p)))[:, :h, :w]
 
 
 # --- training ---------------------------------------------------------------------

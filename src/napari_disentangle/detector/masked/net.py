@@ -8,8 +8,6 @@ pixel nor the size of a tile reaches a prediction. The number of levels, the wid
 the scale output are OUR CHOICE.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

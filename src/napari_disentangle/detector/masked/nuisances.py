@@ -5,8 +5,6 @@ foresees the errors that they make, so that a new camera does not surprise it. T
 amounts are OUR CHOICE.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from napari_disentangle.image.arrays import Floats

@@ -85,9 +85,7 @@ def learn(tiles: Sequence[Floats], steps: int, seed: int) -> Iterator[float | Le
     yield tensors | levels
 
 
-def large(
-    tiles: Sequence[Floats],
-) -> tuple[list[Floats], int]:
+def large(tiles: Sequence[Floats]) -> tuple[list[Floats], int]:
     """The tiles that crops to train with can be cut out of, and the edge of crops.
 
     At the border of an image tiles are cut off: those are left out.
@@ -127,11 +125,7 @@ def _laid_out(net: Predictor) -> Predictor:
 
 
 def _training(
-    net: Predictor,
-    tiles: Sequence[Floats],
-    edge: int,
-    steps: int,
-    seed: int,
+    net: Predictor, tiles: Sequence[Floats], edge: int, steps: int, seed: int
 ) -> Iterator[int]:
     """Train in place; yields the number of the step that was taken, at first none."""
     import torch
@@ -159,9 +153,7 @@ def _training(
         yield step
 
 
-def _levels(
-    tiles: Sequence[Floats],
-) -> tuple[Floats, Floats]:
+def _levels(tiles: Sequence[Floats]) -> tuple[Floats, Floats]:
     """Mean and standard deviation (C, 1, 1) of the known pixels of each channel."""
     flat = np.concatenate([tile.reshape(len(tile), -1) for tile in tiles], axis=1)
     flat = flat[:, np.isfinite(flat).all(axis=0)]

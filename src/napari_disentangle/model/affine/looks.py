@@ -5,8 +5,6 @@ OUR CHOICE; stain amounts and vectors are those of Ruifrok and Johnston 2001, ma
 vary as in the colour augmentation of Tellez et al. 2018 (IEEE TMI 37(9)).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

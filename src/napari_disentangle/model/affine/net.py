@@ -5,8 +5,6 @@ affine correction of that frame. At k = 1 ContriMix (Nguyen et al. 2023, section
 renders each pixel as a matrix times its content; this keeps the matrix. OUR CHOICE.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 

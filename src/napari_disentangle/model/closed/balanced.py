@@ -8,8 +8,6 @@ In fluorescence every channel has a foreground of its own, of which only the dim
 counts: a few bright cells are not a longer exposure. OUR CHOICE, from no paper.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from napari_disentangle.model.base import (

@@ -6,8 +6,6 @@ the foreground varies. The rise is the root mean square beyond the background, t
 faint pixels at the border of the foreground hardly add. OUR CHOICE, from no paper.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -24,10 +22,8 @@ _LEAST_BACKGROUND = 0.01
 def _background(sample: Sample) -> Values:
     background = sample.signal[:, ~sample.foreground]
     if background.shape[1] < _LEAST_BACKGROUND * sample.signal.shape[1]:
-        lowest: Values = np.percentile(sample.signal, 1, axis=1)
-        return lowest
-    level: Values = np.median(background, axis=1)
-    return level
+        return np.percentile(sample.signal, 1, axis=1)
+    return np.median(background, axis=1)
 
 
 def _estimate(sample: Sample, config: object) -> Values:

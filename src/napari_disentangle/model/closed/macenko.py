@@ -7,8 +7,6 @@ map can be inverted; and the two directions are never closer than ``CLOSEST``, s
 an image with one stain only, whose two directions are noise, does not blow it up.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

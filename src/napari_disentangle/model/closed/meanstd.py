@@ -4,8 +4,6 @@ In absorbance for brightfield, in intensity for fluorescence (Reinhard et al. 20
 IEEE CG&A 21(5), section 2, without its colour space).
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

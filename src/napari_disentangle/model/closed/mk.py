@@ -5,8 +5,6 @@ example-based colour transfer", section 3: of all linear maps that turn one cova
 into another, the one that moves pixels least.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from napari_disentangle.model.base import Affine, AffineMethod, Sample, Values

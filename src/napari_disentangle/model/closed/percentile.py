@@ -1,7 +1,5 @@
 """percentile: a low and a high percentile of every channel are made to match."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 

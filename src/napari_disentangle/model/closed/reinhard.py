@@ -4,8 +4,6 @@ Reinhard, Adhikhmin, Gooch, Shirley 2001, "Color transfer between images", IEEE 
 21(5), section 2; in CIELAB instead of l-alpha-beta, as stain tools use it.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from napari_disentangle.model.base import per_channel

@@ -1,7 +1,5 @@
 """contrimix: content and attribute without batch labels (Nguyen et al. 2023)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

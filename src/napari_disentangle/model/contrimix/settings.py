@@ -1,7 +1,5 @@
 """Settings of contrimix, and numbers that its parts share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Literal
 

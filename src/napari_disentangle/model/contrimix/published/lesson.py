@@ -84,8 +84,7 @@ class Mixing:
         with torch.no_grad():
             attribute = known.attribute(swaps.donor.signal)
             made = known(swaps.source.signal, attribute)
-        found: Values = swaps.decibels_of(made).cpu().numpy()
-        return found
+        return swaps.decibels_of(made).cpu().numpy()
 
 
 def _crop(bank: Bank, rng: np.random.Generator) -> Values:
@@ -94,8 +93,7 @@ def _crop(bank: Bank, rng: np.random.Generator) -> Values:
     tile = look[int(rng.integers(len(look)))]
     y, x = (int(rng.integers(size - SMALLEST + 1)) for size in tile.shape[1:])
     part = tile[:, y : y + SMALLEST, x : x + SMALLEST]
-    turned: Values = np.rot90(part, int(rng.integers(4)), (1, 2)).copy()
-    return turned
+    return np.rot90(part, int(rng.integers(4)), (1, 2)).copy()
 
 
 def _contrimix(net: nn.Module) -> ContriMix:

@@ -5,8 +5,6 @@ what is rendered, both encoders have to find what it was made of. No labels and 
 adversary. Losses are computed in float32, also under autocast.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import torch
@@ -104,8 +102,7 @@ def total(
 
 def to_transmittance(absorbance: torch.Tensor) -> torch.Tensor:
     """Transmittance of an absorbance, up to 1.58: to show it, clip it at 1."""
-    bounded: torch.Tensor = 10 ** -absorbance.float().clamp(*_ABSORBANCE)
-    return bounded
+    return 10 ** -absorbance.float().clamp(*_ABSORBANCE)
 
 
 def self_reconstruction(images: torch.Tensor, rendered: torch.Tensor) -> torch.Tensor:

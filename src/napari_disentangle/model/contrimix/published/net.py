@@ -9,8 +9,6 @@ Every convolution keeps the size of its input and mirrors at the border, so a bo
 a tile spoils what lies within ``halo`` of it, and nothing further in.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -4,8 +4,6 @@ The published normalisation takes its statistics from whatever it is given. Take
 from all tiles of an image, they are those of the whole image (OUR CHOICE).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable
 
 import torch
