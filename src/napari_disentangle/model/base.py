@@ -102,70 +102,84 @@ class Weights:
         return digest.hexdigest()[:16]
 
 
-class Method(Protocol):
-    """What a model has to state; everything else is built on it."""
+@dataclass(frozen=True)
+class NoSettings:
+    """A model without settings."""
 
-    @property
-    def description(self) -> str:
-        """One sentence for a person who chooses a model."""
 
-    @property
-    def config(self) -> type[Any]:
-        """Frozen dataclass of settings: its fields are the form and the options."""
+class Method:
+    """What a model has to state; everything else is built on it.
 
-    @property
-    def modalities(self) -> tuple[Modality, ...]:
-        """Kinds of image it can work on."""
+    The defaults are those of a model that maps pixel by pixel, can be undone, and has
+    nothing to learn.
 
-    @property
-    def masked(self) -> bool:
-        """Whether it measures the foreground only."""
+    Attributes
+    ----------
+    description
+        One sentence for a person who chooses a model.
+    config
+        Frozen dataclass of settings: its fields are the form and the options.
+    modalities
+        Kinds of image it can work on.
+    masked
+        Whether it measures the foreground only.
+    learns
+        Whether it can be fitted.
+    needs_fit
+        Whether it says nothing until it was fitted.
+    invertible
+        Whether an image under its own attribute is that image, exactly.
+    smallest_tile
+        Edge in pixels of the smallest tile that it learns from; 0 for any.
+    """
+
+    description: str
+    config: type[Any] = NoSettings
+    modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
+    masked: bool = True
+    learns: bool = False
+    needs_fit: bool = False
+    invertible: bool = True
+    smallest_tile: int = 0
 
     @property
     def halo(self) -> int:
         """Pixels around a region that its content and its pixels depend on."""
-
-    @property
-    def learns(self) -> bool:
-        """Whether it can be fitted."""
-
-    @property
-    def needs_fit(self) -> bool:
-        """Whether it says nothing until it was fitted."""
+        return 0
 
     def learned(self, settings: Any, weights: Weights | None) -> Method:
         """The same with settings, and with what it has learned."""
-
-    @property
-    def invertible(self) -> bool:
-        """Whether an image under its own attribute is that image, exactly."""
+        return self
 
     def space(self, modality: Modality) -> Space:
         """Signal space it works in."""
+        return natural_space(modality)
 
     def names(self, channels: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the attribute's values for these channels."""
+        raise NotImplementedError
 
     def estimate(self, sample: Sample, config: Any) -> Values:
         """Measure the attribute (P,)."""
+        raise NotImplementedError
 
     def complete(
         self, values: Values, regions: Regions
     ) -> Generator[None, None, Values]:
         """Add what takes whole images, a region at a time; most have nothing to add."""
+        yield from ()
+        return values
 
     def unlike(self, sample: Sample) -> float | None:
         """Distance from the training images; ``None`` if nothing was learned."""
-
-    @property
-    def smallest_tile(self) -> int:
-        """Edge in pixels of the smallest tile that it learns from; 0 for any."""
+        return None
 
     def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
         """Numbers (S,) that tell an image from the training images.
 
         One vector per group of so many channels; none if nothing compares them.
         """
+        return ()
 
     def lesson(
         self, modality: Modality, weights: Weights | None, images: Sequence[Values]
@@ -186,12 +200,15 @@ class Method(Protocol):
         ValueError
             If it has nothing to learn.
         """
+        raise ValueError("this model has nothing to learn: use nd.fit without steps")
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps (K, ...) of a signal (C, ...) with this attribute."""
+        raise NotImplementedError
 
     def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
         """Signal (C, ...) of the same content under another attribute."""
+        raise NotImplementedError
 
 
 @runtime_checkable
@@ -207,59 +224,8 @@ class Painter(Protocol):
         """Signal (C, h, w) like ``x`` of its content under an attribute."""
 
 
-@dataclass(frozen=True)
-class NoSettings:
-    """A model without settings."""
-
-
-class Pointwise:
-    """What models share that map pixel by pixel, and can be undone."""
-
-    @property
-    def halo(self) -> int:
-        """Nothing around a pixel matters."""
-        return 0
-
-    @property
-    def learns(self) -> bool:
-        """There is nothing to learn."""
-        return False
-
-    @property
-    def needs_fit(self) -> bool:
-        """There is a closed form to begin with."""
-        return False
-
-    @property
-    def invertible(self) -> bool:
-        """Every image comes back."""
-        return True
-
-    def complete(
-        self, values: Values, regions: Regions
-    ) -> Generator[None, None, Values]:
-        """Samples say it all."""
-        yield from ()
-        return values
-
-    @property
-    def smallest_tile(self) -> int:
-        """Tiles of any size will do."""
-        return 0
-
-    def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
-        """Nothing is compared with training images."""
-        return ()
-
-    def lesson(
-        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
-    ) -> Lesson:
-        """There is nothing to learn."""
-        raise ValueError("this model has nothing to learn: use nd.fit without steps")
-
-
-@dataclass(frozen=True)
-class AffineMethod(Pointwise):
+@dataclass(frozen=True, kw_only=True)
+class AffineMethod(Method):
     """A model whose content is an invertible affine map of the signal.
 
     ``frame(values)`` gives W (C, C) and b (C,) so that content is ``W x + b``;
@@ -268,22 +234,14 @@ class AffineMethod(Pointwise):
     """
 
     description: str
-    names: Callable[[tuple[str, ...]], tuple[str, ...]]
-    estimate: Callable[[Sample, Any], Values]
+    names: Callable[[tuple[str, ...]], tuple[str, ...]]  # type: ignore[assignment]
+    estimate: Callable[[Sample, Any], Values]  # type: ignore[assignment]
     frame: Callable[[Values], Affine]
     between: Callable[[Values, Values], Affine] | None = None
     config: type[Any] = NoSettings
-    space: Callable[[Modality], Space] = natural_space
+    space: Callable[[Modality], Space] = natural_space  # type: ignore[assignment]
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
-
-    def learned(self, settings: Any, weights: Weights | None) -> AffineMethod:
-        """Nothing is learned."""
-        return self
-
-    def unlike(self, sample: Sample) -> float | None:
-        """Nothing is learned."""
-        return None
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""

@@ -18,12 +18,9 @@ import numpy as np
 
 from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.field import Modality
-from napari_disentangle.image.signal import Space, natural_space
 from napari_disentangle.model.base import (
     Affine,
     Method,
-    NoSettings,
-    Pointwise,
     Sample,
     Values,
     Weights,
@@ -57,7 +54,7 @@ def trust(unlike: float) -> float:
 
 
 @dataclass(frozen=True)
-class AffineCorrection(Pointwise):
+class AffineCorrection(Method):
     """The model, with or without trained weights.
 
     Channels are corrected in groups of as many as the weights were trained on: three
@@ -70,18 +67,11 @@ class AffineCorrection(Pointwise):
     description: str = (
         "Learned: corrects `balanced` where it knows such images; can be fitted."
     )
-    config: type[Any] = NoSettings
-    modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
-    masked: bool = True
     learns: bool = True
 
     def learned(self, settings: Any, weights: Weights | None) -> Method:
         """The same with weights."""
         return replace(self, weights=weights)
-
-    def space(self, modality: Modality) -> Space:
-        """Absorbance for brightfield, intensity for fluorescence."""
-        return natural_space(modality)
 
     def names(self, channels: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the values, group by group."""

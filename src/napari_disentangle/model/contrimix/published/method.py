@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_disentangle.image.field import Modality
-from napari_disentangle.image.signal import Space, natural_space
-from napari_disentangle.model.base import Regions, Sample, Values, Weights
+from napari_disentangle.model.base import Method, Regions, Sample, Values, Weights
 from napari_disentangle.model.contrimix.settings import SMALLEST, Config
 from napari_disentangle.model.lesson import Lesson
 
@@ -32,23 +31,18 @@ _EDGE = 32
 
 
 @dataclass(frozen=True)
-class Published:
+class Published(Method):
     """The model with its settings, and with or without trained weights."""
 
     settings: Config
     weights: Weights | None = None
     description: str = "ContriMix as published."
+    config: type[Any] = Config
     modalities: tuple[Modality, ...] = ("brightfield",)
-    masked: bool = True
     invertible: bool = False
     learns: bool = True
     needs_fit: bool = True
     smallest_tile: int = SMALLEST
-
-    @property
-    def config(self) -> type[Any]:
-        """Its settings are those of `contrimix`."""
-        return type(self.settings)
 
     @property
     def halo(self) -> int:
@@ -58,10 +52,6 @@ class Published:
     def learned(self, settings: Config, weights: Weights | None) -> Published:
         """The same with weights."""
         return Published(settings, weights)
-
-    def space(self, modality: Modality) -> Space:
-        """Absorbance, as published."""
-        return natural_space(modality)
 
     def names(self, channels: tuple[str, ...]) -> tuple[str, ...]:
         """The matrix row by row, then the statistics of the normalisations.
@@ -113,14 +103,6 @@ class Published:
         found = yield from statistics_passes(content, lambda: self._tiles(regions))
         matrix = values[: -self._n_statistics]
         return np.concatenate([matrix, found.double().numpy()])
-
-    def unlike(self, sample: Sample) -> float | None:
-        """Nothing is remembered of the training images."""
-        return None
-
-    def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
-        """Nothing is remembered of the training images."""
-        return ()
 
     def lesson(
         self, modality: Modality, weights: Weights | None, images: Sequence[Values]
