@@ -86,8 +86,8 @@ def scoring(
 
 def coarser(detector: Detector) -> Detector:
     """The detector as if cells were larger: as long at work, whatever it finds."""
-    sight = replace(detector.sight, shrink=TWICE)
-    return replace(detector, normal=replace(detector.normal, sight=sight))
+    view = replace(detector.view, shrink=TWICE)
+    return replace(detector, normal=replace(detector.normal, view=view))
 
 
 def row(name: str, edge: int, device: str) -> list[str]:

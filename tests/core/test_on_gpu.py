@@ -41,9 +41,9 @@ def detectors():
             patch.setattr(attenuation, "_RISE", rise)
             patch.setattr(attenuation, "_auroc", lambda *_: next(better))
             found += [fitted(normal, n, cell=cell, **MORE.get(n, {})) for n in NAMES]
-    gated = [d.sight.learned["attenuated"] for d in found if d.name == "fader"]
+    gated = [d.view.learned["attenuated"] for d in found if d.name == "fader"]
     assert gated == [0, 1]
-    assert [d.sight.shrink for d in found] == 4 * [1] + 4 * [2]
+    assert [d.view.shrink for d in found] == 4 * [1] + 4 * [2]
     return found
 
 
@@ -56,8 +56,8 @@ def test_a_look_as_tensors_is_that_of_arrays(detectors, data):
     signal[:, : data.draw(st.integers(0, 9)), :8] = np.nan
     signal[:, -1, -1] = data.draw(st.sampled_from((0.5, 1e3)))
     kept = tuple(slice(n - data.draw(st.integers(1, n)), n) for n in (h, w))
-    known = finished(normal.looking(signal, kept))
-    maps = finished(on_gpu.looking(normal, torch.from_numpy(signal), kept)).numpy()
+    known = finished(normal.scoring(signal, kept))
+    maps = finished(on_gpu.scoring(normal, torch.from_numpy(signal), kept)).numpy()
     expected = () if known.expected is None else known.expected
     for found, own in zip(maps, (known.raw, known.more, *expected), strict=True):
         np.testing.assert_allclose(found, own, rtol=1e-4, atol=1e-4)
@@ -109,17 +109,17 @@ def test_everything_is_on_the_device_of_the_signal(detectors):
     for detector in detectors:
         kept = (slice(3, 30), slice(0, 44))
         with OnMeta():
-            found = finished(on_gpu.looking(detector.normal, signal, kept))
-        maps = 5 if detector.sight.expects else 2
+            found = finished(on_gpu.scoring(detector.normal, signal, kept))
+        maps = 5 if detector.view.expects else 2
         assert (found.device.type, found.shape) == ("meta", (maps, 27, 44))
 
 
 def test_detectors_by_filters_see_on_an_nvidia_gpu_and_nowhere_else(detectors):
     for name in nd.detectors():
-        sight = type(detectors[0].sight)(name, None)
-        assert on_gpu.sees(sight, "cuda:1") == (name in NAMES)
-        assert not on_gpu.sees(sight, "cpu")
-        assert not on_gpu.sees(sight, "mps")
+        view = type(detectors[0].view)(name, None)
+        assert on_gpu.sees(view, "cuda:1") == (name in NAMES)
+        assert not on_gpu.sees(view, "cpu")
+        assert not on_gpu.sees(view, "mps")
 
 
 # --- convolutions ---------------------------------------------------------------------

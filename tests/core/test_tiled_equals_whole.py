@@ -92,7 +92,7 @@ def test_any_tiling_gives_the_whole_where_cells_are_large(name, cell):
     image = nd.Field(scene("YX", (101, 173), "float32"), "YX")
     normal = nd.Field(scene("YX", (192, 192), "float32", 1), "YX")
     detector = fitted(normal, name, None, cell=cell)
-    assert detector.sight.shrink == cell / 14
+    assert detector.view.shrink == cell / 14
     lazy = detector.whole(image)
     whole = np.asarray(replace(lazy, tile=WHOLE))
     for tile in (19, 40):

@@ -13,7 +13,6 @@ from scipy.ndimage import gaussian_filter
 
 import napari_disentangle as nd
 from napari_disentangle.detector.autopaint import Config as AutoPaint
-from napari_disentangle.detector.base import Learner
 from napari_disentangle.detector.context import Config as Context
 from napari_disentangle.detector.masked import attenuation, prediction
 from napari_disentangle.detector.masked.attenuator import Attenuated
@@ -24,7 +23,7 @@ from napari_disentangle.detector.masked.nuisances import photographed
 from napari_disentangle.detector.registry import DETECTORS
 from napari_disentangle.errors import DataError
 
-LEARNERS = [name for name, own in DETECTORS.items() if isinstance(own, Learner)]
+LEARNERS = [name for name, own in DETECTORS.items() if own.expects]
 POLICIES = {
     "context": Context().policy,
     "autopaint": AutoPaint().policy,
@@ -181,7 +180,7 @@ def test_what_is_not_marked_is_never_learned_from(name):
     on = nd.fit(image, "identity")
     config = {"steps": 1} | ({"offsets": 1} if name == "autopaint" else {})
     one, two = (
-        nd.fit_detector(x, name, on, **config).sight.learned for x in (image, other)
+        nd.fit_detector(x, name, on, **config).view.learned for x in (image, other)
     )
     assert all(one[key].tobytes() == two[key].tobytes() for key in one)
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from napari_disentangle.detector import robust
-from napari_disentangle.detector.base import Seen
+from napari_disentangle.detector.base import Features, Scorer
 from napari_disentangle.detector.masked import prediction
 from napari_disentangle.detector.masked.holes import Masks, Policy, grid, period
 from napari_disentangle.detector.masked.prediction import (
@@ -68,11 +68,12 @@ class Config(Settings):
 
 
 @dataclass(frozen=True)
-class AutoPaint:
+class AutoPaint(Scorer):
     """The detector."""
 
     description: str = "Unlike what is painted from surroundings cleaned of the odd."
     config: type[Any] = Config
+    expects: bool = True
 
     def halo(self, config: Config) -> int:
         """Reach of all rounds: what one hides changes what the next one sees."""
@@ -92,9 +93,9 @@ class AutoPaint:
             else:
                 yield {**part, **_references(tiles, config, part)}
 
-    def seeing(
+    def extracting(
         self, signal: Floats, config: Config, learned: Learned
-    ) -> Generator[None, None, Seen]:
+    ) -> Generator[None, None, Features]:
         """Divergence, after the last round."""
         hide: Masks = np.zeros(signal.shape[1:], bool)
         found = estimate((yield from predicting(signal, learned, config.policy)))
@@ -102,7 +103,7 @@ class AutoPaint:
             hide |= divergence(found, learned["sure"]) > learned["odd"]
             steps = predicting(signal, learned, config.policy, hide)
             found = estimate((yield from steps))
-        return Seen(divergence(found, learned["sure"])[None], found.expected)
+        return Features(divergence(found, learned["sure"])[None], found.expected)
 
     def fit(self, features: Floats, config: Config) -> Mapping[str, Doubles]:
         """Median and robust standard deviation of the divergence."""

@@ -2,84 +2,91 @@
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 
-
-class Judge(Protocol):
-    """What every detector has to state: how features are compared with normal."""
-
-    @property
-    def description(self) -> str:
-        """One sentence for a person who chooses a detector."""
-
-    @property
-    def config(self) -> type[Any]:
-        """Frozen dataclass of settings: its fields are the form and the options."""
-
-    def halo(self, config: Any) -> int:
-        """How many pixels around a pixel its features see, at least 1.
-
-        What is normal is learned at full resolution, and so it is scored there only.
-        """
-
-    def fit(self, features: Floats, config: Any) -> Mapping[str, Doubles]:
-        """Learn normal from feature vectors (F, N)."""
-
-    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
-        """How far feature vectors (F, ...) are from normal, each for itself."""
-
-
-class Scorer(Judge, Protocol):
-    """A detector whose features are given."""
-
-    def features(self, signal: Array, config: Any) -> Floats:
-        """Features (F, h, w) of a signal (C, h, w)."""
+Learned = Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """What a detector sees in a signal.
+class Features:
+    """What a detector extracts from a signal.
 
     Attributes
     ----------
-    features
+    maps
         (F, h, w).
     expected
         (C, h, w) the signal that its surroundings let one expect; ``None`` from a
         detector that expects nothing.
     """
 
-    features: Floats
-    expected: Floats | None
+    maps: Floats
+    expected: Floats | None = None
 
 
-@runtime_checkable
-class Learner(Judge, Protocol):
-    """A detector that learns to see: it expects a signal, from its surroundings."""
+class Scorer:
+    """What a detector has to state; the defaults are those of fixed features.
+
+    Attributes
+    ----------
+    description
+        One sentence for a person who chooses a detector.
+    config
+        Frozen dataclass of settings: its fields are the form and the options.
+    expects
+        Whether it predicts a signal from its surroundings, and learns to.
+    """
+
+    description: str
+    config: type[Any]
+    expects: bool = False
+
+    def halo(self, config: Any) -> int:
+        """How many pixels around a pixel its features see, at least 1.
+
+        What is normal is learned at full resolution, and so it is scored there only.
+        """
+        raise NotImplementedError
 
     def stride(self, config: Any) -> int:
         """Regions have to begin at multiples of this."""
+        return 1
 
     def learn(
         self, tiles: Sequence[Floats], config: Any, seed: int
-    ) -> Iterator[float | Mapping[str, Array]]:
-        """Learn to see, from normal tiles (C, h, w), NaN where nothing is known.
+    ) -> Iterator[float | Learned]:
+        """Learn to extract, from normal tiles (C, h, w), NaN where nothing is known.
 
         Yields
         ------
         float or mapping
             The share that is done; at last what was learned.
         """
+        raise NotImplementedError
 
-    def seeing(
-        self, signal: Floats, config: Any, learned: Mapping[str, Array]
-    ) -> Generator[None, None, Seen]:
-        """Look at a signal (C, h, w) that begins at a multiple of ``step``.
+    def features(self, signal: Array, config: Any) -> Floats:
+        """Features (F, h, w) of a signal (C, h, w)."""
+        raise NotImplementedError
+
+    def extracting(
+        self, signal: Floats, config: Any, learned: Learned
+    ) -> Generator[None, None, Features]:
+        """Extract features of a signal (C, h, w) that begins at a multiple of stride.
 
         Yields
         ------
         None
             After every pass.
         """
+        yield from ()
+        return Features(self.features(signal, config))
+
+    def fit(self, features: Floats, config: Any) -> Mapping[str, Doubles]:
+        """Learn normal from feature vectors (F, N)."""
+        raise NotImplementedError
+
+    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
+        """How far feature vectors (F, ...) are from normal, each for itself."""
+        raise NotImplementedError

@@ -12,7 +12,7 @@ from napari_disentangle.compute.iterators import finished
 from napari_disentangle.compute.operation import near
 from napari_disentangle.detector.depth import reach
 from napari_disentangle.detector.score import known_pixels
-from napari_disentangle.detector.view import Normal, Sight
+from napari_disentangle.detector.view import Normal, View
 from napari_disentangle.image.arrays import Floats, Mask
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
@@ -43,15 +43,15 @@ class Place:
         """Where it is."""
         return self.rendering.field
 
-    def signal(self, sight: Sight) -> tuple[Floats, Tile]:
+    def signal(self, view: View) -> tuple[Floats, Tile]:
         """Content (C, h, w) of the block and all around it that is seen.
 
         NaN where nothing is known, or something is not marked as normal.
         """
         size, (y, x) = self.image.plane_shape, (self.block.y, self.block.x)
-        step = lcm(sight.stride, ALIGNED)
+        step = lcm(view.stride, ALIGNED)
         outer = tuple(
-            span.grow(sight.halo, n, step) for span, n in zip((y, x), size, strict=True)
+            span.grow(view.halo, n, step) for span, n in zip((y, x), size, strict=True)
         )
         tile = Tile((y, x), (outer[0], outer[1]))
         with memory_errors(f"learning from {self.image.name!r}"):
@@ -71,22 +71,22 @@ class Place:
         plane = self.image.plane(self.block.lead, y.slice, x.slice)
         return known_pixels(self.rendering, plane, signal[:, *tile.local])
 
-    def tile(self, sight: Sight) -> Floats:
+    def tile(self, view: View) -> Floats:
         """Small normal signal (C, h, w) of the block alone, NaN where it is not."""
         y, x = self.block.y, self.block.x
         _, rendered = self.rendering.read(self.block.lead, y, x)
         signal = rendered.cpu().numpy().astype(np.float32)
         use = self.use(Tile((y, x), (y, x)), signal)
-        return sight.small(np.where(use, signal, np.float32(np.nan)))
+        return view.small(np.where(use, signal, np.float32(np.nan)))
 
-    def vectors(self, sight: Sight, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    def vectors(self, view: View, rng: np.random.Generator) -> tuple[Floats, Floats]:
         """Features (F, n) and signals (C, n) of some normal pixels."""
-        signal, tile = self.signal(sight)
-        small = sight.small(signal)
-        features = finished(sight.seeing(small)).features
+        signal, tile = self.signal(view)
+        small = view.small(signal)
+        features = finished(view.extracting(small)).maps
         use = np.zeros(signal.shape[1:], bool)
         use[tile.local] = self.use(tile, signal)
-        whole = sight.small(use[None].astype(np.float32))[0] == 1
+        whole = view.small(use[None].astype(np.float32))[0] == 1
         places = np.flatnonzero(whole)
         some = np.sort(rng.permutation(places)[:_PIXELS_PER_BLOCK])
         return _at(features, some), _at(small, some)
@@ -98,8 +98,8 @@ class Place:
     def scores(self, normal: Normal, lead: Lead) -> Floats:
         """Raw scores (h, w) at this place of a plane, NaN where nothing is known."""
         place = replace(self, block=replace(self.block, lead=lead))
-        signal, tile = place.signal(normal.sight)
-        scores = finished(normal.looking(signal, tile.local)).raw
+        signal, tile = place.signal(normal.view)
+        scores = finished(normal.scoring(signal, tile.local)).raw
         return np.where(place.known(tile, signal), scores, np.float32(np.nan))
 
     def checked(self, scores: Floats) -> Floats:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from napari_disentangle.detector import knn, robust
-from napari_disentangle.detector.base import Seen
+from napari_disentangle.detector.base import Features, Scorer
 from napari_disentangle.detector.masked import prediction
 from napari_disentangle.detector.masked.holes import Policy, grid, period
 from napari_disentangle.detector.masked.prediction import Prediction
@@ -70,11 +70,12 @@ class Config(Settings):
 
 
 @dataclass(frozen=True)
-class Context:
+class Context(Scorer):
     """The detector."""
 
     description: str = "What is neither normal nor follows from its surroundings."
     config: type[Any] = Config
+    expects: bool = True
 
     def halo(self, config: Config) -> int:
         """Reach of the filters behind that of the predictor."""
@@ -90,12 +91,12 @@ class Context:
         """Train the predictor."""
         return prediction.learn(tiles, config.steps, seed)
 
-    def seeing(
+    def extracting(
         self, signal: Floats, config: Config, learned: Mapping[str, Array]
-    ) -> Generator[None, None, Seen]:
+    ) -> Generator[None, None, Features]:
         """18 features per channel, of the signal and of the residual, and 3 of all."""
         steps = prediction.predicting(signal, learned, config.policy)
-        return seen(signal, (yield from steps))
+        return extracted(signal, (yield from steps))
 
     def fit(self, features: Floats, config: Config) -> Mapping[str, Doubles]:
         """Keep some normal vectors of the signal, and some of the residual."""
@@ -137,12 +138,12 @@ def _distance(features: Floats, normal: Mapping[str, Doubles]) -> Floats:
     return standard
 
 
-# --- seeing -----------------------------------------------------------------------
-def seen(signal: Floats, found: Prediction) -> Seen:
+# --- features ---------------------------------------------------------------------
+def extracted(signal: Floats, found: Prediction) -> Features:
     """Filters of the signal and of what is left, and how much is left."""
     residual = np.clip(found.residual.mean(axis=0), -MOST, MOST)
     parts = [filtered(signal, SCALE), filtered(residual, SCALE)]
-    return Seen(np.concatenate([*parts, _sizes(residual)]), found.mean)
+    return Features(np.concatenate([*parts, _sizes(residual)]), found.mean)
 
 
 def _sizes(residual: Floats) -> Floats:

@@ -25,7 +25,7 @@ from napari_disentangle.detector.score import (
     SmoothedBoth,
     content_rendering,
 )
-from napari_disentangle.detector.view import Normal, Sight
+from napari_disentangle.detector.view import Normal, View
 from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.axes import with_channels
 from napari_disentangle.image.channels import ChannelStack
@@ -177,30 +177,30 @@ class Detector:
     status: tuple[str, ...] = ()
 
     @property
-    def sight(self) -> Sight:
+    def view(self) -> View:
         """How it looks at an image."""
-        return self.normal.sight
+        return self.normal.view
 
     @property
     def name(self) -> str:
         """Which detector."""
-        return self.sight.name
+        return self.view.name
 
     @property
     def config(self) -> Any:
         """Its settings."""
-        return self.sight.config
+        return self.view.config
 
     @property
     def hash(self) -> str:
         """Identifies the detector with all that it learned."""
-        known = [self.name, asdict(self.config), self.sight.shrink, self.on.hash]
+        known = [self.name, asdict(self.config), self.view.shrink, self.on.hash]
         known.append(self.diameter)
         arrays: list[Array] = [self.on.reference.values, self.normal.typical]
         for calibration in filter(None, (self.calibration, self.smoothed)):
             arrays += [calibration.scores, calibration.extents]
             known.append(calibration.block_size)
-        for learned in (self.normal.learned, self.sight.learned):
+        for learned in (self.normal.learned, self.view.learned):
             arrays += [learned[key] for key in sorted(learned)]
         parts = [json.dumps(known).encode(), *(array.tobytes() for array in arrays)]
         return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
@@ -280,7 +280,7 @@ class Detector:
 
         One look instead of the two of :meth:`lazy` and :meth:`expected`.
         """
-        if not self.sight.expects:
+        if not self.view.expects:
             return self.lazy(image, source, device)
         kind = SmoothedBoth if self.depth(image) else Both
         given = self._scoring(image, source, device)
@@ -294,13 +294,13 @@ class Detector:
         return self.normal, self.calibrated(image), self.depth(image), rendering
 
     def _lazy(self, scoring: Scoring) -> LazyImage:
-        on_the_gpu = on_gpu.sees(self.sight, scoring.device)
+        on_the_gpu = on_gpu.sees(self.view, scoring.device)
         tile = _TILE_ON_GPU if on_the_gpu else _TILE
         return LazyImage(scoring.rendering.field, scoring, tile=tile)
 
     def read_whole(self, computed: NDArray[np.floating], image: Field) -> Score:
         """Put what :meth:`whole` computed together with the image."""
-        if not self.sight.expects:
+        if not self.view.expects:
             return self.read(computed.astype(np.float32, copy=False), image)
         z, *channels = np.moveaxis(computed, with_channels(image.axes).index("C"), 0)
         own = image.axes.find("C")

@@ -9,15 +9,14 @@ without it: ``attenuated`` among what is learned tells. Features and score are t
 context, OUR CHOICE.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from napari_disentangle.detector import context
-from napari_disentangle.detector.base import Seen
+from napari_disentangle.detector.base import Features
 from napari_disentangle.detector.masked import attenuation, prediction
 from napari_disentangle.detector.masked.prediction import Learned
-from napari_disentangle.image.arrays import Doubles, Floats
+from napari_disentangle.image.arrays import Floats
 
 # Steps of the attenuator per step of the predictor.
 _SHARE = 0.2
@@ -26,19 +25,10 @@ _WORK = 0.3
 
 
 @dataclass(frozen=True)
-class Fader:
+class Fader(context.Context):
     """The detector."""
 
     description: str = "As context, and what is odd around is kept from explaining it."
-    config: type[Any] = context.Config
-
-    def halo(self, config: context.Config) -> int:
-        """That of context: gates look at single pixels."""
-        return context.SCORER.halo(config)
-
-    def stride(self, config: context.Config) -> int:
-        """That of context."""
-        return context.SCORER.stride(config)
 
     def learn(
         self, tiles: Sequence[Floats], config: context.Config, seed: int
@@ -57,21 +47,13 @@ class Fader:
             else:
                 yield {**learned, **part}
 
-    def seeing(
+    def extracting(
         self, signal: Floats, config: context.Config, learned: Learned
-    ) -> Generator[None, None, Seen]:
+    ) -> Generator[None, None, Features]:
         """Features of context, with the attenuated predictor."""
         build = attenuation.attenuated
         steps = prediction.predicting(signal, learned, config.policy, build=build)
-        return context.seen(signal, (yield from steps))
-
-    def fit(self, features: Floats, config: context.Config) -> Mapping[str, Doubles]:
-        """Keep some normal vectors."""
-        return context.SCORER.fit(features, config)
-
-    def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
-        """Distance to the nearest of them."""
-        return context.SCORER.score(features, normal)
+        return context.extracted(signal, (yield from steps))
 
 
 SCORER = Fader()

@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_disentangle.compute.device import memory_errors, one_thread
 from napari_disentangle.compute.iterators import finished, within
-from napari_disentangle.detector.base import Learner
 from napari_disentangle.detector.blocks import MANY, Place, split
 from napari_disentangle.detector.calibration import Calibration, calibrating
 from napari_disentangle.detector.cells import cell_diameter
@@ -17,7 +16,7 @@ from napari_disentangle.detector.depth import depth, smoothed
 from napari_disentangle.detector.detector import Detector
 from napari_disentangle.detector.registry import named, settings
 from napari_disentangle.detector.score import content_rendering
-from napari_disentangle.detector.view import Normal, Sight, shrink_of
+from napari_disentangle.detector.view import Normal, View, shrink_of
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Floats
 from napari_disentangle.image.field import Field
@@ -41,9 +40,9 @@ _MEASURED, _MIDDLE = 8, 256
 _SEVERAL, _TOP = 6, 0.01
 # With fewer pixels nothing is learned, and p could not even reach 0.05.
 _FEWEST = 20
-# Shares of the work after which images are measured, tiles are cut, seeing is learned,
-# normal is, and blocks are scored that calibrate.
-_READ, _CUT, _SEEING, _FITTED, _SCORED = 0.05, 0.1, 0.8, 0.9, 0.98
+# Shares of the work after which images are measured, tiles are cut, features are
+# learned, normal is, and blocks are scored that calibrate.
+_READ, _CUT, _EXTRACTING, _FITTED, _SCORED = 0.05, 0.1, 0.8, 0.9, 0.98
 
 
 def fit_detector(
@@ -140,10 +139,10 @@ def learning(
     part = smallest if len(many) >= MANY else smallest // 2
     diameter = cell or _diameter(renderings)
     shrink = shrink_of(diameter, part)
-    sight = Sight(detector, chosen, shrink)
+    view = View(detector, chosen, shrink)
     teach, check = split(renderings, shrink, seed)
-    sight = yield from within(one_thread, _seeing(sight, teach, seed))
-    normal = yield from within(one_thread, _normal(sight, teach, seed))
+    view = yield from within(one_thread, _learned(view, teach, seed))
+    normal = yield from within(one_thread, _normal(view, teach, seed))
     stacks = all(depth(image, diameter) for image in many)
     deep = _deep(check, diameter) if stacks else []
     checking = _calibrations(_some(check), deep, normal)
@@ -205,33 +204,33 @@ def _some(places: Sequence[_One], limit: int = _SEEN_BLOCKS) -> list[_One]:
 
 
 # --- what -------------------------------------------------------------------------
-def _seeing(
-    sight: Sight, teach: Sequence[Place], seed: int
-) -> Generator[float, None, Sight]:
+def _learned(
+    view: View, teach: Sequence[Place], seed: int
+) -> Generator[float, None, View]:
     """Learn to see, if the detector does."""
-    own = sight.by_name
-    if not isinstance(own, Learner):
-        return sight
+    own = view.by_name
+    if not own.expects:
+        return view
     tiles = []
     for i, place in enumerate(teach):
-        tiles.append(place.tile(sight))
+        tiles.append(place.tile(view))
         yield _READ + (_CUT - _READ) * (i + 1) / len(teach)
-    for part in own.learn(tiles, sight.config, seed):
+    for part in own.learn(tiles, view.config, seed):
         if not isinstance(part, float):
-            return replace(sight, learned=part)
-        yield _CUT + (_SEEING - _CUT) * part
+            return replace(view, learned=part)
+        yield _CUT + (_EXTRACTING - _CUT) * part
     raise AssertionError("learning ends with what was learned")
 
 
 def _normal(
-    sight: Sight, teach: Sequence[Place], seed: int
+    view: View, teach: Sequence[Place], seed: int
 ) -> Generator[float, None, Normal]:
     """Learn what is normal of what is seen."""
     rng, pairs = np.random.default_rng(seed), []
     teach = _some(teach)
     for i, place in enumerate(teach):
-        pairs.append(place.vectors(sight, rng))
-        yield _SEEING + (_FITTED - _SEEING) * (i + 1) / len(teach)
+        pairs.append(place.vectors(view, rng))
+        yield _EXTRACTING + (_FITTED - _EXTRACTING) * (i + 1) / len(teach)
     n = sum(features.shape[1] for features, _ in pairs)
     if n < _FEWEST:
         raise DataError(
@@ -243,8 +242,8 @@ def _normal(
             "all normal pixels have one and the same value: leave such images out, or "
             "mark what shows something"
         )
-    learned = sight.by_name.fit(features, sight.config)
-    return Normal(sight, learned, signals.mean(axis=1))
+    learned = view.by_name.fit(features, view.config)
+    return Normal(view, learned, signals.mean(axis=1))
 
 
 def _deep(check: Sequence[Place], diameter: float) -> list[tuple[Place, float]]:

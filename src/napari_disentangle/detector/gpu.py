@@ -20,7 +20,7 @@ from napari_disentangle.detector.view import (
     SMOOTH,
     WHOLE,
     Normal,
-    Sight,
+    View,
 )
 from napari_disentangle.image.arrays import Array, Doubles
 from napari_disentangle.image.filters import reach, sigmas
@@ -38,15 +38,15 @@ _NETWORKS = {"context": prediction.network, "fader": attenuation.attenuated}
 _DISTANCES = 2**26
 
 
-def sees(sight: Sight, device: str) -> bool:
+def sees(view: View, device: str) -> bool:
     """Whether the look of a detector can be computed there.
 
     Not on an Apple GPU, which has no numbers of double precision.
     """
-    return sight.name in (*_PLAIN, *_NETWORKS) and device.startswith("cuda")
+    return view.name in (*_PLAIN, *_NETWORKS) and device.startswith("cuda")
 
 
-def looking(
+def scoring(
     normal: Normal, signal: torch.Tensor, kept: Part
 ) -> Generator[None, None, torch.Tensor]:
     """Raw score, whether there is more or less than expected, and what was expected.
@@ -69,24 +69,24 @@ def looking(
     -------
     torch.Tensor
         (2, h', w') float32 on the device of ``signal``, (2 + C, h', w') of a detector
-        that expects something, as :meth:`Normal.looking` finds it but for rounding.
+        that expects something, as :meth:`Normal.scoring` finds it but for rounding.
     """
     import torch
 
-    sight = normal.sight
-    small = _small(signal.float().double(), sight.shrink)
-    around = sight.around(kept, tuple(small.shape))
-    if sight.name in _NETWORKS:
+    view = normal.view
+    small = _small(signal.float().double(), view.shrink)
+    around = view.around(kept, tuple(small.shape))
+    if view.name in _NETWORKS:
         raw, expected = yield from _beside_expected(normal, small, around)
     else:
-        features = _filtered(_finite(small), sight.config.scale)
+        features = _filtered(_finite(small), view.config.scale)
         raw, expected = _scores(features[:, *around], normal.learned), small[:0]
     typical = torch.tensor(normal.typical, device=small.device)[:, None, None]
     usual = expected[:, *around] if len(expected) else typical
     more = _finite(small[:, *around] - usual).sum(0)
     maps = [_smooth(raw, SMOOTH, reach(SMOOTH)), _smooth(more, SIGN, SIGN_REACH)]
     found = torch.cat([torch.stack(maps), expected[:, *around]])
-    return _large(found, around, kept, sight.shrink)
+    return _large(found, around, kept, view.shrink)
 
 
 def _beside_expected(
@@ -95,7 +95,7 @@ def _beside_expected(
     """Scores of ``context`` (h', w'), and what was expected (C, h, w)."""
     import torch
 
-    expected, residual = yield from _predicting(normal.sight, small.float())
+    expected, residual = yield from _predicting(normal.view, small.float())
     scale = context.SCALE
     left = residual.mean(0).double().clamp(-context.MOST, context.MOST)
     size = left.abs().mean(0)
@@ -109,13 +109,13 @@ def _beside_expected(
 
 
 def _predicting(
-    sight: Sight, small: torch.Tensor
+    view: View, small: torch.Tensor
 ) -> Generator[None, None, tuple[torch.Tensor, torch.Tensor]]:
     """Expected signal, and residual in units of the error that was foreseen."""
     import torch
 
-    learned = sight.learned
-    net = _NETWORKS[sight.name](learned).to(small.device)
+    learned = view.learned
+    net = _NETWORKS[view.name](learned).to(small.device)
     # the other order is for a CPU, or for numbers of less precision
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     center, scale = (
@@ -123,7 +123,7 @@ def _predicting(
     )
     x = ((small - center) / scale)[None]
     unknown = ~x.isfinite().all(1, keepdim=True)
-    steps = prediction.rounds(net, _finite(x), unknown, sight.config.policy)
+    steps = prediction.rounds(net, _finite(x), unknown, view.config.policy)
     found, residual = yield from steps
     return found * scale + center, residual
 

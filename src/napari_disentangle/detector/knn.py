@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from napari_disentangle.detector.base import Scorer
 from napari_disentangle.detector.whitening import nearest, whitened, whitening
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
@@ -48,7 +49,7 @@ class Config(Settings):
 
 
 @dataclass(frozen=True)
-class Nearest:
+class Nearest(Scorer):
     """The detector."""
 
     description: str = "Distance to the nearest of many normal pixels, by filters."

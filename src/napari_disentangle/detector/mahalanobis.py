@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from napari_disentangle.detector.base import Scorer
 from napari_disentangle.detector.whitening import length, whitened, whitening
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
@@ -28,7 +29,7 @@ class Config(Settings):
 
 
 @dataclass(frozen=True)
-class Mahalanobis:
+class Mahalanobis(Scorer):
     """The detector."""
 
     description: str = "Distance from the mean of normal, by filters: the quickest."

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from napari_disentangle.detector.base import Scorer
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import finite
 from napari_disentangle.model.settings import Settings
@@ -35,7 +36,7 @@ class Config(Settings):
 
 
 @dataclass(frozen=True)
-class Components:
+class Components(Scorer):
     """The detector."""
 
     description: str = "What the principal components of normal patches leave over."

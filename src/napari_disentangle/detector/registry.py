@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_disentangle.detector import autopaint, context, fader, knn, mahalanobis, pca
-from napari_disentangle.detector.base import Learner, Scorer
+from napari_disentangle.detector.base import Scorer
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.registry import Entry
 from napari_disentangle.model.settings import checked
@@ -13,7 +13,7 @@ from napari_disentangle.model.settings import checked
 # be in the bank of the first, and so be normal (docs/benchmarks.md).
 DEFAULT, ALONE = "knn", "mahalanobis"
 
-DETECTORS: dict[str, Scorer | Learner] = {
+DETECTORS: dict[str, Scorer] = {
     "knn": knn.SCORER,
     "mahalanobis": mahalanobis.SCORER,
     "pca": pca.SCORER,
@@ -49,7 +49,7 @@ def named(name: str, alone: bool = False) -> str:
     return known
 
 
-def scorer(name: str) -> Scorer | Learner:
+def scorer(name: str) -> Scorer:
     """Look a detector up by name; see :func:`named`."""
     return DETECTORS[named(name)]
 
@@ -69,7 +69,7 @@ def settings(name: str, values: Mapping[str, Any]) -> Any:
 
 def expects(name: str) -> bool:
     """Whether a detector says what an image should look like; see :func:`named`."""
-    return isinstance(scorer(name), Learner)
+    return scorer(name).expects
 
 
 def check_expects(name: str) -> None:

@@ -14,7 +14,7 @@ from napari_disentangle.compute.operation import Operation
 from napari_disentangle.detector import gpu as on_gpu
 from napari_disentangle.detector.calibration import Calibration
 from napari_disentangle.detector.depth import reach, smoothed
-from napari_disentangle.detector.view import Looked, Normal
+from napari_disentangle.detector.view import Normal, Scored
 from napari_disentangle.image.arrays import Array, Floats, Mask
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
@@ -59,12 +59,12 @@ class Scoring(Operation):
     @property
     def halo(self) -> int:
         """Reach of the features, and of the model whose content they are of."""
-        return self.normal.sight.halo + self.rendering.halo
+        return self.normal.view.halo + self.rendering.halo
 
     @property
     def stride(self) -> int:
         """What both the features and the model begin at multiples of."""
-        return lcm(self.normal.sight.stride, self.rendering.stride)
+        return lcm(self.normal.view.stride, self.rendering.stride)
 
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """Always float32."""
@@ -81,36 +81,36 @@ class Scoring(Operation):
 
     def steps(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """Score the part of a region (C, h, w) that is kept."""
-        return self.told((yield from self.seeing(plane, lead, kept)))
+        return self.told((yield from self.raw(plane, lead, kept)))
 
-    def seeing(self, plane: Array, lead: Lead, kept: Part) -> Steps:
+    def raw(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """Raw score of a part of a region, and whether there is more or less (2, h, w).
 
         The score is NaN where nothing is known.
         """
         signal = self.rendering.signal(plane, lead)
-        looked = yield from self._looking(signal, kept)
-        return self._known(plane[:, *kept], signal[:, *kept], looked)
+        scored = yield from self._scored(signal, kept)
+        return self._known(plane[:, *kept], signal[:, *kept], scored)
 
     def told(self, seen: Array) -> Array:
         """The z map (1, h, w) of what was seen."""
         raw, more = seen[:2].astype(np.float32, copy=False)
         return self.calibration.z(raw, np.where(more < 0, -1, 1))[None]
 
-    def _looking(
+    def _scored(
         self, signal: torch.Tensor, kept: Part
-    ) -> Generator[None, None, Looked]:
+    ) -> Generator[None, None, Scored]:
         """Look at a signal where it is, if that can be done there."""
         normal = self.normal
-        if on_gpu.sees(normal.sight, self.device):
-            found = yield from on_gpu.looking(normal, signal, kept)
+        if on_gpu.sees(normal.view, self.device):
+            found = yield from on_gpu.scoring(normal, signal, kept)
             raw, more, expected = np.split(found.cpu().numpy(), [1, 2])
-            return Looked(raw[0], more[0], expected if len(expected) else None)
-        return (yield from normal.looking(_on_cpu(signal), kept))
+            return Scored(raw[0], more[0], expected if len(expected) else None)
+        return (yield from normal.scoring(_on_cpu(signal), kept))
 
-    def _known(self, plane: Array, signal: torch.Tensor, looked: Looked) -> Floats:
+    def _known(self, plane: Array, signal: torch.Tensor, scored: Scored) -> Floats:
         known = known_pixels(self.rendering, plane, _on_cpu(signal))
-        return np.stack([np.where(known, looked.raw, np.float32(np.nan)), looked.more])
+        return np.stack([np.where(known, scored.raw, np.float32(np.nan)), scored.more])
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +131,12 @@ class Expecting(Scoring):
 
     def _expecting(self, signal: torch.Tensor, kept: Part) -> Steps:
         """What was expected, without a score where that would take long."""
-        sight = self.normal.sight
-        if not on_gpu.sees(sight, self.device):
-            return (yield from sight.expecting(_on_cpu(signal), kept))
-        looked = yield from self._looking(signal, kept)
-        assert looked.expected is not None
-        return looked.expected
+        view = self.normal.view
+        if not on_gpu.sees(view, self.device):
+            return (yield from view.expecting(_on_cpu(signal), kept))
+        scored = yield from self._scored(signal, kept)
+        assert scored.expected is not None
+        return scored.expected
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,14 +147,14 @@ class Both(Scoring):
         """A type that holds both."""
         return np.result_type(np.float32, source)
 
-    def seeing(self, plane: Array, lead: Lead, kept: Part) -> Steps:
+    def raw(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """As without what was expected, and that behind it: (2 + C, h, w)."""
         signal = self.rendering.signal(plane, lead)
-        looked = yield from self._looking(signal, kept)
-        assert looked.expected is not None
+        scored = yield from self._scored(signal, kept)
+        assert scored.expected is not None
         part = plane[:, *kept]
-        known = self._known(part, signal[:, *kept], looked)
-        return np.concatenate([known, _shown(self.rendering, part, looked.expected)])
+        known = self._known(part, signal[:, *kept], scored)
+        return np.concatenate([known, _shown(self.rendering, part, scored.expected)])
 
     def told(self, seen: Array) -> Array:
         """The z map and what was expected (1 + C, h, w)."""
@@ -176,7 +176,7 @@ class Smoothed(Scoring):
 
     def steps(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """What is seen in the part of a region (C, h, w) of one plane that is kept."""
-        return self.seeing(plane, lead, kept)
+        return self.raw(plane, lead, kept)
 
     def merged(self, parts: Mapping[int, Array]) -> Array:
         """The result for a plane, from what was seen in those near it."""

@@ -1,4 +1,4 @@
-"""Sight: how a detector looks at a signal, at the resolution of its cells."""
+"""View: how a detector looks at a signal, at the resolution of its cells."""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_disentangle.detector.base import Learner, Scorer, Seen
+from napari_disentangle.detector.base import Features, Scorer
 from napari_disentangle.detector.registry import expects, scorer
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import smooth
@@ -33,7 +33,7 @@ _ROWS = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class View:
     """What a detector sees.
 
     Attributes
@@ -43,7 +43,7 @@ class Sight:
     shrink
         Edge of the squares of pixels whose means are looked at.
     learned
-        What a :class:`~napari_disentangle.detector.base.Learner` has learned.
+        What a detector that expects something has learned.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Sight:
     learned: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
     @property
-    def by_name(self) -> Scorer | Learner:
+    def by_name(self) -> Scorer:
         """The detector's own part."""
         return scorer(self.name)
 
@@ -74,8 +74,7 @@ class Sight:
         So they end at the border with the same mirrored pixels wherever they begin.
         """
         own = self.by_name
-        step = own.stride(self.config) if isinstance(own, Learner) else 1
-        return self.shrink * lcm(step, WHOLE)
+        return self.shrink * lcm(own.stride(self.config), WHOLE)
 
     def small(self, signal: Floats) -> Floats:
         """Means over squares (C, h/k, w/k) of a signal (C, h, w) that starts a step.
@@ -90,17 +89,14 @@ class Sight:
         means: Floats = squares.mean(axis=(2, 4), dtype=np.float32)
         return means
 
-    def seeing(self, small: Floats) -> Generator[None, None, Seen]:
-        """Features, and what was expected if anything was; see Learner.seeing."""
-        own = self.by_name
-        if isinstance(own, Learner):
-            return (yield from own.seeing(small, self.config, self.learned))
-        return Seen(own.features(small, self.config), None)
+    def extracting(self, small: Floats) -> Generator[None, None, Features]:
+        """Features, and what was expected if anything was; see Scorer.extracting."""
+        return self.by_name.extracting(small, self.config, self.learned)
 
     def expecting(self, signal: Floats, kept: Part) -> Generator[None, None, Floats]:
         """What was expected (C, h, w) in a part of a signal that begins at a step."""
         small = self.small(signal)
-        expected = (yield from self.seeing(small)).expected
+        expected = (yield from self.extracting(small)).expected
         assert expected is not None
         around = self.around(kept, small.shape)
         return self.large(expected[:, *around], around, kept)
@@ -135,7 +131,7 @@ class Sight:
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class Scored:
     """What a look at a part of a signal gave, at the resolution of the image.
 
     Attributes
@@ -159,7 +155,7 @@ class Normal:
 
     Attributes
     ----------
-    sight
+    view
         How it is looked at.
     learned
         What the detector learned of the features.
@@ -167,11 +163,11 @@ class Normal:
         Mean signal per channel (C,).
     """
 
-    sight: Sight
+    view: View
     learned: Mapping[str, Doubles] = field(repr=False)
     typical: Floats
 
-    def looking(self, signal: Floats, kept: Part) -> Generator[None, None, Looked]:
+    def scoring(self, signal: Floats, kept: Part) -> Generator[None, None, Scored]:
         """Score a part of a signal (C, h, w) that begins at a step.
 
         Yields
@@ -179,26 +175,26 @@ class Normal:
         None
             Wherever it can be stopped.
         """
-        small = self.sight.small(signal)
-        seen = yield from self.sight.seeing(small)
+        small = self.view.small(signal)
+        found = yield from self.view.extracting(small)
         yield
-        around = self.sight.around(kept, small.shape)
-        features, signals = seen.features[:, *around], small[:, *around]
-        expected = None if seen.expected is None else seen.expected[:, *around]
+        around = self.view.around(kept, small.shape)
+        features, signals = found.maps[:, *around], small[:, *around]
+        expected = None if found.expected is None else found.expected[:, *around]
         typical = self.typical[:, None, None]
-        raw = smooth((yield from self._scoring(features)), SMOOTH)
+        raw = smooth((yield from self._rows(features)), SMOOTH)
         more = direction(signals, typical if expected is None else expected)
         maps = [raw[None], more[None], expected]
         known = np.concatenate([part for part in maps if part is not None])
-        raw, more, *shown = self.sight.large(known, around, kept)
-        return Looked(raw, more, np.stack(shown) if shown else None)
+        raw, more, *shown = self.view.large(known, around, kept)
+        return Scored(raw, more, np.stack(shown) if shown else None)
 
-    def _scoring(self, features: Floats) -> Generator[None, None, Floats]:
+    def _rows(self, features: Floats) -> Generator[None, None, Floats]:
         """Raw scores of features (F, h, w), rows by rows."""
         scores = []
         for start in range(0, features.shape[1], _ROWS):
             part = features[:, start : start + _ROWS]
-            scores.append(self.sight.by_name.score(part, self.learned))
+            scores.append(self.view.by_name.score(part, self.learned))
             yield
         return np.concatenate(scores)
 
