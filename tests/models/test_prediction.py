@@ -16,10 +16,9 @@ from napari_disentangle.detector.autopaint import Config as AutoPaint
 from napari_disentangle.detector.context import Config as Context
 from napari_disentangle.detector.masked import attenuation, prediction
 from napari_disentangle.detector.masked.attenuator import Attenuated
-from napari_disentangle.detector.masked.corruption import corrupt
+from napari_disentangle.detector.masked.corruption import corrupt, photographed
 from napari_disentangle.detector.masked.holes import draw, grid, spread
 from napari_disentangle.detector.masked.net import Plan, Predictor
-from napari_disentangle.detector.masked.nuisances import photographed
 from napari_disentangle.detector.registry import DETECTORS
 from napari_disentangle.errors import DataError
 

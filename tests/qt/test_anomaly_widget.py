@@ -299,6 +299,16 @@ def test_other_images_are_normal(tissue: Desk) -> None:
     assert [one["name"] for one in kept["recipe"]["normals"]] == ["other"]
 
 
+def test_a_setting_of_a_detector_reaches_it(tissue: Desk) -> None:
+    tissue.panel.detector.setCurrentText("pca")
+    tissue.panel.detector_form["edge"].value = 3
+    tissue.run()
+    assert tissue.said == []
+    kept = tissue.layer(MAP).metadata[KEY]
+    assert kept["detector"] == "pca"
+    assert kept["recipe"]["detector_config"] == {"edge": 3, "keep": 0.95}
+
+
 def test_a_stack(bench: Desk) -> None:
     rng = np.random.default_rng(0)
     stack = rng.normal(100, 10, (5, 128, 128)).astype(np.float32)

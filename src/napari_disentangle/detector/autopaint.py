@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from napari_disentangle.detector import robust
+from napari_disentangle.detector import standard
 from napari_disentangle.detector.base import Features, Scorer
 from napari_disentangle.detector.masked import prediction
 from napari_disentangle.detector.masked.holes import Masks, Policy, grid, period
@@ -77,7 +77,7 @@ class AutoPaint(Scorer):
 
     def halo(self, config: Config) -> int:
         """Reach of all rounds: what one hides changes what the next one sees."""
-        return config.rounds * (prediction.REACH + robust.reach(_SMOOTH))
+        return config.rounds * (prediction.REACH + standard.smooth_reach(_SMOOTH))
 
     def stride(self, config: Config) -> int:
         """Where both the grid and the network begin anew."""
@@ -107,11 +107,11 @@ class AutoPaint(Scorer):
 
     def fit(self, features: Floats, config: Config) -> Mapping[str, Doubles]:
         """Median and robust standard deviation of the divergence."""
-        return robust.spread(features)
+        return standard.spread(features)
 
     def score(self, features: Floats, normal: Mapping[str, Doubles]) -> Floats:
         """Divergence in robust standard deviations above the typical one."""
-        score: Floats = robust.standard(features, normal)[0]
+        score: Floats = standard.standard(features, normal)[0]
         return score
 
 
@@ -149,7 +149,7 @@ def divergence(found: Estimate, sure: Array) -> Floats:
     """
     ratio, bias = found.uncertainty / sure, found.bias / sure
     kl = (bias**2 + ratio**2 - 1) / 2 - np.log(ratio)
-    return np.log1p(robust.smooth(kl.astype(np.float32), _SMOOTH))
+    return np.log1p(standard.smooth(kl.astype(np.float32), _SMOOTH))
 
 
 def _references(tiles: Sequence[Floats], config: Config, learned: Learned) -> Learned:

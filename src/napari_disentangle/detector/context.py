@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from napari_disentangle.detector import knn, robust
+from napari_disentangle.detector import knn, standard
 from napari_disentangle.detector.base import Features, Scorer
 from napari_disentangle.detector.masked import prediction
 from napari_disentangle.detector.masked.holes import Policy, grid, period
@@ -123,7 +123,7 @@ def _compared(features: Floats, config: knn.Config) -> dict[str, Doubles]:
     """Normal vectors, and how far from them normal is."""
     known = knn.SCORER.fit(features, config)
     usual = knn.SCORER.score(features[:, ::_EVERY], known)
-    return known | robust.spread(usual[None])
+    return known | standard.spread(usual[None])
 
 
 def own(normal: Mapping[str, Doubles], name: str) -> dict[str, Doubles]:
@@ -134,8 +134,8 @@ def own(normal: Mapping[str, Doubles], name: str) -> dict[str, Doubles]:
 
 def _distance(features: Floats, normal: Mapping[str, Doubles]) -> Floats:
     scores = knn.SCORER.score(features, normal)
-    standard: Floats = robust.standard(scores[None], normal)[0]
-    return standard
+    far: Floats = standard.standard(scores[None], normal)[0]
+    return far
 
 
 # --- features ---------------------------------------------------------------------

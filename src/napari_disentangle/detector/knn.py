@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from napari_disentangle.detector.base import Scorer
-from napari_disentangle.detector.whitening import nearest, whitened, whitening
+from napari_disentangle.detector.standard import nearest, whitened, whitening
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
 from napari_disentangle.model.settings import Settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from napari_disentangle.detector.base import Scorer
-from napari_disentangle.detector.whitening import length, whitened, whitening
+from napari_disentangle.detector.standard import length, whitened, whitening
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.filters import filtered, reach, sigmas
 from napari_disentangle.model.settings import Settings

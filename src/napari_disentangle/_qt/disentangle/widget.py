@@ -12,14 +12,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, QTimer
 from superqt.utils import qdebounced, qthrottled
 
-from napari_disentangle._qt.common.choices import (
-    errors_said,
-    fit_of,
-    names_of,
-    preferred_device,
-    questions_of,
-    run_of,
-)
+from napari_disentangle._qt.common.choices import errors_said, preferred_device
 from napari_disentangle._qt.common.files import (
     LOOKS,
     MODELS,
@@ -41,6 +34,12 @@ from napari_disentangle._qt.common.job import (
 from napari_disentangle._qt.common.picking import groups, sources
 from napari_disentangle._qt.common.unlike import UnlikeCheck
 from napari_disentangle._qt.common.widget import BaseWidget
+from napari_disentangle._qt.disentangle.choices import (
+    fit_of,
+    names_of,
+    questions_of,
+    run_of,
+)
 from napari_disentangle._qt.disentangle.fit_job import (
     FitJob,
     Kept,

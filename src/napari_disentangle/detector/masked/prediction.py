@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from napari_disentangle.compute.iterators import finished, within
+from napari_disentangle.detector.masked.corruption import photographed
 from napari_disentangle.detector.masked.holes import Masks, Policy, draw, spread
-from napari_disentangle.detector.masked.nuisances import photographed
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.filters import finite

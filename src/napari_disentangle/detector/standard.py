@@ -1,4 +1,6 @@
-"""Whitening: features in units in which normal has the same spread in every direction.
+"""Standard units: whitened features, and maps in robust standard deviations.
+
+Whitened, normal has the same spread in every direction.
 
 Its length is the Mahalanobis distance. One Gaussian describes normal wherever it lies,
 because cells are not aligned (OUR CHOICE; PaDiM, Defard et al. 2020, has one Gaussian
@@ -12,6 +14,7 @@ import numpy as np
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 
 _RIDGE = 1e-3
+_MAD_TO_STD = 1.4826
 
 
 def whitening(features: Floats, trim: float) -> dict[str, Doubles]:
@@ -47,3 +50,33 @@ def _gaussian(features: Array) -> dict[str, Doubles]:
     floor = _RIDGE * np.maximum(np.diag(covariance), 1e-12)
     whiten = np.linalg.inv(np.linalg.cholesky(covariance + np.diag(floor)))
     return {"mean": x.mean(axis=1), "whiten": whiten}
+
+
+# --- maps of which only large values are odd ------------------------------------------
+def spread(maps: Floats) -> dict[str, Doubles]:
+    """Median and robust standard deviation (F,) of normal maps (F, N)."""
+    x = maps.astype(np.float64)
+    center = np.median(x, axis=1)
+    deviation = _MAD_TO_STD * np.median(np.abs(x - center[:, None]), axis=1)
+    # Of maps that hardly ever differ from their median, the plain one says more.
+    width = np.maximum(deviation, 0.1 * x.std(axis=1))
+    return {"center": center, "width": np.maximum(width, 1e-6)}
+
+
+def standard(maps: Floats, normal: Mapping[str, Doubles]) -> Floats:
+    """Maps (F, ...) in robust standard deviations above what is typical."""
+    flat = maps.reshape(len(maps), -1) - normal["center"][:, None]
+    z: Floats = (flat / normal["width"][:, None]).astype(np.float32)
+    return z.reshape(maps.shape)
+
+
+def smooth(values: Floats, sigma: float) -> Floats:
+    """A map (h, w) smoothed by a Gaussian of finite reach."""
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(values, sigma, radius=smooth_reach(sigma)))
+
+
+def smooth_reach(sigma: float) -> int:
+    """How far :func:`smooth` sees."""
+    return int(3 * sigma)

@@ -1,0 +1,97 @@
+"""What is chosen in the panel, taken on the main thread before a worker starts."""
+
+from typing import Any
+
+from napari_disentangle._qt.common.choices import check_images, names_in, picked
+from napari_disentangle._qt.common.job import Job, Names
+from napari_disentangle._qt.common.picking import in_the_middle
+from napari_disentangle._qt.common.unlike import Question, about
+from napari_disentangle._qt.disentangle.fit_job import FitJob
+from napari_disentangle._qt.disentangle.panel import Panel
+from napari_disentangle.errors import DisentangleError
+from napari_disentangle.layers.style import Picked
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.pipeline.recipe import Recipe
+
+
+def taking_part(panel: Panel) -> list[Picked]:
+    """The checked images, and the donors that are not among them."""
+    images = picked(panel, panel.images)
+    known = {one.styles[0].name for one in images}
+    donors = picked(panel, panel.donors) if images else []
+    return [*images, *(one for one in donors if one.styles[0].name not in known)]
+
+
+def run_of(panel: Panel, saved: Attribute | None) -> tuple[Job, Names]:
+    """What Run would do now; a saved look gives way to checked donors.
+
+    Raises
+    ------
+    DisentangleError
+        If something is missing or does not fit.
+    """
+    check_images(panel)
+    images = picked(panel, panel.images)
+    donors, normals = (
+        [one.field for one in picked(panel, choice)]
+        for choice in (panel.donors, panel.normals)
+    )
+    look = None if donors else saved
+    recipe = Recipe(
+        model=panel.model.chosen,
+        config=panel.settings(),
+        pool=panel.pool.currentText(),
+        outputs=panel.outputs(),
+        donor=look.to_json() if look else None,
+        strength=panel.strength.value() / 100,
+        device=panel.device.currentData() or "auto",
+    )
+    lists = (panel.images, panel.donors, panel.normals)
+    names = [names_in(panel, choice) for choice in lists]
+    return Job(recipe, images, donors, normals), Names(names[0], names[1], names[2])
+
+
+def fit_of(panel: Panel, viewer: Any) -> FitJob:
+    """What Fit would do now.
+
+    Raises
+    ------
+    DisentangleError
+        If no image is checked, or one cannot be read.
+    """
+    check_images(panel)
+    everything = taking_part(panel)
+    donors = [one.field for one in picked(panel, panel.donors)]
+    images = [one.field for one in everything]
+    return FitJob(
+        images=images,
+        model=panel.model.beginning,
+        seed=panel.fitting.seed.value(),
+        steps=panel.fitting.steps.value(),
+        device=panel.device.currentData() or "auto",
+        label=panel.model.next_label(),
+        config=panel.settings() if panel.model.learned else {},
+        shown=everything[0],
+        centre=in_the_middle(viewer, panel.images.checked()[0]),
+        look_of=donors or images,
+    )
+
+
+def questions_of(panel: Panel, layers: Any) -> list[Question]:
+    """What to ask about the images that take part, if the model has learned."""
+    box = panel.model
+    everything = readable(panel) if box.learned else []
+    return [about(one, layers, box.chosen, box.identity) for one in everything]
+
+
+def names_of(panel: Panel) -> list[str]:
+    """Names of the images that take part."""
+    return [one.field.name for one in readable(panel)]
+
+
+def readable(panel: Panel) -> list[Picked]:
+    """What takes part; nothing if it cannot be read, which the summary says."""
+    try:
+        return taking_part(panel)
+    except (DisentangleError, ValueError):
+        return []
