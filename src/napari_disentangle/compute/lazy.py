@@ -7,12 +7,12 @@ may depend on the region itself: what is per image has been measured before.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Container, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,6 +33,26 @@ _AT_ONCE = 4
 IN_MEMORY_LIMIT = 2**32
 
 Key = int | slice
+
+
+class Record(Protocol):
+    """Which parts of a result are done."""
+
+    @property
+    def done(self) -> Container[str]:
+        """Names of the parts that were done before."""
+
+    def add(self, part: str) -> None:
+        """Note that a part is done."""
+
+
+class _Noted:
+    """A record that begins empty and is not kept."""
+
+    done: Container[str] = ()
+
+    def add(self, part: str) -> None:
+        """Nothing to note."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -162,8 +182,15 @@ class LazyImage:
         sizes = (-(-len(_span(self._of(axis))) // self.tile) for axis in "YX")
         return int(np.prod([*self._lead_shape(), *sizes]))
 
-    def fill(self, out: Any) -> Iterator[int]:
+    def fill(self, out: Any, record: Record | None = None) -> Iterator[int]:
         """Compute into an array of this view's shape, tile by tile.
+
+        Parameters
+        ----------
+        out
+            Array to be written to.
+        record
+            What is in it already is not computed again, and what is added is noted.
 
         Yields
         ------
@@ -171,28 +198,32 @@ class LazyImage:
             Number of tiles done so far, also between the steps of one that takes
             long; close the iterator to cancel.
         """
-        threads, most = self._threads(), 0
+        threads = self._threads()
+        known = record or _Noted()
+        every = (self._name(*one) for one in product(self._leads(), self._grid()))
+        done = {name for name in every if name in known.done}
         try:
-            for most in self._filling(out, threads):
-                yield most
+            yield from self._filling(out, threads, known, done)
         except DeviceMemoryError:
             if threads == 1:
                 raise
             # What does not fit beside others may fit alone.
-            for done in self._filling(out, 1):
-                yield max(done, most)
+            yield from self._filling(out, 1, known, done)
 
-    def _filling(self, out: Any, threads: int) -> Iterator[int]:
+    def _filling(
+        self, out: Any, threads: int, record: Record, done: set[str]
+    ) -> Iterator[int]:
         import torch
 
         begin = partial(use_threads, torch.get_num_threads())
-        done = 0
-        with closing(side_by_side(self._jobs(), threads, begin)) as parts:
+        with closing(side_by_side(self._jobs(done), threads, begin)) as parts:
             for part in parts:
                 if part is not None:
-                    self._store(out, *part)
-                    done += 1
-                yield done
+                    lead, tile, values = part
+                    self._store(out, lead, tile, values)
+                    record.add(name := self._name(lead, tile))
+                    done.add(name)
+                yield len(done)
 
     # --- one tile -----------------------------------------------------------------
     def _of(self, axis: str) -> slice:
@@ -223,12 +254,22 @@ class LazyImage:
         many = torch.get_num_threads() if self.operation.device == "cpu" else 1
         return max(1, min(many, _AT_ONCE, self.parts()))
 
-    def _jobs(self) -> Iterator[Job]:
+    def _name(self, lead: Lead, tile: Tile) -> str:
+        """What a part is called in records."""
+        y, x = tile.inner
+        return f"{self.level} {','.join(map(str, lead))} {y.start} {x.start}"
+
+    def _jobs(self, done: set[str]) -> Iterator[Job]:
         """What can be computed apart: tiles, or in stacks tiles of all planes."""
         leads, grid, operation = self._leads(), self._grid(), self.operation
         if isinstance(operation, Stacked):
-            return (self._through(operation, tile, leads) for tile in grid)
-        return (self._alone(tile, lead) for lead, tile in product(leads, grid))
+            for tile in grid:
+                left = [one for one in leads if self._name(one, tile) not in done]
+                yield self._through(operation, tile, left)
+            return
+        for lead, tile in product(leads, grid):
+            if self._name(lead, tile) not in done:
+                yield self._alone(tile, lead)
 
     def _alone(self, tile: Tile, lead: Lead) -> Job:
         values = yield from self._run(tile, lead)

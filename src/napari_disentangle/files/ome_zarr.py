@@ -1,13 +1,14 @@
 """OME-Zarr: 0.4 and 0.5 are read, 0.5 is written, always with its pyramid."""
 
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.compute.lazy import LazyImage, Record
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
 from napari_disentangle.image.arrays import Array
@@ -24,7 +25,7 @@ _RUNS_CODE = ("pickle",)
 _COLORS = {"R": "FF0000", "G": "00FF00", "B": "0000FF"}
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, number: int = 0) -> dict[str, Any]:
     """Arguments of a Field: the pyramid, axes, scale, units, channel names."""
     import zarr
 
@@ -55,34 +56,68 @@ def read(path: Path) -> dict[str, Any]:
     return found | ({"modality": modality} if modality else {})
 
 
-def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[int]:
-    """Create all levels, fill the first tile by tile, then the smaller ones."""
+def create(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> list[Any]:
+    """The arrays of all levels, made now, or opened if they were made before.
+
+    Raises
+    ------
+    AxesError
+        If OME-Zarr has no such axes.
+    """
+    import zarr
     from yaozarrs.write.v05 import prepare_image
 
-    if not set(lazy.axes) <= set(_ORDER):
-        raise AxesError(f"OME-Zarr cannot hold axes {lazy.axes}: use {_ORDER}")
-    order = "".join(sorted(lazy.axes, key=_ORDER.index))
-    shapes = [_by_axes(level, order) for level in _levels(lazy, order)]
-    extra = {KEY: {**_modality(lazy), **metadata}}
-    _, arrays = prepare_image(
-        path,
-        _image(lazy, order, shapes),
-        [(shape, lazy.dtype) for shape in shapes],
-        extra_attributes=extra,
-        chunks=_chunks(lazy, order),
-        writer="zarr",
-    )
-    targets = [arrays[str(i)] for i in range(len(shapes))]
-    yield from lazy.fill(_Permuted(targets[0], lazy.axes, order))
+    order = order_of(lazy)
+    # what is missing later is damage, and not a part that is black
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        if not path.exists():
+            shapes = [_by_axes(level, order) for level in _levels(lazy, order)]
+            new = path.with_name("new")
+            prepare_image(
+                new,
+                _image(lazy, order, shapes),
+                [(shape, lazy.dtype) for shape in shapes],
+                extra_attributes={KEY: {**_modality(lazy), **metadata}},
+                chunks=_chunks(lazy, order),
+                writer="zarr",
+                overwrite=True,
+            )
+            os.rename(new, path)
+        group = zarr.open_group(path, mode="r+")
+        return [group[str(i)] for i in range(len(list(group.array_keys())))]
+
+
+def fill(lazy: LazyImage, arrays: Sequence[Any], record: Record) -> Iterator[int]:
+    """Fill the first level tile by tile, then the smaller ones."""
+    order = order_of(lazy)
+    yield from lazy.fill(_Permuted(arrays[0], lazy.axes, order), record)
     done = lazy.parts()
     own = lazy.levels
-    for i, target in enumerate(targets[1:], 1):
+    for i, target in enumerate(arrays[1:], 1):
         if i < len(own):
-            steps = own[i].fill(_Permuted(target, lazy.axes, order))
+            steps = own[i].fill(_Permuted(target, lazy.axes, order), record)
         else:
-            steps = _halve(targets[i - 1], target, lazy.tile)
+            steps = _halve(arrays[i - 1], target, lazy.tile, record, i)
         for _ in steps:
             yield done
+
+
+def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Refuse what the format cannot hold."""
+    order_of(lazy)
+
+
+def order_of(lazy: LazyImage) -> str:
+    """The axes in the order in which they are written.
+
+    Raises
+    ------
+    AxesError
+        If OME-Zarr has no such axes.
+    """
+    if not set(lazy.axes) <= set(_ORDER):
+        raise AxesError(f"OME-Zarr cannot hold axes {lazy.axes}: use {_ORDER}")
+    return "".join(sorted(lazy.axes, key=_ORDER.index))
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -221,16 +256,21 @@ def _array(path: Path, group: Any, name: str) -> Any:
     return array
 
 
-def _halve(source: Any, target: Any, tile: int) -> Iterator[int]:
+def _halve(
+    source: Any, target: Any, tile: int, record: Record, level: int
+) -> Iterator[int]:
     """Means of 2 x 2 pixels; Y and X are the last axes."""
     *lead, h, w = target.shape
     whole = (Span(0, h), Span(0, w))
     for index in np.ndindex(*lead):
         for part in tiles(whole, (h, w), tile):
-            y, x = (slice(2 * s.start, 2 * s.stop) for s in part.inner)
-            block = np.asarray(source[(*index, y, x)])
-            inner = (*index, *(s.slice for s in part.inner))
-            target[inner] = _mean2(block).astype(target.dtype)
+            name = f"half {level} {index} {part.inner[0].start} {part.inner[1].start}"
+            if name not in record.done:
+                y, x = (slice(2 * s.start, 2 * s.stop) for s in part.inner)
+                block = np.asarray(source[(*index, y, x)])
+                inner = (*index, *(s.slice for s in part.inner))
+                target[inner] = _mean2(block).astype(target.dtype)
+                record.add(name)
             yield 0
 
 

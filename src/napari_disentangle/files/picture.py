@@ -1,7 +1,7 @@
 """PNG and JPEG: single planes, with the provenance in their text fields."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _LONGEST = 65_000
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, number: int = 0) -> dict[str, Any]:
     """Arguments of a Field: data and axes."""
     with _opened(path) as image:
         _check_depth(path)
@@ -55,17 +55,19 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         yield image
 
 
-def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[int]:
-    """Compute the plane in memory and write it."""
+def write(
+    lazy: LazyImage, levels: Sequence[Any], path: Path, metadata: Mapping[str, Any]
+) -> None:
+    """Write a computed plane (C, Y, X) or (Y, X)."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    jpeg = not path.name.lower().removesuffix(".partial").endswith(".png")
     text = json.dumps(metadata, sort_keys=True)
-    _check(lazy, jpeg, text)
-    plane = np.empty(lazy.shape, lazy.dtype)
-    yield from lazy.fill(plane)
-    if jpeg:
+    plane = np.asarray(levels[0][...])
+    plane = (
+        np.ascontiguousarray(np.moveaxis(plane, 0, -1)) if plane.ndim == 3 else plane
+    )
+    if _is_jpeg(path):
         Image.fromarray(plane[..., :3] if plane.ndim == 3 else plane).save(
             path, format="JPEG", quality=95, subsampling=0, comment=text.encode()
         )
@@ -75,8 +77,13 @@ def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[
         Image.fromarray(plane).save(path, format="PNG", pnginfo=info)
 
 
-def _check(lazy: LazyImage, jpeg: bool, text: str) -> None:
+def _is_jpeg(path: Path) -> bool:
+    return not path.name.lower().endswith(".png")
+
+
+def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
     """Refuse what the format cannot hold."""
+    jpeg, text = _is_jpeg(path), json.dumps(metadata, sort_keys=True)
     colour = lazy.field.rgb and lazy.field.channel_names[3:] in ((), ("alpha",))
     one_plane = lazy.axes == "YX" or (lazy.axes == "YXC" and colour)
     good = ["uint8"] if jpeg or lazy.ndim == 3 else ["uint8", "uint16"]

@@ -1,15 +1,18 @@
 """Reading and writing image files with their metadata: one module per format."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import DataError
 from napari_disentangle.files import ome_zarr, picture, tiff
+from napari_disentangle.files.place import place as put
+from napari_disentangle.files.place import working
 from napari_disentangle.image.field import Field, Modality
 
 
@@ -31,16 +34,29 @@ class Done:
 
 
 class Format(NamedTuple):
-    """How files with some endings are read and written."""
+    """How files with some endings are read and written.
 
-    read: Callable[[Path], dict[str, Any]]
-    write: Callable[[LazyImage, Path, Mapping[str, Any]], Iterator[int]]
+    Attributes
+    ----------
+    read
+        Arguments of a Field, from a file and the number of an image in it.
+    check
+        Refuses before anything is computed what the format cannot hold.
+    write
+        Writes computed levels, which are an OME-Zarr image already, to a new file.
+    provenance
+        What was kept of the origin.
+    """
+
+    read: Callable[[Path, int], dict[str, Any]]
+    check: Callable[[LazyImage, Path, Mapping[str, Any]], object]
+    write: Callable[[LazyImage, Sequence[Any], Path, Mapping[str, Any]], None] | None
     provenance: Callable[[Path], dict[str, Any]]
 
 
-_TIFF = Format(tiff.read, tiff.write, tiff.provenance)
-_ZARR = Format(ome_zarr.read, ome_zarr.write, ome_zarr.provenance)
-_PICTURE = Format(picture.read, picture.write, picture.provenance)
+_TIFF = Format(tiff.read, ome_zarr.check, tiff.write, tiff.provenance)
+_ZARR = Format(ome_zarr.read, ome_zarr.check, None, ome_zarr.provenance)
+_PICTURE = Format(picture.read, picture.check, picture.write, picture.provenance)
 FORMATS: dict[str, Format] = {
     ".ome.tif": _TIFF,
     ".ome.tiff": _TIFF,
@@ -66,7 +82,8 @@ def read(
     Parameters
     ----------
     path
-        TIFF, PNG, JPEG or OME-Zarr (0.4 or 0.5).
+        TIFF, PNG, JPEG or OME-Zarr (0.4 or 0.5). ``FILE#1`` is the second of several
+        images in a file.
     axes, modality, full_scale, channel_names
         What the file does not say, or says wrongly; see :class:`Field`.
 
@@ -75,8 +92,8 @@ def read(
     DataError
         If the file cannot be read.
     """
-    place = _existing(path)
-    found = _format(place).read(place)
+    place, number = _numbered(path)
+    found = _format(place).read(place, number)
     given = {
         "axes": axes,
         "modality": modality,
@@ -84,7 +101,9 @@ def read(
         "channel_names": channel_names,
     }
     known = {key: value for key, value in given.items() if value is not None}
-    return Field(**(found | {"name": _stem(place), "path": str(place)} | known))
+    return Field(
+        **(found | {"name": _stem(place), "path": named(place, number)} | known)
+    )
 
 
 def write(
@@ -95,8 +114,9 @@ def write(
 ) -> Iterator[Done]:
     """Compute an array into one file, tile by tile.
 
-    The file appears under its name when it is whole; until then it ends in
-    ``.partial``. Closing the iterator before that leaves nothing behind.
+    The file appears under its name when it is whole; until then it is made in a
+    folder ``NAME.unfinished`` beside it. Closing the iterator leaves nothing behind;
+    after an error or a crash, writing the same again goes on where it ended.
 
     Parameters
     ----------
@@ -115,21 +135,42 @@ def write(
         If the file exists, its folder does not, or the format cannot hold the image.
     """
     place = Path(path)
-    if place.exists() and not overwrite:
-        raise DataError(f"{place.name!r} exists already: choose another name")
-    if not place.absolute().parent.is_dir():
-        raise DataError(f"there is no folder {str(place.parent)!r}: create it first")
-    kept = lazy.provenance if metadata is None else metadata
-    partial = place.with_name(f"{place.name}.partial")
-    _remove(partial)
-    total = lazy.parts()
+    kept = dict(lazy.provenance if metadata is None else metadata)
+    form = _format(place)
+    form.check(lazy, place, kept)
     try:
-        for parts in _format(place).write(lazy, partial, kept):
+        yield from _writing(form, lazy, place, kept, overwrite)
+    except OSError as error:
+        raise DataError(
+            f"{place.name!r} cannot be written ({error.strerror or error}): make "
+            "room or choose another folder, and run again"
+        ) from error
+
+
+def _writing(
+    form: Format, lazy: LazyImage, place: Path, kept: dict[str, Any], overwrite: bool
+) -> Iterator[Done]:
+    total = lazy.parts()
+    with working(place, _key(lazy, kept), overwrite) as work:
+        whole = work.folder / "image.ome.zarr"
+        levels = ome_zarr.create(lazy, whole, kept)
+        for parts in ome_zarr.fill(lazy, levels, work):
             yield Done(place, min(parts, total), total)
-        _remove(place)
-        os.replace(partial, place)
-    finally:
-        _remove(partial)
+        if form.write is not None:
+            whole = work.folder / place.name
+            form.write(lazy, levels, whole, kept)
+        put(whole, place, overwrite)
+
+
+def _key(lazy: LazyImage, metadata: Mapping[str, Any]) -> str:
+    """Tells a result from others; what does not say how it came about is like none."""
+    if "attribute" not in metadata:
+        return uuid4().hex
+    source = Path(lazy.field.path or "").expanduser()
+    known = source.stat() if lazy.field.path and source.is_file() else None
+    stamp = (known.st_mtime_ns, known.st_size) if known else None
+    said = [metadata, lazy.axes, lazy.shape, lazy.dtype.str, lazy.tile, stamp]
+    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
@@ -140,7 +181,7 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     DataError
         If the file cannot be read.
     """
-    place = _existing(path)
+    place, _ = _numbered(path)
     return _format(place).provenance(place)
 
 
@@ -159,11 +200,20 @@ def suffix_of(path: Path) -> str:
     raise DataError(f"{path.name!r} is of no known format: use {', '.join(FORMATS)}")
 
 
-def _existing(path: str | Path) -> Path:
+def _numbered(path: str | Path) -> tuple[Path, int]:
+    """A file that is there, and the number of an image in it."""
     place = Path(path).absolute()
-    if not place.exists():
-        raise DataError(f"there is no file {str(path)!r}")
-    return place
+    if place.exists():
+        return place, 0
+    name, sign, number = str(place).rpartition("#")
+    if sign and number.isdecimal() and Path(name).exists():
+        return Path(name), int(number)
+    raise DataError(f"there is no file {str(path)!r}")
+
+
+def named(place: Path, number: int) -> str:
+    """A file and the number of an image in it, as :func:`read` takes them."""
+    return f"{place}#{number}" if number else str(place)
 
 
 def _format(path: Path) -> Format:
@@ -172,10 +222,3 @@ def _format(path: Path) -> Format:
 
 def _stem(path: Path) -> str:
     return path.name[: -len(suffix_of(path))]
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

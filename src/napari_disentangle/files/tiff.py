@@ -1,22 +1,27 @@
 """TIFF: read by axes and OME metadata, written as OME-TIFF."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from tifffile import TiffFile
+from tifffile import TiffFile, TiffPageSeries
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
+from napari_disentangle.files.ome_zarr import order_of
+from napari_disentangle.files.stored import Last, OnDisk, Stored
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.channels import RGBA
 from napari_disentangle.image.units import PIXEL, SYMBOLS, is_size, unit_name
 
 KEY = "napari-disentangle"
-_OME_AXES = "TZCYX"
+# Edge of the tiles that are written, and pages whose tiles are counted.
+_TILE, _COUNTED = 512, 1000
 # What the values are if they are no intensities; by photometric interpretation.
 _NO_INTENSITIES = {
     0: "grey values that count from white as zero",
@@ -38,64 +43,119 @@ _SMALLEST_DOT = 25_400.0 / 600.0
 Sizes = dict[str, tuple[float, str]]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, number: int = 0) -> dict[str, Any]:
     """Arguments of a Field: data, axes, scale, units, channel names.
 
-    Uncompressed data are mapped, compressed ones unpacked to a temporary file.
+    Parameters
+    ----------
+    path
+        The file; nothing of it is kept in memory.
+    number
+        Which of its images.
     """
     import tifffile
 
-    with readable(path, "TIFF", tifffile.TiffFileError):
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            colour = _is_colour(path, file)
-            data, letters = series.asarray(out="memmap"), series.axes
-            pixels = _pixels(file.ome_metadata)
-            said = _imagej_sizes(file) if pixels is None else _ome_sizes(pixels)
-            # some programs write 0 where they know no size
-            known = {axis: one for axis, one in said.items() if is_size(one[0])}
-            sizes = _tag_sizes(file) | known
-        if colour and "S" in letters:
-            data = np.moveaxis(data, letters.index("S"), -1)
-            letters = letters.replace("S", "") + "S"
-        axes = _axes(letters)
-    rgb = axes.endswith("C") and data.shape[-1] in (3, 4)
+    damaged = readable(path, "TIFF", tifffile.TiffFileError)
+    with damaged, tifffile.TiffFile(path) as file:
+        series = _series(path, file, number)
+        _check_length(path, series)
+        pixels = _pixels(file.ome_metadata, number)
+        _check_parts(path, file.ome_metadata)
+        colour = _is_colour(path, series, file.is_imagej)
+        stored = [_stored(path, number, i, one) for i, one in enumerate(series.levels)]
+        said = _imagej_sizes(file) if pixels is None else _ome_sizes(pixels)
+        # some programs write 0 where they know no size
+        known = {axis: one for axis, one in said.items() if is_size(one[0])}
+        sizes = _tag_sizes(series) | known
+        axes = _axes(series.axes)
+        remarks = tuple(_remarks(file, number))
+    levels: list[OnDisk] = [*stored]
+    if colour and not axes.endswith("C"):
+        axes, levels = axes.replace("C", "") + "C", [Last(one) for one in stored]
+    shape = levels[0].shape
+    rgb = axes.endswith("C") and shape[-1] in (3, 4)
     grid = axes[:-1] if rgb else axes
-    found: dict[str, Any] = {"data": data, "axes": axes}
+    found: dict[str, Any] = {"data": levels if len(levels) > 1 else levels[0]}
+    found |= {"axes": axes, "remarks": remarks}
     found["scale"] = tuple(sizes.get(axis, (1.0, PIXEL))[0] for axis in grid)
     found["units"] = tuple(sizes.get(axis, (1.0, PIXEL))[1] for axis in grid)
     if rgb and colour:
-        return found | {"channel_names": RGBA[: data.shape[-1]]}
+        return found | {"channel_names": RGBA[: shape[-1]]}
     names = _ome_channels(pixels)
-    if "C" in grid and len(set(names)) == data.shape[axes.index("C")] == len(names):
+    if "C" in grid and len(set(names)) == shape[axes.index("C")] == len(names):
         found["channel_names"] = names
     return found
 
 
-def write(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> Iterator[int]:
-    """Fill a memory-mapped OME-TIFF (uncompressed) tile by tile."""
+def write(
+    lazy: LazyImage, levels: Sequence[Any], path: Path, metadata: Mapping[str, Any]
+) -> None:
+    """Write computed levels as an OME-TIFF: tiled, compressed, with its pyramid.
+
+    Parameters
+    ----------
+    lazy
+        What was computed.
+    levels
+        Arrays (TCZYX as far as they are there), largest first.
+    path
+        The new file.
+    metadata
+        Provenance.
+    """
     import tifffile
 
-    axes = lazy.axes
-    if not set(axes) <= set(_OME_AXES):
-        raise AxesError(
-            f"OME-TIFF cannot hold axes {axes}: name them from {_OME_AXES}, "
-            "or write OME-Zarr"
-        )
-    rgb = lazy.rgb and lazy.field.modality == "brightfield"
-    order = sorted(axes, key="TZYXC".index if rgb else "TCZYX".index)
-    places = [axes.index(axis) for axis in order]
-    target = tifffile.memmap(
-        path,
-        shape=tuple(lazy.shape[i] for i in places),
-        dtype=lazy.dtype,
-        ome=True,
-        bigtiff=lazy.nbytes > 2**31,
-        photometric="rgb" if rgb else "minisblack",
-        metadata=_ome(lazy, order, rgb) | {"MapAnnotation": _annotation(metadata)},
-    )
-    yield from lazy.fill(target.transpose(np.argsort(places)))
-    target.flush()
+    order = order_of(lazy)
+    rgb = _written_as_colour(lazy)
+    axes = order.replace("C", "") + "S" if rgb else order
+    options: dict[str, Any] = {
+        "photometric": "rgb" if rgb else "minisblack",
+        "compression": "adobe_deflate",
+        "predictor": True,
+    }
+    ome = _ome(lazy, axes) | {"MapAnnotation": _annotation(metadata)}
+    with tifffile.TiffWriter(path, ome=True, bigtiff=lazy.nbytes > 2**31) as file:
+        for i, level in enumerate(levels):
+            shape = _shape(level.shape, order, axes)
+            edges = [min(_TILE, -(-n // 16) * 16) for n in level.shape[-2:]]
+            more = {"subifds": len(levels) - 1, "metadata": ome} if i == 0 else {}
+            if i > 0:
+                more = {"subfiletype": 1, "metadata": None}
+            file.write(
+                _tiles(level, order, edges, rgb),
+                shape=shape,
+                dtype=level.dtype,
+                tile=tuple(edges),
+                **options,
+                **more,
+            )
+
+
+def _written_as_colour(lazy: LazyImage) -> bool:
+    return lazy.rgb and lazy.field.modality == "brightfield"
+
+
+def _shape(shape: Sequence[int], order: str, axes: str) -> tuple[int, ...]:
+    """Sizes of the axes of the file."""
+    letters = order.replace("C", "S") if "S" in axes else order
+    sizes = dict(zip(letters, shape, strict=True))
+    return tuple(sizes[axis] for axis in axes)
+
+
+def _tiles(level: Any, order: str, edges: Sequence[int], rgb: bool) -> Iterator[Array]:
+    """All tiles of all planes, filled up at the far borders."""
+    lead = order[:-2].replace("C", "") if rgb else order[:-2]
+    sizes = [level.shape[order.index(axis)] for axis in lead]
+    h, w = level.shape[-2:]
+    for index in np.ndindex(*sizes):
+        at = dict(zip(lead, index, strict=True))
+        for y, x in product(range(0, h, edges[0]), range(0, w, edges[1])):
+            key = [at.get(axis, slice(None)) for axis in order[:-2]]
+            spans = slice(y, y + edges[0]), slice(x, x + edges[1])
+            block = np.asarray(level[(*key, *spans)])
+            lacking = [(0, e - n) for e, n in zip(edges, block.shape[-2:], strict=True)]
+            full = np.pad(block, [(0, 0)] * (block.ndim - 2) + lacking, mode="edge")
+            yield np.ascontiguousarray(np.moveaxis(full, 0, -1)) if rgb else full
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -116,12 +176,11 @@ def _annotation(metadata: Mapping[str, Any]) -> dict[str, str]:
     return {KEY: json.dumps(metadata, sort_keys=True)}
 
 
-def _ome(lazy: LazyImage, order: list[str], rgb: bool) -> dict[str, Any]:
+def _ome(lazy: LazyImage, axes: str) -> dict[str, Any]:
     field = lazy.field
     sizes = dict(
         zip(field.grid_axes, zip(field.scale, field.units, strict=True), strict=True)
     )
-    axes = "".join("S" if rgb and axis == "C" else axis for axis in order)
     ome: dict[str, Any] = {"axes": axes}
     for axis in "XYZT":
         size, unit = sizes.get(axis, (1.0, PIXEL))
@@ -136,12 +195,66 @@ def _ome(lazy: LazyImage, order: list[str], rgb: bool) -> dict[str, Any]:
     return ome
 
 
-def _is_colour(path: Path, file: TiffFile) -> bool:
+def _series(path: Path, file: TiffFile, number: int) -> TiffPageSeries:
+    if number >= len(file.series):
+        raise DataError(
+            f"{path.name!r} holds {len(file.series)} images, numbered from 0: there is "
+            f"no number {number}"
+        )
+    return file.series[number]
+
+
+def _check_length(path: Path, series: TiffPageSeries) -> None:
+    """Refuse a file that ends before its pixels do."""
+    pages = [page for page in series.pages[:_COUNTED] if page is not None]
+    size = path.stat().st_size
+    for page in pages:
+        pairs = zip(page.dataoffsets, page.databytecounts, strict=False)
+        if any(start + n > size for start, n in pairs):
+            raise ValueError(f"it ends after {size} bytes, before its pixels do")
+
+
+def _remarks(file: TiffFile, number: int) -> Iterator[str]:
+    """What is odd about a file."""
+    if len(file.series) > 1:
+        yield (
+            f"the file holds {len(file.series)} images, and this is number {number}: "
+            "add # and a number to its name for another"
+        )
+    pages = [page for page in file.series[number].pages if page is not None]
+    counts = [n for page in pages[:_COUNTED] for n in page.databytecounts]
+    missing = sum(n == 0 for n in counts)
+    if missing:
+        yield f"{missing} of {len(counts)} tiles or strips are missing, read as 0"
+
+
+def _check_parts(path: Path, ome: str | None) -> None:
+    """Refuse an image of several files if one of them is not there."""
+    items = ElementTree.fromstring(ome).iter() if ome else ()
+    names = {one.get("FileName") for one in items if one.tag.endswith("}UUID")}
+    for name in sorted(filter(None, names)):
+        if len(names) > 1 and not path.with_name(name).exists():
+            raise DataError(
+                f"{path.name!r} is one of several files of an image, and {name!r} is "
+                "missing: put it beside"
+            )
+
+
+def _stored(path: Path, number: int, level: int, series: TiffPageSeries) -> Stored:
+    """Pixels of a level, and whether they can be read as they lie in the file."""
+    plain = series.dataoffset is not None and series.keyframe.fillorder == 1
+    offset = series.dataoffset if plain else None
+    order = series.keyframe.parent.byteorder
+    kind = np.dtype(series.dtype)
+    return Stored(path, number, level, series.axes, series.shape, kind, offset, order)
+
+
+def _is_colour(path: Path, series: TiffPageSeries, imagej: bool) -> bool:
     """Whether the samples are RGB; values that are no intensities are refused."""
-    tags = file.series[0].keyframe.tags
+    tags = series.keyframe.tags
     meaning = tags.valueof("PhotometricInterpretation")
     # The palette of ImageJ is a look-up table through which intensities are shown.
-    shown = meaning == _PALETTE and file.is_imagej
+    shown = meaning == _PALETTE and imagej
     if meaning in _NO_INTENSITIES and not shown:
         raise DataError(
             f"{path.name!r} holds {_NO_INTENSITIES[meaning]}: convert it to grey or RGB"
@@ -159,11 +272,11 @@ def _axes(axes: str) -> str:
     return read
 
 
-def _pixels(ome: str | None) -> ElementTree.Element | None:
-    if not ome:
-        return None
-    found = (e for e in ElementTree.fromstring(ome).iter() if e.tag.endswith("}Pixels"))
-    return next(found, None)
+def _pixels(ome: str | None, number: int) -> ElementTree.Element | None:
+    """What is said of one of the images."""
+    every = ElementTree.fromstring(ome).iter() if ome else ()
+    found = [element for element in every if element.tag.endswith("}Pixels")]
+    return found[min(number, len(found) - 1)] if found else None
 
 
 def _ome_sizes(pixels: ElementTree.Element) -> Sizes:
@@ -183,9 +296,9 @@ def _ome_channels(pixels: ElementTree.Element | None) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _tag_sizes(file: TiffFile) -> Sizes:
+def _tag_sizes(series: TiffPageSeries) -> Sizes:
     """Sizes from the resolution tags; those of screens and printers are ignored."""
-    tags = file.series[0].keyframe.tags
+    tags = series.keyframe.tags
     unit = _MICROMETERS.get(tags.valueof("ResolutionUnit"), 0.0)
     sizes: Sizes = {}
     for axis in "XY":

@@ -55,6 +55,8 @@ class Field:
         Value of full transmittance; the largest value of the integer type, or 1.
     name, path
         What the image is called, and the file it came from.
+    remarks
+        What is odd about the file, in sentences.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class Field:
     full_scale: float = None  # type: ignore[assignment]
     name: str = "image"
     path: str | None = None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_levels(self.name, self.levels)

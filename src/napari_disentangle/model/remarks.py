@@ -22,6 +22,7 @@ NO_FOREGROUND = "no foreground found: the image is returned as it is"
 
 def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
     """What is odd about the pixels of an image."""
+    yield from field.remarks
     finite = np.isfinite(pixels)
     known = pixels[:, finite.all(axis=0)]
     if not finite.all():
