@@ -441,7 +441,7 @@ def test_ctrl_c_leaves_130_and_nothing_partial(tmp_path):
     image = tmp_path / "large.tif"
     tifffile.imwrite(image, rng.integers(0, 255, (4000, 4000), np.uint8))
     command = (
-        "import sys; from napari_disentangle.cli.main import main; main(sys.argv[1:])"
+        "import sys; from napari_disentangle.cli import begin; begin(sys.argv[1:])"
     )
     mine, terminal = os.openpty()
     args = ["apply", image, "--output", "anomaly", "--detector", "knn"]  # takes long

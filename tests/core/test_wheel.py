@@ -91,7 +91,7 @@ def test_wheel_holds_the_bundled_models_and_their_cards(wheel):
 def test_wheel_has_both_entry_points_and_the_licence(wheel):
     (entries,) = (n for n in wheel.namelist() if n.endswith("entry_points.txt"))
     text = wheel.read(entries).decode()
-    assert "napari-disentangle = napari_disentangle.cli.main:main" in text
+    assert "napari-disentangle = napari_disentangle.cli:begin" in text
     assert "napari-disentangle = napari_disentangle:napari.yaml" in text
     assert any(n.endswith("licenses/LICENSE") for n in wheel.namelist())
 

@@ -7,13 +7,13 @@ import json
 import platform
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
@@ -25,12 +25,13 @@ from napari_disentangle.files.registry import Done, suffix_of
 from napari_disentangle.model.checkpoint import check_new
 from napari_disentangle.model.fit import STEPS
 from napari_disentangle.model.registry import DEFAULT
-from napari_disentangle.pipeline.follow import Step
+from napari_disentangle.pipeline.follow import Failed, Step
 from napari_disentangle.pipeline.kinds import ANOMALY
 
 NAME = "napari-disentangle"
 BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
-CANNOT = 2
+CANNOT, SOME_FAILED = 2, 1
+_Part = TypeVar("_Part")
 
 app = typer.Typer(
     name=NAME,
@@ -43,10 +44,7 @@ app = typer.Typer(
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line, and leave with its exit code.
-
-    What a person must act on is one sentence on stderr and exit code 2; Ctrl-C is 130.
-    """
+    """Run the command line; what a person must act on is one sentence on stderr."""
     try:
         app(args=args, prog_name=NAME)
     except (DisentangleError, ValueError, OSError) as error:
@@ -233,6 +231,7 @@ def apply(
     seed: opt.Seed = None,
     device: opt.Device = None,
     suffix: opt.Suffix = None,
+    skip_existing: opt.SkipExisting = False,
     recipe: opt.RecipeFile = None,
     save_recipe: opt.SaveRecipe = None,
 ) -> None:
@@ -258,26 +257,42 @@ def apply(
         plan = opt.amend(plan, {"reference": opt.look(plan, read, reference)})
     if save_recipe:
         plan.save(save_recipe)
-    _write(plan, folder, suffix)
+    _write(plan, folder, suffix, skip_existing)
 
 
-def _write(plan: nd.Recipe, folder: Path, suffix: str | None) -> None:
+def _write(
+    plan: nd.Recipe, folder: Path, suffix: str | None, skip_existing: bool
+) -> None:
     """Follow a recipe: paths go to stdout, progress and statuses to stderr."""
-    said = set()
-    run = cast("Generator[Step | Done | Path]", nd.run(plan, folder, suffix))
-    # Closed whatever happens, so that an unfinished file is taken away again.
-    with closing(run) as parts:
+    said, failed = set(), []
+    steps = nd.run(plan, folder, suffix, skip_existing)
+    with ending(cast("Generator[Step | Done | Path | Failed]", steps)) as parts:
         for part in parts:
-            if not isinstance(part, Path):
+            if isinstance(part, Failed):
+                failed.append((part.image, part.reason))
+            elif isinstance(part, Path):
+                _show("")
+                print(part, flush=True)
+                origin = nd.read_provenance(part)
+                said |= {(origin["image"], one) for one in origin.get("status", ())}
+            else:
                 _show(_words(part))
-                continue
-            _show("")
-            print(part, flush=True)
-            origin = nd.read_provenance(part)
-            for status in origin.get("status", ()):
-                said.add((origin["image"], status))
     for image, status in sorted(said):
         print(f"{image}: {status}", file=sys.stderr)
+    if failed:
+        print("\n".join(_table([("not done", "why"), *failed])), file=sys.stderr)
+        raise typer.Exit(SOME_FAILED)
+
+
+@contextmanager
+def ending(steps: Generator[_Part]) -> Iterator[Generator[_Part]]:
+    """Steps that learn how they end: what stops the program does not cancel them."""
+    try:
+        yield steps
+    except BaseException as error:
+        steps.throw(error)
+        raise
+    steps.close()
 
 
 @app.command()
@@ -334,12 +349,13 @@ def _scored(plan: nd.Recipe) -> nd.Score:
     """Follow the recipe of one anomaly map up to its score."""
     from napari_disentangle.layers.values import scored
     from napari_disentangle.pipeline.follow import Step, follow
+    from napari_disentangle.pipeline.output import Output
     from napari_disentangle.pipeline.run import open_inputs
 
     for output in follow(plan, open_inputs(plan)):
         if isinstance(output, Step):
             _show(_words(output))
-    assert not isinstance(output, Step)
+    assert isinstance(output, Output)
     score: nd.Score = _ended(scored(output, "the anomaly map"))
     return score
 

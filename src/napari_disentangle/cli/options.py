@@ -14,7 +14,7 @@ import napari_disentangle as nd
 from napari_disentangle.detector.registry import ALONE, named
 from napari_disentangle.detector.registry import DEFAULT as DETECTOR
 from napari_disentangle.detector.registry import scorer as scorer_of
-from napari_disentangle.errors import ModelFileError
+from napari_disentangle.errors import DisentangleError, ModelFileError
 from napari_disentangle.files.registry import FORMATS
 from napari_disentangle.image.field import Modality
 from napari_disentangle.model.fit import place, saved
@@ -122,6 +122,9 @@ Suffix = Annotated[
         "--format",
         help=".ome.tif, .ome.zarr, .png, ... Default: the image's; .png for JPEG.",
     ),
+]
+SkipExisting = Annotated[
+    bool, Option("--skip-existing", help="Leave files that are there as they are.")
 ]
 RecipeFile = Annotated[
     Path | None, File("--recipe", help="Recipe (YAML), or an output that keeps one.")
@@ -232,7 +235,7 @@ def images(
     """The images, and those of what is normal; an earlier batch's look goes."""
     changed: dict[str, Any] = {}
     if inputs:
-        changed |= {"images": _sources(read, inputs), "source": None}
+        changed |= {"images": [_source(read, p) for p in inputs], "source": None}
     if normals:
         changed |= {"normals": _sources(read, normals)}
     return changed
@@ -280,6 +283,14 @@ def load_attribute(path: Path) -> dict[str, Any]:
             f"{path.name!r} is not a saved attribute ({error})"
         ) from error
     return nd.Attribute.from_json(saved).to_json()
+
+
+def _source(read: Read, path: Path) -> dict[str, Any]:
+    """An image as a recipe has it; one that cannot be read fails alone, later."""
+    try:
+        return Source.of(read(path)).model_dump()
+    except DisentangleError:
+        return Source(name=path.name, path=str(path.absolute())).model_dump()
 
 
 def _sources(read: Read, paths: Sequence[Path]) -> list[dict[str, Any]]:

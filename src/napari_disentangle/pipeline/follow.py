@@ -1,6 +1,6 @@
 """Following a recipe: the one path behind the widget, the console and the CLI."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from napari_disentangle.compute.iterators import changed
 from napari_disentangle.detector.detector import Detector, same_image
 from napari_disentangle.detector.fit import learning
 from napari_disentangle.detector.registry import check_expects, named, settings
-from napari_disentangle.errors import DataError
+from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
@@ -41,6 +41,22 @@ class Step:
     done: float
 
 
+@dataclass(frozen=True)
+class Failed:
+    """An image that nothing could be made of; the others are done.
+
+    Attributes
+    ----------
+    image
+        Its name.
+    reason
+        Why, in one sentence.
+    """
+
+    image: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """The images of a recipe, ready to be read."""
@@ -55,7 +71,7 @@ def follow(
     inputs: Inputs,
     detector: Detector | None = None,
     model: Model | None = None,
-) -> Iterator[Step | Output]:
+) -> Iterator[Step | Failed | Output]:
     """Follow a recipe up to lazy outputs; nothing but samples is read.
 
     Parameters
@@ -72,13 +88,14 @@ def follow(
 
     Yields
     ------
-    Step or Output
-        Signs of life, then one output per image and kind, in the recipe's order.
+    Step, Failed or Output
+        Signs of life, what became of images that cannot be used beside others, then
+        one output per image and kind, in the recipe's order.
 
     Raises
     ------
     DataError
-        If the images do not go together, or a swap has no donor.
+        If the images do not go together, none can be used, or a swap has no donor.
     """
     if not inputs.images:
         raise DataError("no image is chosen: choose at least one")
@@ -89,22 +106,37 @@ def follow(
     if model is None:
         model = unfitted(inputs.images[0], recipe.model, **recipe.config)
     sources = yield from _sources(model, recipe, inputs)
+    inputs = replace(inputs, images=list(sources))
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     reference = yield from _reference(model, recipe, inputs, sources, looks)
     model = replace(model, reference=reference)
-    for image, source in zip(inputs.images, sources, strict=True):
+    for image, source in sources.items():
         given = Ingredients(
             model, image, source, donor, recipe.strength, detector, pick(recipe.device)
         )
-        resolved = _resolved(recipe, inputs, model, image, source, donor).to_json()
-        for kind in recipe.outputs:
-            if KINDS[kind].detects and given.detector is None:
-                fitted = yield from _learn(model, recipe, inputs, image, source)
-                given = replace(given, detector=fitted)
-                detector = fitted if inputs.normals else None
-            told = replace(given, source=_told(source, _losses(kind, given)))
-            yield made_of(kind, told, resolved)
+        try:
+            given = yield from _outputs(recipe, inputs, given)
+        except DisentangleError as error:
+            if len(sources) == 1:
+                raise
+            yield Failed(image.name, str(error))
+        detector = given.detector if inputs.normals else detector
+
+
+def _outputs(
+    recipe: Recipe, inputs: Inputs, given: Ingredients
+) -> Generator[Step | Output, None, Ingredients]:
+    """All outputs of one image; returns what they were made from."""
+    model, image, source = given.model, given.image, given.source
+    resolved = _resolved(recipe, inputs, model, image, source, given.donor).to_json()
+    for kind in recipe.outputs:
+        if KINDS[kind].detects and given.detector is None:
+            fitted = yield from _learn(model, recipe, inputs, image, source)
+            given = replace(given, detector=fitted)
+        told = replace(given, source=_told(source, _losses(kind, given)))
+        yield made_of(kind, told, resolved)
+    return given
 
 
 # --- words --------------------------------------------------------------------------
@@ -152,22 +184,45 @@ def _told(attribute: Attribute, words: Iterable[str]) -> Attribute:
 # --- parts of a run -----------------------------------------------------------------
 def _sources(
     model: Model, recipe: Recipe, inputs: Inputs
-) -> Generator[Step, None, list[Attribute]]:
-    """One attribute per image, with what to think of before they are used."""
-    images = inputs.images
-    sources: list[Attribute] = []
+) -> Generator[Step | Failed, None, dict[Field, Attribute]]:
+    """The attribute of every image, with what to think of before they are used."""
     if recipe.source is not None:
-        sources = [Attribute.from_json(recipe.source)] * len(images)
-    elif recipe.pool == "batch":
-        sources = [average((yield from _looks(model, images)))] * len(images)
+        sources = dict.fromkeys(inputs.images, Attribute.from_json(recipe.source))
     else:
-        for image in images:
-            share = _MEASURED * len(sources) / len(images)
-            measured = _looks(model, [image], recipe.pool)
-            sources += yield from changed(measured, partial(replace, done=share))
+        batch = recipe.pool == "batch"
+        pool: Pool = "image" if batch else recipe.pool
+        sources = yield from _usable(model, inputs.images, pool)
+        if batch:
+            sources = dict.fromkeys(sources, average([*sources.values()]))
     yield Step("measuring", _MEASURED)
     cautions = tuple(_cautions(recipe, inputs))
-    return [_told(source, cautions) for source in sources]
+    return {image: _told(source, cautions) for image, source in sources.items()}
+
+
+def _usable(
+    model: Model, images: Sequence[Field], pool: Pool
+) -> Generator[Step | Failed, None, dict[Field, Attribute]]:
+    """Attributes of the images that can be measured.
+
+    Raises
+    ------
+    DisentangleError
+        If none can.
+    """
+    sources: dict[Field, Attribute] = {}
+    reasons: dict[Field, DisentangleError] = {}
+    for i, image in enumerate(images):
+        done = partial(replace, done=_MEASURED * i / len(images))
+        try:
+            (look,) = yield from changed(_looks(model, [image], pool), done)
+            sources[image] = look
+        except DisentangleError as error:
+            reasons[image] = error
+    if not sources:
+        raise next(iter(reasons.values()))
+    for image, reason in reasons.items():
+        yield Failed(image.name, str(reason))
+    return sources
 
 
 def _looks(
@@ -198,7 +253,7 @@ def _reference(
     model: Model,
     recipe: Recipe,
     inputs: Inputs,
-    sources: Sequence[Attribute],
+    sources: Mapping[Field, Attribute],
     looks: Sequence[Attribute],
 ) -> Generator[Step, None, Attribute]:
     """The given one, or the mean look of all images that take part."""
@@ -207,7 +262,7 @@ def _reference(
         model.reference.check(reference)
         return reference
     measured = recipe.pool == "image" and recipe.source is None
-    own = sources if measured else (yield from _looks(model, inputs.images))
+    own = sources.values() if measured else (yield from _looks(model, inputs.images))
     others = [
         look
         for donor, look in zip(inputs.donors, looks, strict=True)

@@ -40,7 +40,7 @@ class _Frozen(BaseModel):
 
 
 class Source(_Frozen):
-    """An image by name, and how it is to be read.
+    """An image by name, and how it is to be read: as its file says, where ``None``.
 
     ``where`` are its marked pixels, if a part is marked: packed bits, compressed, as
     base64; empty if there are more than 16 million pixels.
@@ -48,10 +48,10 @@ class Source(_Frozen):
 
     name: str
     path: str | None = None
-    axes: str
-    modality: Modality
-    channels: tuple[str, ...]
-    full_scale: float
+    axes: str | None = None
+    modality: Modality | None = None
+    channels: tuple[str, ...] | None = None
+    full_scale: float | None = None
     where: str | None = None
 
     @classmethod

@@ -6,17 +6,21 @@ from itertools import product
 from pathlib import Path
 
 from napari_disentangle.detector.registry import check_expects
-from napari_disentangle.errors import DataError
+from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import Done, read, suffix_of, write
 from napari_disentangle.image.field import Field
-from napari_disentangle.pipeline.follow import Inputs, Step, follow
+from napari_disentangle.pipeline.follow import Failed, Inputs, Step, follow
 from napari_disentangle.pipeline.kinds import KINDS, Kind, need
+from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
 def run(
-    recipe: Recipe, folder: str | Path, suffix: str | None = None
-) -> Iterator[Step | Done | Path]:
+    recipe: Recipe,
+    folder: str | Path,
+    suffix: str | None = None,
+    skip_existing: bool = False,
+) -> Iterator[Step | Done | Path | Failed]:
     """Follow a recipe from files to files.
 
     Parameters
@@ -29,29 +33,41 @@ def run(
         ``".ome.zarr"``, ``".ome.tif"``, ``".png"`` or ``".jpg"``; ``None`` takes that
         of the image, PNG for JPEG. Anomaly and content maps are float32 and never
         go to PNG or JPEG.
+    skip_existing
+        Whether files that are there are left as they are; else they are an error.
 
     Yields
     ------
-    Step, Done or Path
-        Signs of life; the path of every finished file.
+    Step, Done, Path or Failed
+        Signs of life; the path of every finished file; what became of images that
+        cannot be used, while the others are done.
     """
     target = Path(folder)
-    inputs = open_inputs(recipe)
+    inputs, failed = _readable(recipe)
+    yield from failed
     if need(recipe.outputs, "prediction"):
         check_expects(recipe.detector)
-    _check_names(recipe, inputs, target, suffix)
+    _check_names(recipe, inputs, target, suffix, skip_existing)
     target.mkdir(parents=True, exist_ok=True)
     for part in follow(recipe, inputs):
-        if isinstance(part, Step):
+        if not isinstance(part, Output):
             yield part
             continue
         path = target / _file_name(part.image, part.kind, suffix)
-        yield from write(part.lazy, path)
-        yield path
+        if skip_existing and path.exists():
+            continue
+        try:
+            yield from write(part.lazy, path)
+        except DisentangleError as error:
+            if len(inputs.images) == 1 and not failed:
+                raise
+            yield Failed(part.image.name, str(error))
+        else:
+            yield path
 
 
 def _check_names(
-    recipe: Recipe, inputs: Inputs, folder: Path, suffix: str | None
+    recipe: Recipe, inputs: Inputs, folder: Path, suffix: str | None, skip: bool
 ) -> None:
     """Refuse before anything is computed what could not be written in the end."""
     pairs = product(inputs.images, recipe.outputs)
@@ -59,8 +75,32 @@ def _check_names(
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"two images would be written as {name!r}: rename one")
-        if (folder / name).exists():
-            raise DataError(f"{name!r} exists already: choose another folder")
+        if (folder / name).exists() and not skip:
+            raise DataError(
+                f"{name!r} exists already: choose another folder, or skip what exists"
+            )
+
+
+def _readable(recipe: Recipe) -> tuple[Inputs, list[Failed]]:
+    """The inputs, and the images that cannot be read.
+
+    Raises
+    ------
+    DisentangleError
+        If no image can be read, or a donor or a normal cannot.
+    """
+    donors, normals = ([_open(s) for s in g] for g in (recipe.donors, recipe.normals))
+    images, failed = [], []
+    for source in recipe.images:
+        try:
+            images.append(_open(source))
+        except DisentangleError as error:
+            if len(recipe.images) == 1:
+                raise
+            failed.append(Failed(source.name, str(error)))
+    if not images and failed:
+        raise DataError(f"no image can be read; the first: {failed[0].reason}")
+    return Inputs(images, donors, normals), failed
 
 
 def open_inputs(recipe: Recipe) -> Inputs:

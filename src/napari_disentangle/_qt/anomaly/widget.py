@@ -37,7 +37,7 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.image.units import PIXEL, plain_symbol
 from napari_disentangle.layers.add import identity, put_layer
 from napari_disentangle.layers.data import region_data
-from napari_disentangle.pipeline.follow import Step
+from napari_disentangle.pipeline.follow import Failed, Step
 
 if TYPE_CHECKING:
     import napari
@@ -115,6 +115,8 @@ class AnomalyWidget(BaseWidget):
     def _step(self, step: Any) -> None:
         if isinstance(step, Step):
             self.panel.show_progress(step, monotonic() - self._started)
+        elif isinstance(step, Failed):
+            self._note_failed(step)
         elif self.shows(step):
             self._add(step)
 

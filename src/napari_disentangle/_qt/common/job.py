@@ -10,7 +10,7 @@ from napari_disentangle.detector.detector import Score
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import LayerData, Marking, layer_data
 from napari_disentangle.layers.style import Picked
-from napari_disentangle.pipeline.follow import Inputs, Step, follow
+from napari_disentangle.pipeline.follow import Failed, Inputs, Step, follow
 from napari_disentangle.pipeline.kinds import need
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
@@ -51,13 +51,16 @@ class Result:
         return replace(self, score=piece)
 
 
-def run_job(job: Job) -> Generator[Step | Result, None, None]:
+def run_job(job: Job) -> Generator[Step | Failed | Result, None, None]:
     """Compute all outputs; the steps' ``done`` counts the whole run."""
     parts = len(job.picked) * len(job.recipe.outputs)
     finished = 0
     for part in follow(job.recipe, job.inputs):
         if isinstance(part, Step):
             yield replace(part, done=(finished + part.done / 2) / parts)
+            continue
+        if isinstance(part, Failed):
+            yield part
             continue
         output = part.remembering()  # for the slider
         picked = next(one for one in job.picked if one.field is output.image)

@@ -19,6 +19,7 @@ from napari_disentangle._qt.common.picking import (
 )
 from napari_disentangle._qt.common.worker import StepWorker
 from napari_disentangle.errors import DisentangleError
+from napari_disentangle.pipeline.follow import Failed
 
 if TYPE_CHECKING:
     import napari
@@ -138,6 +139,11 @@ class BaseWidget(QWidget):  # type: ignore[misc]
         lines = [f"{name}: {status}" for status in result.output.status]
         for line in self._say(lines):
             show_warning(line)
+
+    def _note_failed(self, failed: Failed) -> None:
+        """Say that an image could not be used, while the others are done."""
+        for line in self._say([f"{failed.image} was not done: {failed.reason}"]):
+            show_error(line)
 
     def _say(self, lines: list[str]) -> list[str]:
         """Keep lines in sight until the next run; returns those that are new."""

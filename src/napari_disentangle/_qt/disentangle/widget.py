@@ -51,7 +51,7 @@ from napari_disentangle._qt.disentangle.panel import Panel
 from napari_disentangle.layers.add import identity, put_layer
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.train import Progress
-from napari_disentangle.pipeline.follow import Step
+from napari_disentangle.pipeline.follow import Failed, Step
 
 if TYPE_CHECKING:
     import napari
@@ -182,6 +182,8 @@ class DisentangleWidget(BaseWidget):
     def _step(self, step: Any) -> None:
         if isinstance(step, Result):
             self._add(step)
+        elif isinstance(step, Failed):
+            self._note_failed(step)
         elif isinstance(step, Step):
             self.panel.show_progress(step, monotonic() - self._started)
         elif self._fit is not None:

@@ -1,0 +1,327 @@
+"""Nothing is lost: what happens to files when writing is disturbed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_disentangle as nd
+from napari_disentangle.errors import DataError
+from napari_disentangle.files.place import working
+
+ENDINGS = (".ome.tif", ".ome.zarr", ".png")
+COMMAND = "import sys; from napari_disentangle.cli import begin; begin(sys.argv[1:])"
+
+
+def image(seed: int = 0, size: int = 1100) -> nd.Field:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(90, 250, (size, size, 3)).astype("uint8")
+    return nd.Field(pixels, "YXC", name="image")
+
+
+@pytest.fixture(scope="module")
+def lazy() -> Any:
+    """A swap of nine tiles."""
+    source, donor = image(), image(1, 64)
+    model = nd.fit([source, donor], "meanstd")
+    return nd.apply(model, source, "swap", donor=donor)
+
+
+def written(path: Path) -> np.ndarray:
+    return np.asarray(nd.read(path).levels[0])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
+
+
+class Boom(BaseException):
+    """Ends the program."""
+
+
+# --- goes on ----------------------------------------------------------------------
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("tiles", [1, 5, 8])
+def test_no_finished_tile_is_computed_twice(
+    lazy: Any, tmp_path: Path, ending: str, tiles: int, monkeypatch: Any
+) -> None:
+    path, whole = tmp_path / f"x{ending}", tmp_path / f"whole{ending}"
+    *_, done = nd.write(lazy, whole)
+    assert done.parts == done.total == 9
+    steps = nd.write(lazy, path)
+    while next(steps).parts < tiles:
+        pass
+    with pytest.raises(Boom):
+        steps.throw(Boom())
+    assert not path.exists()
+    calls = []
+    kind = type(lazy.operation)
+    plain = kind.__call__
+    monkeypatch.setattr(kind, "__call__", lambda *args: calls.append(1) or plain(*args))
+    assert [one.parts for one in nd.write(lazy, path)][-1] == 9
+    assert len(calls) <= 9 - tiles
+    assert np.array_equal(written(path), written(whole))
+    assert nd.read_provenance(path) == nd.read_provenance(whole)
+    assert names(tmp_path) == sorted([path.name, whole.name])
+
+
+def test_another_result_begins_anew(lazy: Any, tmp_path: Path) -> None:
+    path, other = tmp_path / "x.ome.tif", image(5)
+    steps = nd.write(lazy, path)
+    while next(steps).parts < 4:
+        pass
+    with pytest.raises(Boom):
+        steps.throw(Boom())
+    model = nd.fit([other, image(6, 64)], "meanstd")
+    expected = model.swap(other, image(6, 64))
+    for _ in nd.write(nd.apply(model, other, "swap", donor=image(6, 64)), path):
+        pass
+    assert np.array_equal(np.moveaxis(written(path), 0, 0), expected)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_closing_leaves_nothing(lazy: Any, tmp_path: Path, ending: str) -> None:
+    steps = nd.write(lazy, tmp_path / f"x{ending}")
+    while next(steps).parts < 3:
+        pass
+    steps.close()
+    assert names(tmp_path) == []
+
+
+# --- others -----------------------------------------------------------------------
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_second_writer_is_told(lazy: Any, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"x{ending}"
+    first = nd.write(lazy, path)
+    next(first)
+    with pytest.raises(DataError, match="is being written by another process"):
+        next(iter(nd.write(lazy, path)))
+    *_, done = first
+    assert done.parts == done.total
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_appears_meanwhile_is_left_alone(
+    lazy: Any, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"x{ending}"
+    steps = nd.write(lazy, path)
+    next(steps)
+    if ending == ".ome.zarr":
+        path.mkdir()
+        (path / "mine").write_text("mine")
+    else:
+        path.write_text("mine")
+    with pytest.raises(DataError, match="appeared while it was computed"):
+        list(steps)
+    kept = path / "mine" if path.is_dir() else path
+    assert kept.read_text() == "mine"
+    kept.unlink()
+    if path.is_dir():
+        path.rmdir()
+    first = next(iter(nd.write(lazy, path)))
+    assert first.parts == 9  # all of it was kept
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "mine", ["x{}.partial", "x{}.unfinished", ".x{}.abc", "x{}.unfinished-1"]
+)
+def test_names_like_ours_are_left_alone(
+    lazy: Any, tmp_path: Path, ending: str, mine: str
+) -> None:
+    folder = tmp_path / mine.format(ending)
+    folder.mkdir()
+    (folder / "done").write_text("mine")
+    path = tmp_path / f"x{ending}"
+    *_, done = nd.write(lazy, path)
+    assert done.parts == 9
+    assert (folder / "done").read_text() == "mine"
+    assert names(tmp_path) == sorted([path.name, folder.name])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_without_hard_links(
+    lazy: Any, tmp_path: Path, ending: str, monkeypatch: Any
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(1, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / f"x{ending}"
+    *_, done = nd.write(lazy, path)
+    assert done.parts == 9
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_overwriting_replaces_at_the_end(
+    lazy: Any, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"x{ending}"
+    for _ in nd.write(lazy, path):
+        pass
+    before = written(path)
+    steps = nd.write(lazy, path, overwrite=True)
+    next(steps)
+    assert np.array_equal(written(path), before)
+    steps.close()
+    assert np.array_equal(written(path), before)
+    for _ in nd.write(lazy, path, overwrite=True):
+        pass
+    assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_full_disk_is_one_sentence(
+    lazy: Any, tmp_path: Path, ending: str, monkeypatch: Any
+) -> None:
+    path = tmp_path / f"x{ending}"
+    steps = nd.write(lazy, path)
+    while next(steps).parts < 3:
+        pass
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as some:
+        some.setattr("zarr.storage._local._put", full)
+        with pytest.raises(DataError, match=r"cannot be written .No space left"):
+            list(steps)
+    assert not path.exists()
+    first = next(iter(nd.write(lazy, path)))
+    assert first.parts >= 3
+
+
+def test_a_folder_that_may_not_be_written_to(
+    lazy: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)  # root may write anywhere
+    with pytest.raises(DataError, match=r"cannot be written .Permission denied"):
+        next(iter(nd.write(lazy, tmp_path / "x.png")))
+
+
+def test_a_lock_is_of_one_process_and_gone_with_it(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path;"
+        "from napari_disentangle.files.place import working\n"
+        "with working(Path(sys.argv[1]), 'key', False) as work:\n"
+        "    work.add('one'); print('there', flush=True); time.sleep(60)"
+    )
+    target = tmp_path / "x.png"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, target], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"there\n"
+        busy = working(target, "key", False)
+        with pytest.raises(DataError, match="another process"), busy:
+            pass
+        other.kill()
+    with working(target, "key", False) as work:
+        assert work.done == {"one"}
+    assert names(tmp_path) == []
+
+
+# --- signals ----------------------------------------------------------------------
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: Any) -> Path:
+    path = tmp_path_factory.mktemp("large") / "large.tif"
+    rng = np.random.default_rng(0)
+    tifffile.imwrite(path, rng.integers(90, 250, (3000, 3000, 3)).astype("uint8"))
+    return path
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("ending", [".ome.tif", ".ome.zarr"])
+def test_a_run_that_is_ended_goes_on(
+    large: Path, tmp_path: Path, number: signal.Signals, ending: str, request: Any
+) -> None:
+    full = request.config.getoption("--full")
+    args = ["apply", large, "--output", "content", "--model", "meanstd"]
+    args += ["--format", ending, "-o"]
+    alone = [sys.executable, "-c", COMMAND, *args]
+    began = time.monotonic()
+    subprocess.run([*alone, tmp_path / "whole"], check=True, capture_output=True)
+    took = time.monotonic() - began
+    rng = np.random.default_rng(number)
+    for i in range(20 if full else 1):
+        out = tmp_path / f"out{i}"
+        with subprocess.Popen(
+            [*alone, out],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        ) as running:
+            try:
+                running.wait(float(rng.uniform(0.3, took)))
+            except subprocess.TimeoutExpired:
+                running.send_signal(number)
+            _, errors = running.communicate()
+        stopped = running.returncode
+        if number == signal.SIGKILL:
+            assert stopped in (0, -number)
+        else:
+            assert stopped in (0, 128 + number)
+            assert b"Traceback" not in errors
+        final = out / f"large_content{ending}"
+        if stopped and out.exists():
+            assert not final.exists() or written(final).shape == (3000, 3000, 3)
+        again = subprocess.run([*alone, out, "--skip-existing"], capture_output=True)
+        assert again.returncode == 0
+        whole = tmp_path / "whole" / final.name
+        assert np.array_equal(written(final), written(whole))
+        assert names(out) == [final.name]
+
+
+# --- one bad file -----------------------------------------------------------------
+def test_one_bad_file_stops_nothing(tmp_path: Path) -> None:
+    for i in range(3):
+        tifffile.imwrite(tmp_path / f"{i}.tif", np.asarray(image(i, 64).data))
+    (tmp_path / "bad.tif").write_bytes((tmp_path / "0.tif").read_bytes()[:900])
+    paths = [tmp_path / f"{name}.tif" for name in (0, 1, "bad", 2)]
+    args = ["apply", *paths, tmp_path / "absent.tif", "--output", "content"]
+    args += ["--model", "meanstd", "-o", tmp_path / "out"]
+    ended = subprocess.run(
+        [sys.executable, "-c", COMMAND, *args], capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert names(tmp_path / "out") == [f"{i}_content.tif" for i in range(3)]
+    table = ended.stderr.splitlines()[-3:]
+    assert table[0].split() == ["not", "done", "why"]
+    assert "bad.tif" in table[1]
+    assert "ends after 900 bytes" in table[1]
+    assert "absent.tif" in table[2]
+    assert "Traceback" not in ended.stderr
+
+
+def test_more_files_than_a_process_may_open(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        fields = []
+        for i in range(200):
+            path = tmp_path / f"{i}.tif"
+            tifffile.imwrite(path, np.full((16, 16), i, "uint8"), compression="zlib")
+            fields.append(nd.read(path))
+        assert [int(field.plane().max()) for field in fields] == list(range(200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
