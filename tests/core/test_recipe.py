@@ -94,7 +94,7 @@ def test_text_keeps_a_recipe(tmp_path_factory, recipe):
         ("strength: much", "strength"),
         ("outputs: [content, else]", "outputs"),
         ("format: 2", "format"),
-        ("images: [{name: a}]", "images"),
+        ("images: [{path: a}]", "images"),
         ("images: [{name: a, axes: YX, colour: red}]", "images"),
         ("- mk", "whole"),
         ("mk", "whole"),

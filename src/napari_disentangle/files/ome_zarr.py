@@ -7,20 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from zarr import Group
 
 from napari_disentangle.compute.lazy import LazyImage, Record
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
 from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.axes import typed_letters
 from napari_disentangle.image.channels import RGB
+from napari_disentangle.image.field import check_size
 from napari_disentangle.image.tiling import Span, tiles
 from napari_disentangle.image.units import PIXEL, is_size, unit_name
 from napari_disentangle.model.encode import Limits, limits
 
 KEY = "napari-disentangle"
+# One of them is in every group.
+MARKS = ("zarr.json", ".zgroup")
 _ORDER = "TCZYX"
 # A plane no larger than this needs no smaller level.
 _SMALLEST_LEVEL = 512
+# Chunks that are looked for one by one, and names that are spelled out.
+_COUNTED, _LISTED = 100_000, 5
 _RUNS_CODE = ("pickle",)
 _COLORS = {"R": "FF0000", "G": "00FF00", "B": "0000FF"}
 
@@ -30,20 +37,20 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     import zarr
 
     with readable(path, "an OME-Zarr image"):
-        group = zarr.open_group(path, mode="r")
+        group, remarks = _image_group(path, zarr.open_group(path, mode="r"), number)
         attrs = dict(group.attrs)
         ome = attrs.get("ome", attrs)
         image = ome["multiscales"][0]
         levels = [_array(path, group, dataset["path"]) for dataset in image["datasets"]]
-        axes = "".join(axis["name"][0].upper() for axis in image["axes"])
-        units = tuple(
-            unit_name(axis.get("unit"), letter)
-            for axis, letter in zip(image["axes"], axes, strict=True)
-        )
+        named = _axes(image)
+        axes = typed_letters(named)
+        pairs = zip(named, axes, strict=True)
+        units = tuple(unit_name(axis.get("unit"), letter) for axis, letter in pairs)
         found: dict[str, Any] = {
             "data": levels if len(levels) > 1 else levels[0],
             "axes": axes,
             "units": units,
+            "remarks": (*remarks, *_missing(levels[0])),
             **_geometry(image, len(axes)),
         }
         channels = ome.get("omero", {}).get("channels", ())
@@ -56,32 +63,98 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     return found | ({"modality": modality} if modality else {})
 
 
-def create(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> list[Any]:
-    """The arrays of all levels, made now, or opened if they were made before.
+def _image_group(
+    path: Path, group: Group, number: int
+) -> tuple[Group, tuple[str, ...]]:
+    """The group of one image, and that there are others.
 
     Raises
     ------
-    AxesError
-        If OME-Zarr has no such axes.
+    DataError
+        If it holds no image itself.
+    """
+    attrs = dict(group.attrs)
+    ome = attrs.get("ome", attrs)
+    if "multiscales" in ome:
+        return group, ()
+    if "plate" in ome or "well" in ome:
+        raise DataError(f"{path.name!r} is {_inside(ome)}: open one field of it")
+    inside = [
+        k for k, g in sorted(group.groups()) if "multiscales" in str(dict(g.attrs))
+    ]
+    if not inside:
+        raise DataError(f"{path.name!r} is a Zarr without an image: open one inside")
+    if number >= len(inside):
+        raise DataError(
+            f"{path.name!r} holds {len(inside)} images, numbered from 0: there is no "
+            f"number {number}"
+        )
+    told = (
+        f"the file holds {len(inside)} images ({', '.join(inside)}), and this is "
+        f"{inside[number]!r}: add # and a number to its name for another"
+    )
+    chosen = group[inside[number]]
+    return chosen, ((told,) if len(inside) > 1 else ())
+
+
+def _inside(ome: Mapping[str, Any]) -> str:
+    """What a plate or a well holds."""
+    if "well" in ome:
+        fields = [one["path"] for one in ome["well"]["images"]]
+        return f"a well with the fields {', '.join(fields[:_LISTED])}"
+    wells = [one["path"] for one in ome["plate"]["wells"]]
+    more = f" and {len(wells) - _LISTED} more" if len(wells) > _LISTED else ""
+    return (
+        f"a plate with {len(wells)} wells ({', '.join(wells[:_LISTED])}{more}), whose "
+        f"fields are folders such as {wells[0]}/0"
+    )
+
+
+def _axes(image: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Axes with names and types; before version 0.4 by name, before 0.3 always five."""
+    named = image.get("axes", [*_ORDER.lower()])
+    return [{"name": one} if isinstance(one, str) else one for one in named]
+
+
+def _missing(array: Any) -> Iterator[str]:
+    """That chunks are not there, which are read as one value."""
+    if 1 < array.nchunks <= _COUNTED and array.nchunks_initialized < array.nchunks:
+        lacking = array.nchunks - array.nchunks_initialized
+        yield (
+            f"{lacking} of {array.nchunks} chunks are missing, read as "
+            f"{array.fill_value}"
+        )
+
+
+def create(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> list[Any]:
+    """The arrays of all levels, made now, or opened if they were made before.
+
+    They are an OME-Zarr image, unless that has no such axes.
     """
     import zarr
     from yaozarrs.write.v05 import prepare_image
 
-    order = order_of(lazy)
+    order, kind = order_of(lazy), stored_type(lazy.dtype)
     # what is missing later is damage, and not a part that is black
     with zarr.config.set({"array.write_empty_chunks": True}):
         if not path.exists():
             shapes = [_by_axes(level, order) for level in _levels(lazy, order)]
             new = path.with_name("new")
-            prepare_image(
-                new,
-                _image(lazy, order, shapes),
-                [(shape, lazy.dtype) for shape in shapes],
-                extra_attributes={KEY: {**_modality(lazy), **metadata}},
-                chunks=_chunks(lazy, order),
-                writer="zarr",
-                overwrite=True,
-            )
+            chunks = _chunks(lazy, order)
+            if _can_hold(lazy.axes):
+                prepare_image(
+                    new,
+                    _image(lazy, order, shapes),
+                    [(shape, kind) for shape in shapes],
+                    extra_attributes={KEY: {**_modality(lazy), **metadata}},
+                    chunks=chunks,
+                    writer="zarr",
+                    overwrite=True,
+                )
+            else:
+                group = zarr.create_group(new, overwrite=True)
+                for i, shape in enumerate(shapes):
+                    group.create_array(str(i), shape=shape, dtype=kind, chunks=chunks)
             os.rename(new, path)
         group = zarr.open_group(path, mode="r+")
         return [group[str(i)] for i in range(len(list(group.array_keys())))]
@@ -103,21 +176,33 @@ def fill(lazy: LazyImage, arrays: Sequence[Any], record: Record) -> Iterator[int
 
 
 def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Refuse what the format cannot hold."""
-    order_of(lazy)
-
-
-def order_of(lazy: LazyImage) -> str:
-    """The axes in the order in which they are written.
+    """Refuse what the format cannot hold.
 
     Raises
     ------
     AxesError
         If OME-Zarr has no such axes.
     """
-    if not set(lazy.axes) <= set(_ORDER):
-        raise AxesError(f"OME-Zarr cannot hold axes {lazy.axes}: use {_ORDER}")
-    return "".join(sorted(lazy.axes, key=_ORDER.index))
+    if not _can_hold(lazy.axes):
+        raise AxesError(
+            f"OME-Zarr holds time, space and one more axis, not {lazy.axes}: write "
+            ".tif instead"
+        )
+
+
+def _can_hold(axes: str) -> bool:
+    return len({*axes} - {*"TZYX"}) <= 1
+
+
+def stored_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type in files: few programs read floats of 16 bits."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def order_of(lazy: LazyImage) -> str:
+    """The axes in the order in which they are written: time, others, space."""
+    others = "".join(axis for axis in lazy.axes if axis not in _ORDER)
+    return "".join(axis for axis in f"T{others}CZYX" if axis in lazy.axes)
 
 
 def provenance(path: Path) -> dict[str, Any]:
@@ -230,6 +315,8 @@ def _dataset(v05: Any, path: str, scale: list[float], shift: list[float]) -> Any
 def _axis(v05: Any, axis: str, unit: str) -> Any:
     if axis == "C":
         return v05.ChannelAxis(name="c")
+    if axis not in _ORDER:
+        return v05.CustomAxis(name=axis.lower())
     kind = v05.TimeAxis if axis == "T" else v05.SpaceAxis
     name = unit_name(unit, axis)
     return kind(name=axis.lower(), unit=None if name == PIXEL else name)
@@ -249,6 +336,7 @@ def _geometry(image: Mapping[str, Any], ndim: int) -> dict[str, tuple[float, ...
 def _array(path: Path, group: Any, name: str) -> Any:
     """One level; object arrays and pickle filters run code when they are read."""
     array = group[name]
+    check_size(path.name, array.shape)
     filters = [*array.filters, *array.compressors]
     names = " ".join(type(f).__name__ + str(f) for f in filters).lower()
     if np.dtype(array.dtype).hasobject or any(bad in names for bad in _RUNS_CODE):

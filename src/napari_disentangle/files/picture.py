@@ -3,15 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.damage import readable
+from napari_disentangle.files.stored import OnDisk, kept
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.channels import RGBA
 
 KEY = "napari-disentangle"
@@ -19,20 +22,56 @@ KEY = "napari-disentangle"
 _SHOWN = {"1": "L", "LA": "L"} | dict.fromkeys(
     ("P", "CMYK", "YCbCr", "LAB", "HSV"), "RGB"
 )
-_PNG = b"\x89PNG\r\n\x1a\n"
+# How a camera was held, in the tag of EXIF; and where width and height change places.
+_ORIENTATION, _SIDEWAYS = 274, range(5, 9)
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+BEGINNINGS = (_PNG, _JPEG)
 # A JPEG comment has a length of two bytes.
 _LONGEST = 65_000
+
+
+@dataclass(frozen=True)
+class Picture(OnDisk):
+    """A picture that is unpacked where it is read, upright as its camera was held.
+
+    Attributes
+    ----------
+    path
+        The file.
+    shape, dtype
+        Of the array.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, key: tuple[Any, ...]) -> Array:
+        part: Array = kept(self, self.path, (), self._whole)[key]
+        return part
+
+    def _whole(self) -> Array:
+        with _opened(self.path) as image:
+            return np.asarray(_shown(ImageOps.exif_transpose(image)))
 
 
 def read(path: Path, number: int = 0) -> dict[str, Any]:
     """Arguments of a Field: data and axes."""
     with _opened(path) as image:
         _check_depth(path)
-        other = _SHOWN.get(image.mode)
-        data = np.asarray(image.convert(other) if other else image)
+        size, turned = image.size[::-1], image.getexif().get(_ORIENTATION, 1)
+        size = size[::-1] if turned in _SIDEWAYS else size
+        pixel = np.asarray(_shown(Image.new(image.mode, (1, 1))))
+    data = Picture(path, (*size, *pixel.shape[2:]), pixel.dtype)
     if data.ndim == 2:
         return {"data": data, "axes": "YX"}
     return {"data": data, "axes": "YXC", "channel_names": RGBA[: data.shape[-1]]}
+
+
+def _shown(image: Image.Image) -> Image.Image:
+    """In grey or colours."""
+    other = _SHOWN.get(image.mode)
+    return image.convert(other) if other else image
 
 
 def _check_depth(path: Path) -> None:
@@ -48,8 +87,6 @@ def _check_depth(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    from PIL import Image
-
     bomb = Image.DecompressionBombError
     with readable(path, "a picture", bomb), Image.open(path) as image:
         yield image
@@ -59,7 +96,6 @@ def write(
     lazy: LazyImage, levels: Sequence[Any], path: Path, metadata: Mapping[str, Any]
 ) -> None:
     """Write a computed plane (C, Y, X) or (Y, X)."""
-    from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     text = json.dumps(metadata, sort_keys=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from napari_disentangle.compute.lazy import LazyImage
-from napari_disentangle.errors import DataError
+from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files import ome_zarr, picture, tiff
 from napari_disentangle.files.place import place as put
 from napari_disentangle.files.place import working
@@ -54,7 +54,7 @@ class Format(NamedTuple):
     provenance: Callable[[Path], dict[str, Any]]
 
 
-_TIFF = Format(tiff.read, ome_zarr.check, tiff.write, tiff.provenance)
+_TIFF = Format(tiff.read, tiff.check, tiff.write, tiff.provenance)
 _ZARR = Format(ome_zarr.read, ome_zarr.check, None, ome_zarr.provenance)
 _PICTURE = Format(picture.read, picture.check, picture.write, picture.provenance)
 FORMATS: dict[str, Format] = {
@@ -93,7 +93,7 @@ def read(
         If the file cannot be read.
     """
     place, number = _numbered(path)
-    found = _format(place).read(place, number)
+    found = _recognised(place).read(place, number)
     given = {
         "axes": axes,
         "modality": modality,
@@ -101,9 +101,13 @@ def read(
         "channel_names": channel_names,
     }
     known = {key: value for key, value in given.items() if value is not None}
-    return Field(
-        **(found | {"name": _stem(place), "path": named(place, number)} | known)
-    )
+    names = {"name": _stem(place), "path": named(place, number)}
+    try:
+        return Field(**(found | names | known))
+    except AxesError as error:
+        if axes is None:
+            raise DataError(f"{place.name!r} cannot be read: {error}") from error
+        raise AxesError(f"{place.name!r}: {error}") from error
 
 
 def write(
@@ -182,7 +186,7 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
         If the file cannot be read.
     """
     place, _ = _numbered(path)
-    return _format(place).provenance(place)
+    return _recognised(place).provenance(place)
 
 
 def suffix_of(path: Path) -> str:
@@ -220,5 +224,33 @@ def _format(path: Path) -> Format:
     return FORMATS[suffix_of(path)]
 
 
+def _recognised(path: Path) -> Format:
+    """The format of a file that is there: what is in it tells, not its name.
+
+    Raises
+    ------
+    DataError
+        If it is of none.
+    """
+    if path.is_dir():
+        if any((path / name).exists() for name in ome_zarr.MARKS):
+            return _ZARR
+        raise DataError(
+            f"{path.name!r} cannot be read: it is a folder, and no Zarr; name the "
+            "files in it"
+        )
+    with path.open("rb") as file:
+        head = file.read(8)
+    for form, beginnings in ((_TIFF, tiff.BEGINNINGS), (_PICTURE, picture.BEGINNINGS)):
+        if head.startswith(beginnings):
+            return form
+    return _format(path)
+
+
 def _stem(path: Path) -> str:
-    return path.name[: -len(suffix_of(path))]
+    """The name without what tells the format; of a Zarr inside another with both."""
+    inside = [p for p in path.parents if p.suffix == ".zarr"]
+    if inside:
+        return "_".join([_stem(inside[-1]), *path.relative_to(inside[-1]).parts])
+    known = (one for one in FORMATS if path.name.lower().endswith(one))
+    return path.name[: -len(next(known, path.suffix)) or None]

@@ -94,7 +94,7 @@ class Stored(OnDisk):
             rows, n = array.chunks[y], self.shape[y]
             band = slice(start // rows * rows, min(n, -(-stop // rows) * rows))
             wide = tuple({y: band, x: slice(None)}.get(i, k) for i, k in enumerate(key))
-            known = _kept(self, wide, partial(_read, array, wide))
+            known = kept(self, self.path, wide, partial(_read, array, wide))
         inner = {y: slice(start - band.start, stop - band.start, step), x: key[x]}
         part = [
             inner.get(i, slice(None)) for i, k in enumerate(key) if isinstance(k, slice)
@@ -144,16 +144,22 @@ def _opened(path: Path, series: int, level: int) -> Any:
     return _FILES[key][1]
 
 
-def _kept(stored: Stored, key: tuple[Any, ...], make: Callable[[], Array]) -> Array:
-    """Rows that were unpacked before, or are now."""
-    name = (stored, _stamp(stored.path), str(key))
-    if name not in _BANDS:
-        band = make()
-        _BANDS[name] = band
-        while len(_BANDS) > 1 and sum(b.nbytes for b in _BANDS.values()) > _UNPACKED:
-            _BANDS.popitem(last=False)
-    _BANDS.move_to_end(name)
-    return _BANDS[name]
+def kept(
+    stored: Hashable, path: Path, key: tuple[Any, ...], make: Callable[[], Array]
+) -> Array:
+    """What was unpacked of a file before, or is now."""
+    name = (stored, _stamp(path), str(key))
+    with _LOCK:
+        if name not in _BANDS:
+            _BANDS[name] = make()
+            while len(_BANDS) > 1 and _total() > _UNPACKED:
+                _BANDS.popitem(last=False)
+        _BANDS.move_to_end(name)
+        return _BANDS[name]
+
+
+def _total() -> int:
+    return sum(band.nbytes for band in _BANDS.values())
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -17,11 +17,17 @@ from napari_disentangle.files.ome_zarr import order_of
 from napari_disentangle.files.stored import Last, OnDisk, Stored
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.channels import RGBA
+from napari_disentangle.image.field import check_size
 from napari_disentangle.image.units import PIXEL, SYMBOLS, is_size, unit_name
 
 KEY = "napari-disentangle"
+# Of classic and of big files, in either order of bytes.
+BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Edge of the tiles that are written, and pages whose tiles are counted.
 _TILE, _COUNTED = 512, 1000
+_OME_AXES = "TZCYXS"
+# Bytes of a tile or strip that no file needs, if nothing packs bytes so densely.
+_LARGE, _DENSEST = 2**30, 2000
 # What the values are if they are no intensities; by photometric interpretation.
 _NO_INTENSITIES = {
     0: "grey values that count from white as zero",
@@ -58,6 +64,7 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     damaged = readable(path, "TIFF", tifffile.TiffFileError)
     with damaged, tifffile.TiffFile(path) as file:
         series = _series(path, file, number)
+        check_size(path.name, series.shape)
         _check_length(path, series)
         pixels = _pixels(file.ome_metadata, number)
         _check_parts(path, file.ome_metadata)
@@ -113,12 +120,17 @@ def write(
         "compression": "adobe_deflate",
         "predictor": True,
     }
-    ome = _ome(lazy, axes) | {"MapAnnotation": _annotation(metadata)}
-    with tifffile.TiffWriter(path, ome=True, bigtiff=lazy.nbytes > 2**31) as file:
+    known = set(axes) <= set(_OME_AXES)
+    if known:
+        said = _ome(lazy, axes) | {"MapAnnotation": _annotation(metadata)}
+    else:
+        said = {"axes": axes, **_annotation(metadata)}
+        options |= _resolution(lazy)
+    with tifffile.TiffWriter(path, ome=known, bigtiff=lazy.nbytes > 2**31) as file:
         for i, level in enumerate(levels):
             shape = _shape(level.shape, order, axes)
             edges = [min(_TILE, -(-n // 16) * 16) for n in level.shape[-2:]]
-            more = {"subifds": len(levels) - 1, "metadata": ome} if i == 0 else {}
+            more = {"subifds": len(levels) - 1, "metadata": said} if i == 0 else {}
             if i > 0:
                 more = {"subfiletype": 1, "metadata": None}
             file.write(
@@ -129,6 +141,20 @@ def write(
                 **options,
                 **more,
             )
+
+
+def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Any array will do."""
+
+
+def _resolution(lazy: LazyImage) -> dict[str, Any]:
+    """Pixels per centimeter, of pixels that have a size."""
+    field = lazy.field
+    places = [field.grid_axes.index(axis) for axis in "XY"]
+    if any(field.units[i] != "micrometer" for i in places):
+        return {}
+    pixels = tuple(_MICROMETERS[3] / abs(field.scale[i]) for i in places)
+    return {"resolution": pixels, "resolutionunit": "CENTIMETER"}
 
 
 def _written_as_colour(lazy: LazyImage) -> bool:
@@ -165,6 +191,9 @@ def provenance(path: Path) -> dict[str, Any]:
     with readable(path, "TIFF", tifffile.TiffFileError):
         with tifffile.TiffFile(path) as file:
             ome = file.ome_metadata
+            shaped: dict[str, Any] = (file.shaped_metadata or ({},))[0]
+        if KEY in shaped:
+            return dict(json.loads(shaped[KEY]))
         for item in ElementTree.fromstring(ome).iter() if ome else ():
             if item.get("K") == KEY and item.text:
                 kept: dict[str, Any] = json.loads(item.text)
@@ -212,6 +241,11 @@ def _check_length(path: Path, series: TiffPageSeries) -> None:
         pairs = zip(page.dataoffsets, page.databytecounts, strict=False)
         if any(start + n > size for start, n in pairs):
             raise ValueError(f"it ends after {size} bytes, before its pixels do")
+        claimed = np.prod(page.chunks) * page.dtype.itemsize
+        if claimed > max(_LARGE, _DENSEST * max(page.databytecounts, default=0)):
+            raise ValueError(
+                f"{claimed / 2**30:.1f} GiB cannot be packed in {size} bytes"
+            )
 
 
 def _remarks(file: TiffFile, number: int) -> Iterator[str]:

@@ -1,9 +1,44 @@
 """Axes of arrays by name: from an image with any axes to channels first, and back."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from napari_disentangle.errors import AxesError
 from napari_disentangle.image.arrays import Array
 
 Lead = tuple[int, ...]
+
+# What axes are called by others, in lower case.
+_MEANINGS = {
+    "T": ("t", "time", "frame"),
+    "C": ("c", "ch", "channel", "channels", "band", "wavelength"),
+    "Z": ("z", "depth", "plane", "slice"),
+    "Y": ("y", "row", "height"),
+    "X": ("x", "col", "column", "width"),
+    "P": ("p", "position", "scene"),
+}
+_LETTERS = {name: axis for axis, names in _MEANINGS.items() for name in names}
+_SPACE = "ZYX"
+
+
+def letter(name: str) -> str:
+    """The letter of an axis by its name, whatever that is; itself if it is a letter."""
+    return _LETTERS.get(name.lower(), name.upper())
+
+
+def typed_letters(axes: Sequence[Mapping[str, Any]]) -> str:
+    """Letters of axes as OME-Zarr has them: the type decides, then the name.
+
+    The last of several axes of space are Y and X, whatever they are called.
+    """
+    kinds = {"time": "T", "channel": "C"}
+    read = [kinds.get(a.get("type", ""), letter(a["name"])) for a in axes]
+    space = [i for i, a in enumerate(axes) if a.get("type") == "space"]
+    known = [read[i] for i in space]
+    if len(space) <= len(_SPACE) and {*known} != {*_SPACE[-len(space) :]}:
+        for i, axis in zip(space, _SPACE[len(_SPACE) - len(space) :], strict=True):
+            read[i] = axis
+    return "".join(read)
 
 
 def plane_key(axes: str, lead: Lead, y: slice, x: slice) -> tuple[int | slice, ...]:

@@ -23,6 +23,8 @@ from napari_disentangle.image.units import is_size
 Modality = Literal["brightfield", "fluorescence"]
 
 _KINDS = "uif"
+# Values of the largest image: 16 TB of bytes.
+_MOST = 2**44
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,6 +330,21 @@ def _check_levels(name: str, levels: Sequence[Any]) -> None:
         raise DataError(
             f"the levels of {name!r} must be arrays of the same axes and type, "
             "largest first"
+        )
+
+
+def check_size(name: str, shape: tuple[int, ...]) -> None:
+    """Refuse an image that claims more pixels than there can be.
+
+    Raises
+    ------
+    DataError
+        If there would be more than 2**44 values, or one is less than none.
+    """
+    if min(shape, default=0) < 0 or math.prod(shape) > _MOST:
+        raise DataError(
+            f"{name!r} claims {math.prod(shape):.1e} values {shape}: it is damaged, or "
+            "no image"
         )
 
 

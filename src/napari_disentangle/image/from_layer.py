@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.image.axes import letter
 from napari_disentangle.image.channels import RGBA, ChannelStack, split_names
-
-_LABELS = {"time": "T", "channel": "C", "depth": "Z", "position": "P"}
 
 
 def axes_of_labels(labels: Sequence[str]) -> str:
@@ -16,7 +15,7 @@ def axes_of_labels(labels: Sequence[str]) -> str:
     them Z, T and P in that order. A channel axis is never assumed.
     """
     spare = iter("XYZTPQUVW")
-    read = [_LABELS.get(label.lower(), label.upper()) for label in labels]
+    read = [letter(label) for label in labels]
     if all(len(axis) == 1 and axis.isalpha() for axis in read):
         return "".join(read)
     return "".join(next(spare) for _ in labels)[::-1]

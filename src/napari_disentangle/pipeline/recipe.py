@@ -185,14 +185,23 @@ class Recipe(_Frozen):
         try:
             text = Path(path).read_text(encoding="utf-8")
             # YAML reads some numbers of JSON, such as 1e-05, as text.
-            parse = json.loads if Path(path).suffix == ".json" else yaml.safe_load
-            data = parse(text)
-        except (OSError, ValueError, yaml.YAMLError) as error:
+            is_json = Path(path).suffix == ".json"
+            data = json.loads(text) if is_json else yaml.load(text, _Plain)
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise RecipeError(
                 f"{Path(path).name!r} cannot be read as a recipe ({reason})"
             ) from error
         return cls.from_json(data)
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases: a few of them can stand for more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it refers to a part of itself: write it out")
+        return super().compose_node(parent, index)
 
 
 def _packed(marked: Any) -> str:

@@ -1,0 +1,197 @@
+"""Inputs that people had trouble with: every file in tests/cases, read as is right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+import napari_disentangle as nd
+from napari_disentangle.cli.main import main
+from napari_disentangle.errors import DataError, DisentangleError
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def case(name: str) -> nd.Field:
+    return nd.read(CASES / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "shape", "dtype"),
+    [
+        ("lzw.tif", "YXC", None, "uint8"),
+        ("zstd.tif", None, None, None),
+        ("slide.svs", "YXC", None, "uint8"),
+        ("version_0_3.zarr", "CYX", None, None),
+        ("axes_channel_row_col.zarr", "CYX", None, None),
+        ("bioformats2raw.zarr", "CYX", None, None),
+        ("bioformats2raw.zarr/0", "CYX", None, None),
+        ("bioformats2raw.zarr#1", "CYX", None, None),
+        ("plate.zarr/A/1/0", "CYX", None, None),
+        ("two_positions.ome.tif", None, None, None),
+        ("two_positions.ome.tif#1", None, None, None),
+    ],
+)
+def test_it_is_read(name: str, axes: str | None, shape: Any, dtype: str | None) -> None:
+    field = case(name)
+    if axes:
+        assert field.axes == axes
+    if dtype:
+        assert field.dtype == dtype
+    for lead in field.leads():
+        assert np.ptp(field.plane(lead)) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("plate.zarr", r"plate with 1 wells .*A/1/0"),
+        ("plate.zarr/A/1", "well with the fields 0"),
+        ("missing_companion.ome.tif", "is missing"),
+        ("bioformats2raw.zarr#7", "there is no number 7"),
+        ("two_positions.ome.tif#7", "there is no number 7"),
+    ],
+)
+def test_it_is_refused_by_name(name: str, words: str) -> None:
+    with pytest.raises(DataError, match=words) as error:
+        case(name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["two_positions.ome.tif", "bioformats2raw.zarr"])
+def test_several_images_are_told_and_chosen(name: str) -> None:
+    first, second = case(name), case(f"{name}#1")
+    assert "holds 2 images" in first.remarks[0]
+    assert second.path is not None
+    assert second.path.endswith("#1")
+    again = nd.read(second.path)
+    assert np.array_equal(np.asarray(again.data), np.asarray(second.data))
+
+
+def test_names_inside_a_zarr_are_unlike() -> None:
+    names = [case(f"bioformats2raw.zarr/{i}").name for i in (0, 1)]
+    assert names == ["bioformats2raw_0", "bioformats2raw_1"]
+    assert case("plate.zarr/A/1/0").name == "plate_A_1_0"
+
+
+def test_what_is_missing_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.zarr"
+    field = nd.Field(np.full((2, 1100, 64), 7, "uint8"), "CYX")
+    for _ in nd.write(nd.apply(nd.fit(field, "identity"), field), path):
+        pass
+    assert nd.read(path).remarks == ()
+    chunk = next(p for p in sorted((path / "0" / "c").rglob("*")) if p.is_file())
+    chunk.unlink()
+    assert "1 of 6 chunks are missing" in nd.read(path).remarks[0]
+    tif = tmp_path / "x.tif"
+    tifffile.imwrite(tif, np.full((64, 64), 7, "uint8"), rowsperstrip=16)
+    with tifffile.TiffFile(tif) as file:
+        tag = file.pages[0].tags["StripByteCounts"]
+        offset, count = tag.valueoffset, tag.count
+    raw = bytearray(tif.read_bytes())
+    raw[offset : offset + 2 * count] = b"\0\0" + raw[offset + 2 : offset + 2 * count]
+    tif.write_bytes(raw)
+    assert "are missing" in nd.read(tif).remarks[0]
+
+
+# --- bombs and lies ---------------------------------------------------------------
+def bombs(folder: Path) -> dict[str, Path]:
+    """Files that claim more than they hold."""
+    made = {}
+    group = folder / "vast.zarr"
+    for _ in nd.write(_small(), group):
+        pass
+    meta = group / "0" / "zarr.json"
+    text = meta.read_text()
+    shape = zarr.open_group(group)["0"].shape
+    claimed = [10**31 for _ in shape]
+    import json
+
+    data = json.loads(text)
+    data["shape"] = claimed
+    meta.write_text(json.dumps(data))
+    made["vast zarr"] = group
+    for name, compression in (("plain", None), ("packed", "zlib")):
+        path = folder / f"{name}.tif"
+        tifffile.imwrite(
+            path, np.zeros((64, 64), "uint8"), compression=compression, metadata=None
+        )
+        with tifffile.TiffFile(path, mode="r+b") as file:
+            for tag in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+                file.pages[0].tags[tag].overwrite(65_000)
+        made[f"{name} lie"] = path
+    deep = folder / "deep.yaml"
+    deep.write_text("[" * 50_000)
+    made["deep yaml"] = deep
+    nested = folder / "deep.json"
+    nested.write_text('{"images":' + "[" * 50_000 + "]" * 50_000 + "}")
+    made["deep json"] = nested
+    alias = folder / "alias.yaml"
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    alias.write_text("\n".join(lines))
+    made["alias yaml"] = alias
+    return made
+
+
+def _small() -> Any:
+    field = nd.Field(np.arange(64 * 64, dtype="uint16").reshape(64, 64), "YX")
+    return nd.apply(nd.fit(field, "identity"), field)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vast zarr", "plain lie", "packed lie", "deep yaml", "deep json", "alias yaml"],
+)
+def test_a_bomb_is_one_sentence_at_once(tmp_path: Path, name: str) -> None:
+    path = bombs(tmp_path)[name]
+    began = time.monotonic()
+    is_recipe = path.suffix in (".yaml", ".json")
+    use: Any = nd.Recipe.load if is_recipe else lambda one: nd.read(one).plane()
+    with pytest.raises((DisentangleError, ValueError)) as error:
+        use(path)
+    assert time.monotonic() - began < 1
+    assert "\n" not in str(error.value)
+
+
+# --- whole runs -------------------------------------------------------------------
+def applied(out: Path, *args: Any) -> Path:
+    main_args = ["apply", *map(str, args), "-o", str(out)]
+    with pytest.raises(SystemExit) as ended:
+        main(main_args)
+    assert ended.value.code == 0
+    (made,) = out.iterdir()
+    return made
+
+
+def test_a_plain_stack_is_written_by_default(tmp_path: Path) -> None:
+    made = applied(tmp_path, CASES / "plain_stack.tif", "--output", "content")
+    before, after = case("plain_stack.tif"), nd.read(made)
+    assert after.shape == before.shape
+
+
+def test_float16_is_written_as_float32(tmp_path: Path) -> None:
+    made = applied(tmp_path, CASES / "float16.tif", "--output", "content")
+    assert nd.read(made).dtype == np.float32
+
+
+def test_the_good_files_are_done(tmp_path: Path) -> None:
+    names = ["he_plain.png", "truncated.png", "he_donor.png"]
+    command = [sys.executable, "-m", "napari_disentangle", "apply"]
+    code = "import sys; from napari_disentangle.cli import begin; begin(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "apply", *(CASES / n for n in names)]
+    ended = subprocess.run(
+        [*command, "--output", "content", "-o", tmp_path], capture_output=True
+    )
+    assert ended.returncode == 1
+    made = sorted(p.name for p in tmp_path.iterdir())
+    assert made == ["he_donor_content.png", "he_plain_content.png"]
+    assert b"truncated" in ended.stderr
