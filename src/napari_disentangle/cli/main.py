@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar, cast
 import typer
 
 import napari_disentangle as nd
-from napari_disentangle.cli import options as opt
+import napari_disentangle.cli.options as opt
 from napari_disentangle.detector.export import check_place, write_csv, write_geojson
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import Done, suffix_of

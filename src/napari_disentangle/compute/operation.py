@@ -12,7 +12,7 @@ import numpy as np
 from napari_disentangle.compute.device import exactly, one_thread, out_of_memory
 from napari_disentangle.compute.iterators import within
 from napari_disentangle.errors import DeviceMemoryError
-from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Part, Span, Tile, tiles
@@ -57,6 +57,14 @@ class Operation:
     def on(self, device: str) -> Operation:
         """The same on another device, if it can run there."""
         return self
+
+    def without(self, result: Array, plane: Array, valid: Mask) -> Array:
+        """The result (K, h, w) where pixels (C, h, w) are valid, and elsewhere nothing.
+
+        That is the image as it is, or NaN if the result is none.
+        """
+        image = self.own_channels is None and result.dtype == plane.dtype
+        return np.where(valid, result, plane if image else np.nan).astype(result.dtype)
 
     def __call__(self, plane: Array, lead: Lead) -> Array:
         """Turn (C, h, w) into (C, h, w), or into (1, h, w) without channels.
@@ -121,8 +129,12 @@ def _steps(
     y, x = (span.slice for span in tile.outer)
     plane, full = field.plane(lead, y, x, level), _full_lead(field, level, lead)
     if isinstance(operation, Gradual):
-        return (yield from operation.steps(plane, full, tile.local))
-    return operation(plane, full)[:, *tile.local]
+        result = yield from operation.steps(plane, full, tile.local)
+    else:
+        result = operation(plane, full)[:, *tile.local]
+    part, (y, x) = plane[:, *tile.local], (span.slice for span in tile.inner)
+    valid = field.valid(part, full, y, x, level)
+    return result if valid.all() else operation.without(result, part, valid)
 
 
 @contextmanager

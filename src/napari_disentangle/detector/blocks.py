@@ -69,7 +69,8 @@ class Place:
         """Pixels (h, w) of the block whose values are numbers."""
         y, x = tile.inner
         plane = self.image.plane(self.block.lead, y.slice, x.slice)
-        return known_pixels(self.rendering, plane, signal[:, *tile.local])
+        valid = self.image.valid(plane, self.block.lead, y.slice, x.slice)
+        return valid & known_pixels(self.rendering, plane, signal[:, *tile.local])
 
     def tile(self, view: View) -> Floats:
         """Small normal signal (C, h, w) of the block alone, NaN where it is not."""

@@ -74,6 +74,12 @@ class Scoring(Operation):
         """The same on another device."""
         return replace(self, rendering=self.rendering.on(device))
 
+    def without(self, result: Array, plane: Array, valid: Mask) -> Array:
+        """No score where there is no image."""
+        result = result.copy()
+        result[0][~valid] = np.nan
+        return result
+
     def __call__(self, plane: Array, lead: Lead) -> Array:
         """Score a region (C, h, w) of one plane: (1, h, w)."""
         h, w = plane.shape[1:]
@@ -119,6 +125,10 @@ class Expecting(Scoring):
 
     own_channels: tuple[str, ...] | None = None
 
+    def without(self, result: Array, plane: Array, valid: Mask) -> Array:
+        """The image as it is where it is none."""
+        return Operation.without(self, result, plane, valid)
+
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """The image's own type."""
         return source
@@ -146,6 +156,12 @@ class Both(Scoring):
     def dtype(self, source: np.dtype[Any]) -> np.dtype[Any]:
         """A type that holds both."""
         return np.result_type(np.float32, source)
+
+    def without(self, result: Array, plane: Array, valid: Mask) -> Array:
+        """No score where there is no image, and the image as it is."""
+        result = super().without(result, plane, valid)
+        result[-len(plane) :] = np.where(valid, result[-len(plane) :], plane)
+        return result
 
     def raw(self, plane: Array, lead: Lead, kept: Part) -> Steps:
         """As without what was expected, and that behind it: (2 + C, h, w)."""

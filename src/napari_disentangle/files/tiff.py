@@ -82,10 +82,9 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     shape = levels[0].shape
     rgb = axes.endswith("C") and shape[-1] in (3, 4)
     grid = axes[:-1] if rgb else axes
+    scale, units = zip(*(sizes.get(axis, (1.0, PIXEL)) for axis in grid), strict=True)
     found: dict[str, Any] = {"data": levels if len(levels) > 1 else levels[0]}
-    found |= {"axes": axes, "remarks": remarks}
-    found["scale"] = tuple(sizes.get(axis, (1.0, PIXEL))[0] for axis in grid)
-    found["units"] = tuple(sizes.get(axis, (1.0, PIXEL))[1] for axis in grid)
+    found |= {"axes": axes, "scale": scale, "units": units, "remarks": remarks}
     if rgb and colour:
         return found | {"channel_names": RGBA[: shape[-1]]}
     names = _ome_channels(pixels)

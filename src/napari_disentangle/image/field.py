@@ -19,6 +19,7 @@ from napari_disentangle.image.axes import Lead, channels_first, check_axes, plan
 from napari_disentangle.image.channels import RGBA
 from napari_disentangle.image.from_layer import of_layer, of_layers
 from napari_disentangle.image.units import is_size
+from napari_disentangle.image.valid import valid
 
 Modality = Literal["brightfield", "fluorescence"]
 
@@ -42,7 +43,8 @@ class Field:
         its channels are plain ones, none is alpha unless it is named so.
     where
         Boolean array-like on the same grid without ``C``. It steers estimation
-        and calibration, never rendering.
+        and calibration, never rendering. Pixels that are no image count nowhere, see
+        :meth:`valid`.
     scale, translate
         World size of a pixel and position of the first pixel for every axis, the
         colour axis excluded.
@@ -256,12 +258,35 @@ class Field:
     def mask(
         self, lead: Lead = (), y: slice = slice(None), x: slice = slice(None)
     ) -> Mask:
-        """Read a region of ``where`` (h, w); all true if there is none."""
+        """Which pixels of a region (h, w) count: valid ones, inside ``where``."""
+        known = self.valid(self.plane(lead, y, x), lead, y, x)
         if self.where is None:
-            h, w = (len(range(*s.indices(n))) for s, n in _pairs(self, y, x))
-            return np.ones((h, w), bool)
+            return known
         key = plane_key(self.axes.replace("C", ""), lead, y, x)
-        return np.asarray(self.where[key]).astype(bool)
+        return np.asarray(known & np.asarray(self.where[key]).astype(bool))
+
+    def valid(
+        self, plane: Array, lead: Lead, y: slice, x: slice, level: int = 0
+    ) -> Mask:
+        """Which pixels of a region are image: no padding, transparency or NaN.
+
+        Parameters
+        ----------
+        plane
+            The region as it was read (C, h, w).
+        lead
+            Its plane at full resolution.
+        y, x
+            Where in the plane it is.
+        level
+            Of the pyramid.
+
+        Returns
+        -------
+        ndarray
+            (h, w).
+        """
+        return valid(self, plane, lead, y, x, level)
 
     # --- from napari layers -------------------------------------------------------
     @classmethod
@@ -307,10 +332,6 @@ class Field:
         """
         given = {"modality": modality, "where": where}
         return cls(**of_layers(layers, axis, axes), **given)
-
-
-def _pairs(field: Field, y: slice, x: slice) -> tuple[tuple[slice, int], ...]:
-    return (y, field.size("Y")), (x, field.size("X"))
 
 
 def _full_scale(dtype: np.dtype[Any]) -> float:

@@ -30,6 +30,7 @@ from napari_disentangle.model.remarks import (
     blank_planes,
     empty_channels,
     odd_pixels,
+    padding_words,
     unlike_words,
     varies,
     why_blank,
@@ -177,7 +178,11 @@ def _measure_planes(
     every, foreground, samples = _samples(method, field, index, leads)
     whole = _join(samples, foreground)
     names = _names(field, index)
-    words = (*odd_pixels(field, every), *empty_channels(foreground, names))
+    words = (
+        *padding_words(field, leads),
+        *odd_pixels(field, every),
+        *empty_channels(foreground, names),
+    )
     blank = why_blank(every, foreground)
     if not blank and not _enough(method, whole):
         blank = (NO_FOREGROUND,)

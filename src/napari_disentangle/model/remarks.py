@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from napari_disentangle.image.arrays import Array
+from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground
+from napari_disentangle.image.tiling import blocks
 from napari_disentangle.model.affine.method import trust
 from napari_disentangle.model.base import Values
 
@@ -30,6 +32,20 @@ def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
     if not _constant(known):
         yield from _saturation(field, known)
         yield from _darkness(field, known)
+
+
+def padding_words(field: Field, leads: Sequence[Lead]) -> Iterator[str]:
+    """How much of an image is none, from blocks spread over it."""
+    lost = total = 0
+    for block in blocks(field, leads=leads):
+        y, x = block.y.slice, block.x.slice
+        valid = field.valid(field.plane(block.lead, y, x), block.lead, y, x)
+        lost, total = lost + int(np.count_nonzero(~valid)), total + valid.size
+    if lost:
+        yield (
+            f"{max(lost / total, 0.001):.1%} of the pixels are padding, transparent or "
+            "no numbers: left as they are"
+        )
 
 
 def why_blank(pixels: Array, foreground: Foreground) -> tuple[str, ...]:

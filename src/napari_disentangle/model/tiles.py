@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_disentangle.errors import DataError
-from napari_disentangle.image.arrays import Floats
+from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.image.signal import natural_space, plane_to_signal
-from napari_disentangle.image.tiling import blocks
+from napari_disentangle.image.tiling import Block, blocks
 
 # Edges of tiles in pixels, the largest first that gives enough of them.
 _EDGES = (128, 96, 64, 48, 32)
@@ -122,7 +122,7 @@ def _tiles(image: Field, edge: int, seed: int) -> list[Floats]:
         for block in blocks(image, edge, _MOST, seed)
         if (len(block.y), len(block.x)) == (edge, edge)
     ]
-    planes = [image.plane(b.lead, b.y.slice, b.x.slice)[chosen] for b in places]
+    planes = [_valid(image, block)[chosen] for block in places]
     if not planes:
         return []
     signals = [_signal(image, plane) for plane in planes]
@@ -141,6 +141,14 @@ def _tiles(image: Field, edge: int, seed: int) -> list[Floats]:
         for signal, mask in zip(signals, masks, strict=True)
         if mask.mean() >= _LEAST_FOREGROUND and np.isfinite(signal).all()
     ]
+
+
+def _valid(image: Field, block: Block) -> Array:
+    """Pixels (C, h, w) of a block, NaN where they are no image."""
+    y, x = block.y.slice, block.x.slice
+    plane = image.plane(block.lead, y, x)
+    valid = image.valid(plane, block.lead, y, x)
+    return plane if valid.all() else np.where(valid, plane, np.nan)
 
 
 def _signal(image: Field, plane: NDArray[np.generic]) -> Floats:

@@ -1,0 +1,273 @@
+"""Valid pixels: which pixels of a plane are image, and which are padding or nothing.
+
+Padding is what stitching, rotating and cutting leave around or between images: areas of
+one value, black or white (zero or the largest value in fluorescence), whose edges are
+straight. White background that is overexposed, or zeros below a threshold, have edges
+like what they lie around; they are image. OUR CHOICE.
+
+A pixel is judged by its value and by a map of its plane of at most 1 MPix, so that it
+does not matter in which tile it is read.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_disentangle.image.arrays import Array, Mask
+from napari_disentangle.image.axes import Lead
+
+# Pixels of a map, and of the largest plane that is read whole to make one.
+_MAP, _READ = 2**20, 2**28
+# JPEG changes a value by so much, in images of 8 bits.
+_NEAR = 3
+# Pixels of the smallest area, and edge of the smallest block that no border touches.
+_LEAST, _BLOCK = 16, 8
+# Share of an edge that has to be straight; runs along an axis, in pixels, and lines in
+# any direction, as a share of the image, that are.
+_STRAIGHT, _RUN, _LINE = 0.8, 12, 0.12
+# How far from a line an edge in another direction may be.
+_OFF = 1.0
+# Areas that are looked at, the largest first.
+_AREAS = 64
+
+
+class Planes(Protocol):
+    """What has to be known of an image: a part of :class:`~.Field`."""
+
+    @property
+    def axes(self) -> str:
+        """One letter per axis."""
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels."""
+
+    @property
+    def full_scale(self) -> float:
+        """Value of full transmittance."""
+
+    @property
+    def modality(self) -> str:
+        """Kind of image."""
+
+    @property
+    def levels(self) -> tuple[Any, ...]:
+        """The pyramid."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+
+    @property
+    def lead_axes(self) -> str:
+        """Axes that number the planes."""
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Size of a plane."""
+
+    def size(self, axis: str) -> int:
+        """Length of an axis."""
+
+    def plane(self, lead: Lead, y: slice, x: slice, level: int) -> Array:
+        """A region of a plane."""
+
+
+@dataclass(frozen=True, eq=False)
+class Padding:
+    """Where the padding of a plane is, about.
+
+    Attributes
+    ----------
+    values
+        Grey values of padding.
+    near
+        Maps (h, w), one per value: where pixels of that value are padding.
+    shape
+        Of the plane at full resolution (Y, X).
+    """
+
+    values: tuple[float, ...]
+    near: tuple[Mask, ...]
+    shape: tuple[int, int]
+
+    def of(self, plane: Array, y: NDArray[np.intp], x: NDArray[np.intp]) -> Mask:
+        """Padding among pixels (C, h, w) at these rows and columns of the plane."""
+        found = np.zeros(plane.shape[1:], bool)
+        for value, near in zip(self.values, self.near, strict=True):
+            rows, columns = (
+                np.rint(at * (m - 1) / max(n - 1, 1)).astype(int)
+                for at, m, n in zip((y, x), near.shape, self.shape, strict=True)
+            )
+            found |= _like(plane, value) & near[np.ix_(rows, columns)]
+        return found
+
+
+def valid(
+    image: Planes, plane: Array, lead: Lead, y: slice, x: slice, level: int
+) -> Mask:
+    """Which pixels of a region are image; see :meth:`~.Field.valid`."""
+    known = np.asarray(np.isfinite(plane).all(axis=0))
+    if "alpha" in image.channel_names and image.modality == "brightfield":
+        known &= plane[image.channel_names.index("alpha")] > 0
+    padded = _found(image, lead)
+    if padded is None:
+        return known
+    rows, columns = (
+        np.arange(*s.indices(m)) * n // m
+        for s, m, n in zip(
+            (y, x), _plane_shape(image, level), image.plane_shape, strict=True
+        )
+    )
+    return np.asarray(known & ~padded.of(plane[colours(image)], rows, columns))
+
+
+# Padding of the planes that were looked at; kept apart from images, which are sent to
+# other processes.
+_LOCK = RLock()
+_PADDED: WeakKeyDictionary[Planes, dict[Lead, Padding | None]] = WeakKeyDictionary()
+
+
+def _found(image: Planes, lead: Lead) -> Padding | None:
+    """The padding of a plane, found when it is asked for first."""
+    with _LOCK:
+        known = _PADDED.setdefault(image, {})
+        if lead not in known:
+            known[lead] = padding(image, lead)
+        return known[lead]
+
+
+def padding(image: Planes, lead: Lead) -> Padding | None:
+    """Find the padding of one plane; ``None`` if there is none."""
+    plane = _sampled(image, lead)
+    if plane is None or min(plane.shape[1:]) < _BLOCK:
+        return None
+    pairs = [(value, _straight_areas(_like(plane, value))) for value in _values(image)]
+    found = [(value, near) for value, near in pairs if near.any()]
+    if not found:
+        return None
+    values, maps = zip(*found, strict=True)
+    return Padding(values, tuple(map(_wider, maps)), image.plane_shape)
+
+
+def _values(image: Planes) -> tuple[float, ...]:
+    """What padding looks like in such an image."""
+    if image.modality == "brightfield" or image.dtype.kind == "f":
+        return 0.0, image.full_scale
+    return 0.0, float(np.iinfo(image.dtype).max)
+
+
+def _sampled(image: Planes, lead: Lead) -> Array | None:
+    """A plane (C, h, w) in at most 1 MPix without alpha, its last row and column too."""
+    sizes = [
+        (int(np.prod(_plane_shape(image, i))), i) for i in range(len(image.levels))
+    ]
+    size, level = max(((n, i) for n, i in sizes if n <= _MAP), default=min(sizes))
+    if size > _READ:
+        return None
+    whole = slice(None)
+    plane = image.plane(_lead_at(image, lead, level), whole, whole, level)
+    plane = plane[colours(image)]
+    step = max(1.0, (size / _MAP) ** 0.5)
+    rows, columns = (
+        np.rint(np.linspace(0, n - 1, max(1, int(n / step)))).astype(int)
+        for n in plane.shape[1:]
+    )
+    return plane[:, rows][:, :, columns]
+
+
+def _plane_shape(image: Planes, level: int) -> tuple[int, int]:
+    sizes = dict(zip(image.axes, image.levels[level].shape, strict=True))
+    return int(sizes["Y"]), int(sizes["X"])
+
+
+def _lead_at(image: Planes, lead: Lead, level: int) -> Lead:
+    """The plane of a level that shows a plane at full resolution."""
+    sizes = dict(zip(image.axes, image.levels[level].shape, strict=True))
+    return tuple(
+        number * int(sizes[axis]) // image.size(axis)
+        for number, axis in zip(lead, image.lead_axes, strict=True)
+    )
+
+
+def colours(image: Planes) -> list[int]:
+    """Channels that are none of transparency."""
+    return [i for i, name in enumerate(image.channel_names) if name != "alpha"]
+
+
+def _like(plane: Array, value: float) -> Mask:
+    near = _NEAR if plane.dtype == np.uint8 else 0
+    low, high = value - near, value + near
+    return np.asarray(((plane >= low) & (plane <= high)).all(axis=0))
+
+
+def _wider(near: Mask) -> Mask:
+    """One pixel more on all sides: an edge lies between two pixels of the map."""
+    from scipy.ndimage import binary_dilation
+
+    return np.asarray(binary_dilation(near, np.ones((3, 3), bool)))
+
+
+# --- straight edges -------------------------------------------------------------------
+def _straight_areas(alike: Mask) -> Mask:
+    """The areas (h, w) of one value whose edges are straight."""
+    from scipy.ndimage import find_objects, label
+
+    found = np.zeros(alike.shape, bool)
+    if not alike.any() or alike.all():
+        return found
+    parts, _ = label(alike)
+    sizes = np.bincount(parts.ravel())
+    order = [i for i in np.argsort(sizes)[::-1] if i and sizes[i] >= _LEAST]
+    places = find_objects(parts)
+    for number in order[:_AREAS]:
+        place = places[number - 1]
+        part = parts[place] == number
+        if _is_padding(part, place, alike.shape):
+            found[place] |= part
+    return found
+
+
+def _is_padding(part: Mask, place: Sequence[slice], shape: Sequence[int]) -> bool:
+    """Whether an area is at a border or a whole block, and its edges are straight."""
+    sides = [(at.start == 0, at.stop == n) for at, n in zip(place, shape, strict=True)]
+    inside = not any(one for side in sides for one in side)
+    if inside and (not part.all() or min(part.shape) < _BLOCK):
+        return False
+    at_border = np.pad(part, [(int(a), int(b)) for a, b in sides], mode="edge")
+    lengths = np.concatenate([*_runs(at_border, sides)])
+    if not lengths.sum() or lengths[lengths >= _RUN].sum() >= _STRAIGHT * lengths.sum():
+        return bool(lengths.sum())
+    lines = np.array([*_lines(at_border, sides)])
+    long = lines >= _LINE * min(shape)
+    return bool(lines[long].sum() >= _STRAIGHT * lines.sum())
+
+
+def _runs(part: Mask, sides: Sequence[tuple[bool, bool]]) -> Iterator[NDArray[np.intp]]:
+    """Lengths of the straight pieces of the edge of an area, along both axes.
+
+    The area is repeated beyond the borders of the image, where it has no edge.
+    """
+    outside = [(0 if a else 1, 0 if b else 1) for a, b in sides]
+    whole = np.pad(part, outside)
+    for turned in (whole, whole.T):
+        for rising in (True, False):
+            above, below = turned[:-1], turned[1:]
+            edge = below & ~above if rising else above & ~below
+            ends = np.diff(np.pad(edge, [(0, 0), (1, 1)]).astype(np.int8), axis=1)
+            yield np.flatnonzero(ends.ravel() < 0) - np.flatnonzero(ends.ravel() > 0)
+
+
+def _lines(part: Mask, sides: Sequence[tuple[bool, bool]]) -> Iterator[float]:
+    """Lengths of the lines that an edge in any direction is made of."""
+    from skimage.measure import approximate_polygon, find_contours
+
+    outside = [(0 if a else 1, 0 if b else 1) for a, b in sides]
+    for contour in find_contours(np.pad(part, outside).astype(float), 0.5):
+        corners = approximate_polygon(contour, _OFF)
+        yield from np.linalg.norm(np.diff(corners, axis=0), axis=1)
