@@ -157,9 +157,11 @@ def padding(image: Planes, lead: Lead) -> Padding | None:
 
 def _values(image: Planes) -> tuple[float, ...]:
     """What padding looks like in such an image."""
-    if image.modality == "brightfield" or image.dtype.kind == "f":
+    if image.modality == "brightfield":
         return 0.0, image.full_scale
-    return 0.0, float(np.iinfo(image.dtype).max)
+    return (
+        (0.0,) if image.dtype.kind == "f" else (0.0, float(np.iinfo(image.dtype).max))
+    )
 
 
 def _sampled(image: Planes, lead: Lead) -> Array | None:
@@ -236,12 +238,13 @@ def _straight_areas(alike: Mask) -> Mask:
 def _is_padding(part: Mask, place: Sequence[slice], shape: Sequence[int]) -> bool:
     """Whether an area is at a border or a whole block, and its edges are straight."""
     sides = [(at.start == 0, at.stop == n) for at, n in zip(place, shape, strict=True)]
-    inside = not any(one for side in sides for one in side)
-    if inside and (not part.all() or min(part.shape) < _BLOCK):
-        return False
     at_border = np.pad(part, [(int(a), int(b)) for a, b in sides], mode="edge")
     lengths = np.concatenate([*_runs(at_border, sides)])
-    if not lengths.sum() or lengths[lengths >= _RUN].sum() >= _STRAIGHT * lengths.sum():
+    along = lengths[lengths >= _RUN].sum() / max(lengths.sum(), 1)
+    if not any(one for side in sides for one in side):
+        whole = bool(part.all()) and min(part.shape) >= _BLOCK
+        return whole or bool(along == 1)
+    if along >= _STRAIGHT or not lengths.sum():
         return bool(lengths.sum())
     lines = np.array([*_lines(at_border, sides)])
     long = lines >= _LINE * min(shape)

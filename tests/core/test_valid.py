@@ -1,0 +1,173 @@
+"""Pixels that are no image: found where they are, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, rotate
+
+import napari_disentangle as nd
+from napari_disentangle.samples.data import load
+from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
+
+TISSUE = render(tissue(3, 256), VIOLET, 2.0)
+DONOR = render(tissue(4, 256), ROSE, 2.0)
+MODELS = [name for name in nd.models() if name not in ("identity", "contrimix")]
+ALL = slice(None)
+
+
+def valid(image: nd.Field) -> np.ndarray:
+    return image.valid(image.plane(), (), ALL, ALL)
+
+
+def framed(value: int, sides: tuple[int, int, int, int]) -> nd.Field:
+    """Tissue with a frame of one value: top, bottom, left, right."""
+    top, bottom, left, right = sides
+    pad = [(top, bottom), (left, right), (0, 0)]
+    return nd.Field(np.pad(TISSUE, pad, constant_values=value), "YXC")
+
+
+def mosaic(seed: int, value: int, edge: int = 32) -> nd.Field:
+    """Tissue some of whose blocks are missing."""
+    rng = np.random.default_rng(seed)
+    pixels = TISSUE.copy()
+    for y in range(0, 256, edge):
+        for x in range(0, 256, edge):
+            if rng.random() < 0.2:
+                pixels[y : y + edge, x : x + edge] = value
+    return nd.Field(pixels, "YXC")
+
+
+def turned(degrees: float) -> nd.Field:
+    pixels = rotate(TISSUE, degrees, order=0, cval=0)
+    return nd.Field(pixels, "YXC")
+
+
+# --- what is padding --------------------------------------------------------------
+sides = st.tuples(*[st.sampled_from([0, 1, 2, 5, 17, 60])] * 4)
+
+
+@given(value=st.sampled_from([0, 255]), widths=sides)
+@settings(max_examples=25, deadline=None)
+def test_a_frame_is_found(value: int, widths: tuple[int, int, int, int]) -> None:
+    image = framed(value, widths)
+    known = valid(image)
+    top, _, left, _ = widths
+    inside = known[top : top + 256, left : left + 256]
+    assert inside.mean() > 0.999
+    assert known.sum() == inside.sum()
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("seed", range(3))
+def test_missing_blocks_are_found(seed: int, value: int) -> None:
+    image = mosaic(seed, value)
+    missing = (np.asarray(image.data) == value).all(-1)
+    assert (~valid(image) == missing).mean() > 0.999
+
+
+@pytest.mark.parametrize("degrees", [3, 15, 30, 45])
+def test_a_rotated_frame_is_found(degrees: float) -> None:
+    image = turned(degrees)
+    black = (np.asarray(image.data) == 0).all(-1)
+    assert (~valid(image))[black].mean() > 0.99
+    assert valid(image)[~black].all()
+
+
+def test_numbers_that_are_none_and_transparency() -> None:
+    pixels = np.ones((20, 30), np.float32)
+    pixels[:5] = np.nan
+    pixels[7, 7] = np.inf
+    known = valid(nd.Field(pixels, "YX"))
+    assert np.array_equal(known, np.isfinite(pixels))
+    alpha = np.full((*TISSUE.shape[:2], 1), 255, np.uint8)
+    alpha[40:90, 60:200] = 0
+    image = nd.Field(np.concatenate([TISSUE, alpha], -1), "YXC")
+    assert np.array_equal(valid(image), alpha[..., 0] > 0)
+
+
+def test_a_stitched_border_in_fluorescence() -> None:
+    cells = load("cells_a")[:1].copy() + 9
+    cells[:, :, :40] = 0
+    known = valid(nd.Field(cells, "CYX"))
+    assert not known[:, :40].any()
+    assert known[:, 40:].all()
+
+
+# --- what is none -----------------------------------------------------------------
+def test_overexposed_background_is_image() -> None:
+    bright = np.clip(TISSUE.astype(int) + 40, 0, 255).astype(np.uint8)
+    assert (bright == 255).all(-1).mean() > 0.05
+    assert valid(nd.Field(bright, "YXC")).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_zeros_below_a_threshold_are_image(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    smooth = gaussian_filter(rng.normal(size=(300, 300)), 3 + 5 * seed)
+    level = np.quantile(smooth, 0.6)
+    pixels = np.where(smooth > level, 1000 * (smooth - smooth.min()), 0)
+    assert valid(nd.Field(pixels.astype(np.uint16), "YX")).all()
+
+
+def test_one_value_is_image_and_so_is_one_pixel() -> None:
+    assert valid(nd.Field(np.zeros((40, 40), np.uint8), "YX")).all()
+    dead = TISSUE.copy()
+    dead[0, 0] = dead[100, 100] = 0
+    assert valid(nd.Field(dead, "YXC")).all()
+
+
+# --- what follows from it ---------------------------------------------------------
+def differs(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one.astype(float) - other).mean())
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(
+    value=st.sampled_from([0, 255]),
+    widths=st.tuples(*[st.sampled_from([0, 3, 20, 80])] * 4).filter(any),
+    donor=st.booleans(),
+)
+@settings(max_examples=4, deadline=None)
+def test_padding_does_not_move_a_look(
+    name: str, value: int, widths: tuple[int, int, int, int], donor: bool
+) -> None:
+    image, padded = nd.Field(TISSUE, "YXC"), framed(value, widths)
+    other = nd.Field(DONOR, "YXC")
+    model = nd.fit([image, other], name)
+    top, _, left, _ = widths
+    part = (slice(top, top + 256), slice(left, left + 256))
+    if donor:
+        before, after = model.swap(other, image), model.swap(other, padded)
+        assert differs(before, after) < 1.0
+        return
+    before, after = model.swap(image, other), model.swap(padded, other)
+    assert differs(before, after[part]) < 1.0
+    outside = ~valid(padded)
+    assert np.array_equal(after[outside], np.asarray(padded.data)[outside])
+    assert "padding" in " ".join(model.attribute(padded).status)
+
+
+def test_no_region_in_padding() -> None:
+    made = nd.Field(TISSUE, "YXC")
+    detector = nd.fit_detector(nd.Field(DONOR, "YXC"), "knn", nd.fit(made, "balanced"))
+    padded = framed(0, (30, 0, 0, 50))
+    score = detector.score(padded)
+    labels, _ = score.regions(0.05)
+    assert not labels[~valid(padded)].any()
+    assert np.isnan(score.z[~valid(padded)]).all()
+
+
+@pytest.mark.parametrize("tile", [64, 100, 512])
+def test_tiles_agree(tile: int) -> None:
+    from dataclasses import replace
+
+    padded = turned(20)
+    model = nd.fit([padded, nd.Field(DONOR, "YXC")], "affine")
+    lazy: Any = nd.apply(model, padded, "swap", donor=nd.Field(DONOR, "YXC"))
+    whole, parts = (np.asarray(replace(lazy, tile=t)) for t in (2048, tile))
+    assert np.array_equal(whole, parts)
