@@ -16,6 +16,7 @@ import zarr
 import napari_disentangle as nd
 from napari_disentangle.cli.main import main
 from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.pipeline.follow import Inputs
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -195,3 +196,52 @@ def test_the_good_files_are_done(tmp_path: Path) -> None:
     made = sorted(p.name for p in tmp_path.iterdir())
     assert made == ["he_donor_content.png", "he_plain_content.png"]
     assert b"truncated" in ended.stderr
+
+
+def test_a_channel_of_noise_is_left_alone(tmp_path: Path) -> None:
+    noise, donor = case("fluo_empty_channel.ome.tif"), case("fluo_donor.ome.tif")
+    for name in ("affine", "balanced", "meanstd", "mk"):
+        model = nd.fit([noise, donor], name)
+        for one, other in ((noise, donor), (donor, noise)):
+            swapped = model.swap(one, other)
+            assert np.array_equal(swapped[1], np.asarray(one.data)[1])
+            assert not np.array_equal(swapped[0], np.asarray(one.data)[0])
+        assert "channel GFP shows nothing: it is left as it is" in (
+            model.attribute(noise).status
+        )
+
+
+def test_bundled_weights_of_one_channel_fit_any(tmp_path: Path) -> None:
+    model = nd.load("affine-fluorescence")
+    plain = nd.read(CASES / "fluo_plain.ome.tif")
+    one = nd.Field(np.asarray(plain.data)[:1], "CYX", channel_names=("DAPI",))
+    assert model.content(one).shape == one.shape
+    with pytest.raises(DataError, match=r"nd\.fit\(images, 'affine-fluorescence'\)"):
+        model.attribute(plain)
+
+
+def test_padding_is_left_and_the_tissue_as_without_it(tmp_path: Path) -> None:
+    plain, donor = case("he_plain.png"), case("he_donor.png")
+    padded, clear = (
+        case("he_two_black_columns.png"),
+        case("rgba_transparent_margin.png"),
+    )
+    model = nd.fit([plain, donor], "affine")
+    expected = model.swap(plain, donor).reshape(-1, 3).mean(0)
+    pixels, swapped = np.asarray(padded.data), model.swap(padded, donor)
+    black = (pixels <= 3).all(-1)
+    np.testing.assert_allclose(expected, (197, 140, 184), atol=1)
+    np.testing.assert_allclose(swapped[~black].mean(0), expected, atol=1)
+    assert np.array_equal(swapped[black], pixels[black])
+    pixels = np.asarray(clear.data)
+    swapped = model.swap(clear, donor)
+    opaque = pixels[..., 3] > 0
+    assert np.array_equal(swapped[~opaque], pixels[~opaque])
+    assert not np.array_equal(swapped[opaque], pixels[opaque])
+
+
+def test_what_is_odd_about_a_donor_is_told(tmp_path: Path) -> None:
+    plain, padded = case("he_plain.png"), case("he_two_black_columns.png")
+    recipe = nd.Recipe(outputs=("swap",))
+    *_, made = nd.follow(recipe, Inputs([plain], [padded]))
+    assert any(s.startswith("donor 'he_two_black_columns': ") for s in made.status)

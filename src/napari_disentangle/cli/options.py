@@ -257,8 +257,13 @@ def donors(read: Read, paths: list[Path] | None, attribute: Path | None) -> Chan
 
 
 def possible_outputs(plan: nd.Recipe) -> Changes:
-    """The usual outputs; a swap only if there is a donor."""
-    return {"outputs": list(usual(donor=bool(plan.donors or plan.donor)))}
+    """The usual outputs; a swap only if there is a donor.
+
+    An anomaly map takes longer than the rest, and comes if something is said of it.
+    """
+    known = usual(donor=bool(plan.donors or plan.donor))
+    asked = plan.normals or plan.detector != "default" or plan.cell
+    return {"outputs": [kind for kind in known if asked or not KINDS[kind].detects]}
 
 
 def look(plan: nd.Recipe, read: Read, path: Path) -> dict[str, Any]:

@@ -128,13 +128,7 @@ def learning(
     detector = named(detector, is_alone(many))
     chosen = settings(detector, config)
     model = on or fit(many[0], "identity")
-    known: list[Attribute | None] = [*sources] or [None] * len(many)
-    renderings: list[Rendering] = []
-    for image, source in zip(many, known, strict=True):
-        share = _READ * (len(renderings) + 0.5) / len(many)
-        look = source or (yield from _look(model, image, share))
-        renderings.append(content_rendering(model, image, look))
-        yield _READ * len(renderings) / len(many)
+    renderings, said = yield from _contents(model, many, sources)
     smallest = min(min(image.plane_shape) for image in many)
     part = smallest if len(many) >= MANY else smallest // 2
     diameter = cell or _diameter(renderings)
@@ -146,10 +140,28 @@ def learning(
     stacks = all(depth(image, diameter) for image in many)
     deep = _deep(check, diameter) if stacks else []
     checking = _calibrations(_some(check), deep, normal)
-    alone, through, status = yield from within(one_thread, checking)
+    alone, through, doubts = yield from within(one_thread, checking)
+    status = (*said, *doubts)
     return Detector(
         model, normal, alone, through, tuple(many), diameter, seed, cell, status
     )
+
+
+def _contents(
+    model: Model, images: Sequence[Field], sources: Sequence[Attribute]
+) -> Generator[float, None, tuple[list[Rendering], list[str]]]:
+    """How the content of every image is rendered, and what is odd about them."""
+    known: list[Attribute | None] = [*sources] or [None] * len(images)
+    renderings: list[Rendering] = []
+    said: list[str] = []
+    for image, source in zip(images, known, strict=True):
+        share = _READ * (len(renderings) + 0.5) / len(images)
+        look = source or (yield from _look(model, image, share))
+        renderings.append(content_rendering(model, image, look))
+        if source is None:
+            said += (f"normal {image.name!r}: {words}" for words in look.status)
+        yield _READ * len(renderings) / len(images)
+    return renderings, said
 
 
 def is_alone(normals: Sequence[Field]) -> bool:

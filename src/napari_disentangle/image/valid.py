@@ -165,7 +165,7 @@ def _values(image: Planes) -> tuple[float, ...]:
 
 
 def _sampled(image: Planes, lead: Lead) -> Array | None:
-    """A plane (C, h, w) in at most 1 MPix without alpha, its last row and column too."""
+    """A plane (C, h, w) without alpha in 1 MPix, with its last row and column."""
     sizes = [
         (int(np.prod(_plane_shape(image, i))), i) for i in range(len(image.levels))
     ]

@@ -39,6 +39,9 @@ class Attribute:
         What a person should know, in words.
     unlike
         Distance from all that the model was trained on; ``None`` for closed forms.
+    empty
+        Channels that show nothing, beside others that do: they have no look to take
+        or give, and are left as they are.
     """
 
     values: Doubles
@@ -51,6 +54,7 @@ class Attribute:
     axes: str = ""
     status: tuple[str, ...] = ()
     unlike: float | None = None
+    empty: tuple[str, ...] = ()
 
     @property
     def found(self) -> bool:
@@ -83,7 +87,8 @@ class Attribute:
         values = (1 - strength) * self.values + strength * other.values
         if other.found:  # its constant planes have no look to give
             values = np.where(np.isfinite(other.values), values, self.values)
-        return replace(self, values=values, status=())
+        empty = tuple(sorted({*self.empty, *other.empty}))
+        return replace(self, values=values, status=(), empty=empty)
 
     def check(self, other: Attribute) -> None:
         """Raise one clear sentence if ``other`` cannot be used with this one."""
@@ -133,6 +138,7 @@ class Attribute:
         try:
             arrays = {k: np.asarray(data[k], np.float64) for k in ("values", "spread")}
             tuples = {k: tuple(data[k]) for k in ("names", "channels", "status")}
+            tuples["empty"] = tuple(data.get("empty", ()))
             read = cls(**(data | arrays | tuples))
             read.check_shape()
         except (KeyError, TypeError, ValueError) as error:
@@ -172,6 +178,7 @@ def average(attributes: Sequence[Attribute]) -> Attribute:
         n_tiles=n_tiles,
         axes="",
         status=status,
+        empty=tuple(sorted(set.intersection(*({*a.empty} for a in voting)))),
     )
 
 

@@ -67,6 +67,8 @@ class Measured:
     unlike
         Distance from the training images, of the plane farthest off; ``None`` if the
         model learned nothing or there was nothing to measure.
+    empty
+        Channels without foreground beside others that have some, on all planes.
     """
 
     values: Values
@@ -74,6 +76,7 @@ class Measured:
     n_tiles: int
     status: tuple[str, ...]
     unlike: float | None
+    empty: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,7 @@ class _Look:
     words: tuple[str, ...]
     blank: tuple[str, ...]
     unlike: float | None = None
+    empty: tuple[str, ...] = ()
 
     @property
     def constant(self) -> bool:
@@ -127,8 +131,12 @@ def _measure(
     n_tiles = sum(look.n_tiles for look in looks)
     unlike = max((k.unlike for k in looks if k.unlike is not None), default=None)
     said += filter(None, [unlike_words(unlike)])
+    each = [{*look.empty} for look in found]
+    empty = tuple(sorted(set.intersection(*each))) if each else ()
+    said += [f"channel {name} shows nothing: it is left as it is" for name in empty]
     values = rows.reshape(*sizes, rows.shape[1])
-    return Measured(values, spread, n_tiles, tuple(dict.fromkeys(said)), unlike)
+    status = tuple(dict.fromkeys(said))
+    return Measured(values, spread, n_tiles, status, unlike, empty)
 
 
 def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
@@ -178,11 +186,7 @@ def _measure_planes(
     every, foreground, samples = _samples(method, field, index, leads)
     whole = _join(samples, foreground)
     names = _names(field, index)
-    words = (
-        *padding_words(field, leads),
-        *odd_pixels(field, every),
-        *empty_channels(foreground, names),
-    )
+    words = (*padding_words(field, leads), *odd_pixels(field, every))
     blank = why_blank(every, foreground)
     if not blank and not _enough(method, whole):
         blank = (NO_FOREGROUND,)
@@ -202,7 +206,8 @@ def _measure_planes(
     regions = partial(_regions, method, field, index, leads)
     values = yield from method.complete(values, regions)
     unlike = method.unlike(whole)
-    return _Look(values, spread, max(1, len(usable)), words, (), unlike)
+    empty = empty_channels(foreground, names)
+    return _Look(values, spread, max(1, len(usable)), words, (), unlike, empty)
 
 
 def _regions(

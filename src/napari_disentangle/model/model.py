@@ -128,7 +128,8 @@ class Model:
         found = yield from measure(
             self.method, self.config, field, index, axes.get(pool, "")
         )
-        extra = [c for c in field.channel_names if c not in self.channels]
+        named = enumerate(field.channel_names)
+        extra = [name for i, name in named if i not in index]
         left = (f"left alone: {', '.join(extra)}",) if extra else ()
         yield Attribute(
             values=found.values,
@@ -141,6 +142,7 @@ class Model:
             axes=axes.get(pool, ""),
             status=found.status + left,
             unlike=found.unlike,
+            empty=found.empty,
         )
 
     def channel_index(self, field: Field) -> list[int]:
@@ -150,11 +152,20 @@ class Model:
                 f"{field.name!r} is {field.modality}, but the model was fitted on "
                 f"{self.modality} images: fit another one"
             )
+        colours = [i for i, c in enumerate(field.channel_names) if c != "alpha"]
+        unnamed = self.channels == ("0",)  # what images are called that nobody named
+        if unnamed and len(colours) == 1:
+            return colours
         missing = [c for c in self.channels if c not in field.channel_names]
         if missing:
+            cure = (
+                f"make one for them with nd.fit(images, {self.path or self.name!r})"
+                if unnamed
+                else "choose an image with these channels"
+            )
             raise ChannelError(
                 f"{field.name!r} has channels {list(field.channel_names)}, but the "
-                f"model needs {missing} too: choose an image with these channels"
+                f"model needs {missing} too: {cure}"
             )
         return [field.channel_names.index(c) for c in self.channels]
 

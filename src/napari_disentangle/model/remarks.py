@@ -56,16 +56,12 @@ def why_blank(pixels: Array, foreground: Foreground) -> tuple[str, ...]:
     return () if np.isfinite(foreground.threshold).any() else (NO_FOREGROUND,)
 
 
-def empty_channels(foreground: Foreground, names: Sequence[str]) -> Iterator[str]:
+def empty_channels(foreground: Foreground, names: Sequence[str]) -> tuple[str, ...]:
     """Channels that show no more than noise, beside others that show something."""
     if foreground.modality == "brightfield" or np.isinf(foreground.threshold).all():
-        return
-    for name, threshold in zip(names, foreground.threshold, strict=True):
-        if np.isinf(threshold):
-            yield (
-                f"channel {name} shows no foreground: it is matched where the other "
-                "channels show some, and may be noise made stronger"
-            )
+        return ()
+    pairs = zip(names, foreground.threshold, strict=True)
+    return tuple(name for name, threshold in pairs if np.isinf(threshold))
 
 
 def blank_planes(blanks: Sequence[tuple[str, ...]], noun: str) -> Iterator[str]:

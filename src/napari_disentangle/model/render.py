@@ -113,10 +113,15 @@ class Rendering(Operation):
         if self._unchanged(source, target):
             return x
         if self.contents is None or not isinstance(self.method, Painter):
-            return self.method.transfer(x, source, target)
-        make = partial(self.method.content, x, source)
-        content = self.contents.of(_key(plane, lead, self.device), make)
-        return self.method.paint(content, x, target)
+            made = self.method.transfer(x, source, target)
+        else:
+            make = partial(self.method.content, x, source)
+            content = self.contents.of(_key(plane, lead, self.device), make)
+            made = self.method.paint(content, x, target)
+        left = {*self.source.empty, *self.target.empty}
+        for i in (i for i, name in enumerate(self.source.channels) if name in left):
+            made[i] = x[i]
+        return made
 
     def read(self, lead: Lead, y: Span, x: Span) -> tuple[Array, torch.Tensor]:
         """A part (C, h, w) of one plane of the image, and its rendered signal."""

@@ -109,6 +109,10 @@ def follow(
     inputs = replace(inputs, images=list(sources))
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
+    sources = {
+        image: _told(source, _of_others("donor", inputs.donors, looks))
+        for image, source in sources.items()
+    }
     reference = yield from _reference(model, recipe, inputs, sources, looks)
     model = replace(model, reference=reference)
     for image, source in sources.items():
@@ -157,6 +161,14 @@ def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
             "every image is matched by itself, which also removes differences between "
             "treatments: use pool='batch'"
         )
+
+
+def _of_others(
+    role: str, images: Sequence[Field], looks: Sequence[Attribute]
+) -> Iterator[str]:
+    """What is odd about the images that others are compared with."""
+    for image, look in zip(images, looks, strict=True):
+        yield from (f"{role} {image.name!r}: {words}" for words in look.status)
 
 
 def _losses(kind: Kind, given: Ingredients) -> Iterator[str]:
