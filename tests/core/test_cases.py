@@ -245,3 +245,35 @@ def test_what_is_odd_about_a_donor_is_told(tmp_path: Path) -> None:
     recipe = nd.Recipe(outputs=("swap",))
     *_, made = nd.follow(recipe, Inputs([plain], [padded]))
     assert any(s.startswith("donor 'he_two_black_columns': ") for s in made.status)
+
+
+def test_every_file_on_its_own_terms(tmp_path: Path) -> None:
+    twelve, donor = CASES / "he_12bit.tif", CASES / "he_donor.png"
+    args = ["--donor", donor, "--output", "swap", "--full-scale", 4095]
+    made = applied(tmp_path / "flag", twelve, *args)
+    own = [f"{twelve}?full_scale=4095", "--donor", donor, "--output", "swap"]
+    again = applied(tmp_path / "own", *own)
+    pixels = np.asarray(nd.read(made).data)
+    assert np.array_equal(pixels, np.asarray(nd.read(again).data))
+    expected = np.asarray(case("he_donor.png").data).reshape(-1, 3).mean(0) / 255
+    np.testing.assert_allclose(pixels.reshape(-1, 3).mean(0) / 4095, expected, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "words"),
+    [
+        ("he_donor.png?full_scale=4095", "more than uint8 can hold"),
+        ("he_donor.png?fullscale=255", "use axes, full_scale, kind"),
+        ("he_donor.png?full_scale=white", "must be a number"),
+        ("plain_stack.tif?axes=YX", "'plain_stack.tif': axes 'YX' name 2 axes"),
+    ],
+)
+def test_what_is_said_of_a_file_is_checked(
+    spelled: str, words: str, tmp_path: Path, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["apply", str(CASES / spelled), "-o", str(tmp_path / "out")])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said

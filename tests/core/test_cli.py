@@ -166,6 +166,7 @@ def test_apply_equals_the_console(call, pair, tmp_path, model, modality):
     code, paths, errors = call(
         *("apply", image, "--donor", donor, "--model", model, "--device", "cpu"),
         *("--strength", 0.5, "--modality", modality, "-o", tmp_path / "out"),
+        *("--output", "content", "--output", "swap", "--output", "anomaly"),
     )
     field, other = (nd.read(path, modality=modality) for path in (image, donor))
     fitted = nd.fit([field, other], model)

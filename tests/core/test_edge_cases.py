@@ -190,10 +190,10 @@ def test_a_channel_of_noise_is_named(name):
     data = plain.data.copy()
     data[1] = shot_noise(100, data[1].shape)
     model = nd.fit(plain, name)
-    said = [s for s in model.inspect(replace(plain, data=data)) if "foreground" in s]
-    assert len(said) == 1
-    assert said[0].startswith(f"channel {plain.channel_names[1]} shows no foreground: ")
-    assert not any("foreground" in words for words in model.inspect(plain))
+    said = [s for s in model.inspect(replace(plain, data=data)) if "nothing" in s]
+    name = plain.channel_names[1]
+    assert said == [f"channel {name} shows nothing: it is left as it is"]
+    assert not any("nothing" in words for words in model.inspect(plain))
 
 
 def saturated(modality, dtype, top, share=0.1):
@@ -201,9 +201,8 @@ def saturated(modality, dtype, top, share=0.1):
     field = image(modality, dtype="float32")
     unit = field.data / np.quantile(field.data, 1 - share)
     data = unit.clip(None, 1) * top
-    return replace(
-        field, data=data.astype(dtype), full_scale=np.iinfo("uint16").max * 1.0
-    )
+    full_scale = 255.0 if dtype == "uint8" else 65535.0
+    return replace(field, data=data.astype(dtype), full_scale=full_scale)
 
 
 @pytest.mark.parametrize("modality", ["fluorescence", "brightfield"])
@@ -227,9 +226,13 @@ def test_an_image_that_is_not_saturated_is_not_called_so(modality, dtype):
 def test_black_pixels_of_a_slide_are_lost_values():
     field = image("brightfield")
     data = field.data.copy()
-    data[:10] = 0
+    data[np.random.default_rng(0).random(data.shape[:2]) < 0.1] = 0
     said = nd.fit(field, "identity").inspect(replace(field, data=data))
     assert any("of the pixels are saturated" in words for words in said)
+    data = field.data.copy()
+    data[:10] = 0
+    said = nd.fit(field, "identity").inspect(replace(field, data=data))
+    assert any("of the pixels are padding" in words for words in said)
 
 
 def test_a_dark_brightfield_image_is_questioned():

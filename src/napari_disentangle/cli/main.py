@@ -9,7 +9,6 @@ import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
-from functools import partial
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,7 +103,7 @@ def info(
 def _describe(path: Path) -> dict[str, Any]:
     from napari_disentangle.model.fit import unfitted
 
-    field = nd.read(path)
+    field = opt.opened({}, path)
     model = unfitted(field, next(iter(nd.models())))
     return {
         "path": str(path),
@@ -117,7 +116,7 @@ def _describe(path: Path) -> dict[str, Any]:
         "scale": list(field.scale),
         "units": list(field.units),
         "status": list(model.inspect(field)),
-        "provenance": nd.read_provenance(path),
+        "provenance": nd.read_provenance(field.path or path),
     }
 
 
@@ -182,7 +181,7 @@ def fit(
     """Let a model learn from images, and save it; say whether they were enough."""
     check_new(out)
     fields = [
-        nd.read(path, axes=axes, modality=modality, full_scale=full_scale)
+        opt.opened(opt.given(axes=axes, modality=modality, full_scale=full_scale), path)
         for path in images
     ]
     config = opt.settings_of(model, setting)
@@ -238,14 +237,14 @@ def apply(
     """Write content-only, attribute-swapped and anomaly images, and content maps."""
     if suffix is not None:
         suffix_of(Path(f"image{suffix}"))
-    read = partial(nd.read, axes=axes, modality=modality, full_scale=full_scale)
+    flags = opt.given(axes=axes, modality=modality, full_scale=full_scale)
     start = opt.load_recipe(recipe) if recipe else nd.Recipe()
     plan = opt.amend(
         start,
         opt.method(model, setting, start),
         opt.scorer(detector, detector_setting, normal, start),
-        opt.images(read, inputs, normal),
-        opt.donors(read, donor, donor_attribute),
+        opt.images(flags, inputs, normal),
+        opt.donors(flags, donor, donor_attribute),
         opt.given(outputs=output, strength=strength, pool=pool),
         opt.given(cell=cell, seed=seed, device=device),
     )
@@ -254,7 +253,7 @@ def apply(
     if not (recipe or output):
         plan = opt.amend(plan, opt.possible_outputs(plan))
     if reference:
-        plan = opt.amend(plan, {"reference": opt.look(plan, read, reference)})
+        plan = opt.amend(plan, {"reference": opt.look(plan, flags, reference)})
     if save_recipe:
         plan.save(save_recipe)
     _write(plan, folder, suffix, skip_existing)
@@ -321,13 +320,13 @@ def regions(
         raise DataError("say where the regions go: --csv FILE, --geojson FILE, or both")
     for path in targets:
         check_place(path)
-    read = partial(nd.read, axes=axes, modality=modality, full_scale=full_scale)
+    flags = opt.given(axes=axes, modality=modality, full_scale=full_scale)
     start = opt.load_recipe(recipe) if recipe else nd.Recipe()
     plan = opt.amend(
         start,
         opt.method(model, setting, start),
         opt.scorer(detector, detector_setting, normal, start),
-        opt.images(read, inputs, normal),
+        opt.images(flags, inputs, normal),
         opt.given(cell=cell, seed=seed, device=device),
         {"outputs": [ANOMALY]},
     )

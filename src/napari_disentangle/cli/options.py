@@ -1,11 +1,12 @@
 """The options of ``napari-disentangle apply``, and how they become a recipe."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
+from urllib.parse import parse_qsl
 
 from pydantic import TypeAdapter, ValidationError
 from typer import Argument, Option
@@ -132,7 +133,8 @@ RecipeFile = Annotated[
 SaveRecipe = Annotated[Path | None, File(help="Write this call's recipe here (YAML).")]
 
 Changes = Mapping[str, Any]
-Read = Callable[[Path], nd.Field]
+# What can be said of a file behind its name, and what it is to Python.
+_SAID = {"axes": "axes", "full_scale": "full_scale", "kind": "modality"}
 
 
 def amend(recipe: nd.Recipe, *changes: Changes) -> nd.Recipe:
@@ -230,18 +232,18 @@ def parse(config: type[Any], settings: Sequence[str], owner: str) -> Changes:
 
 
 def images(
-    read: Read, inputs: list[Path] | None, normals: list[Path] | None
+    flags: Changes, inputs: list[Path] | None, normals: list[Path] | None
 ) -> Changes:
     """The images, and those of what is normal; an earlier batch's look goes."""
     changed: dict[str, Any] = {}
     if inputs:
-        changed |= {"images": [_source(read, p) for p in inputs], "source": None}
+        changed |= {"images": [_source(flags, p) for p in inputs], "source": None}
     if normals:
-        changed |= {"normals": _sources(read, normals)}
+        changed |= {"normals": _sources(flags, normals)}
     return changed
 
 
-def donors(read: Read, paths: list[Path] | None, attribute: Path | None) -> Changes:
+def donors(flags: Changes, paths: list[Path] | None, attribute: Path | None) -> Changes:
     """The donor: images, or a saved attribute.
 
     Raises
@@ -252,7 +254,7 @@ def donors(read: Read, paths: list[Path] | None, attribute: Path | None) -> Chan
     if paths and attribute:
         raise ValueError("--donor and --donor-attribute exclude each other: give one")
     if paths:
-        return {"donors": _sources(read, paths), "donor": None}
+        return {"donors": _sources(flags, paths), "donor": None}
     return {"donors": [], "donor": load_attribute(attribute)} if attribute else {}
 
 
@@ -266,11 +268,13 @@ def possible_outputs(plan: nd.Recipe) -> Changes:
     return {"outputs": [kind for kind in known if asked or not KINDS[kind].detects]}
 
 
-def look(plan: nd.Recipe, read: Read, path: Path) -> dict[str, Any]:
+def look(plan: nd.Recipe, flags: Changes, path: Path) -> dict[str, Any]:
     """The attribute in a JSON file, or that of an image under the recipe's model."""
     if path.suffix.lower() == ".json":
         return load_attribute(path)
-    return nd.fit(read(path), plan.model, **plan.config).reference.to_json()
+    return nd.fit(
+        opened(_kind(flags), path), plan.model, **plan.config
+    ).reference.to_json()
 
 
 def load_attribute(path: Path) -> dict[str, Any]:
@@ -290,13 +294,55 @@ def load_attribute(path: Path) -> dict[str, Any]:
     return nd.Attribute.from_json(saved).to_json()
 
 
-def _source(read: Read, path: Path) -> dict[str, Any]:
+def opened(flags: Changes, path: Path) -> nd.Field:
+    """Open ``FILE[#number][?axes=TYX&full_scale=4095&kind=brightfield]``.
+
+    What is said behind the name goes before the flags.
+    """
+    place, own = _spelled(path)
+    return nd.read(place, **{**flags, **own})
+
+
+def _spelled(path: Path) -> tuple[str, dict[str, Any]]:
+    """A file, and what is said of it behind a question mark.
+
+    Raises
+    ------
+    ValueError
+        If it is said in other words.
+    """
+    text, sign, query = str(path).rpartition("?")
+    if not sign or path.exists():
+        return str(path), {}
+    said: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := said.keys() - _SAID:
+        raise ValueError(
+            f"{path.name!r} says {', '.join(sorted(unknown))}: use "
+            f"{', '.join(_SAID)}, e.g. {Path(text).name}?axes=TYX&full_scale=4095"
+        )
+    if "full_scale" in said:
+        try:
+            said["full_scale"] = float(said["full_scale"])
+        except ValueError as error:
+            raise ValueError(f"{path.name!r}: full_scale must be a number") from error
+    return text, {_SAID[name]: value for name, value in said.items()}
+
+
+def _kind(flags: Changes) -> Changes:
+    """The flag that holds for all: of another kind a donor could not be used."""
+    return {name: value for name, value in flags.items() if name == "modality"}
+
+
+def _source(flags: Changes, path: Path) -> dict[str, Any]:
     """An image as a recipe has it; one that cannot be read fails alone, later."""
+    place, own = _spelled(path)
     try:
-        return Source.of(read(path)).model_dump()
+        return Source.of(opened(flags, path)).model_dump()
     except DisentangleError:
-        return Source(name=path.name, path=str(path.absolute())).model_dump()
+        known = Source(name=Path(place).name, path=place, **{**flags, **own})
+        return known.model_dump()
 
 
-def _sources(read: Read, paths: Sequence[Path]) -> list[dict[str, Any]]:
-    return [Source.of(read(path)).model_dump() for path in paths]
+def _sources(flags: Changes, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Donors or normals: their axes and full scale are their own."""
+    return [Source.of(opened(_kind(flags), path)).model_dump() for path in paths]

@@ -129,6 +129,12 @@ class Field:
                 f"full_scale {self.full_scale} must be the value of full "
                 "transmittance, e.g. 255"
             )
+        if self.full_scale > _full_scale(self.dtype) and self.dtype.kind != "f":
+            raise ValueError(
+                f"full_scale {self.full_scale:g} of {self.name!r} is more than "
+                f"{self.dtype.name} can hold ({_full_scale(self.dtype):g}): say that "
+                "of this file"
+            )
         if len(set(self.channel_names)) < len(self.channel_names):
             raise AxesError(
                 f"the channel names {list(self.channel_names)} of {self.name!r} must "

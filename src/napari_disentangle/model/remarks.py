@@ -14,6 +14,8 @@ from napari_disentangle.model.base import Values
 
 # Share of lost values from which on a person should know.
 NOTABLE = 0.01
+# The smallest share that is told.
+_TOLD = 0.001
 # Lost values pile up at the end of the range: this many times as many as beside it.
 _SPIKE = 3
 # Less of a learned correction than this is worth a word.
@@ -25,10 +27,7 @@ NO_FOREGROUND = "no foreground found: the image is returned as it is"
 def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
     """What is odd about the pixels of an image."""
     yield from field.remarks
-    finite = np.isfinite(pixels)
-    known = pixels[:, finite.all(axis=0)]
-    if not finite.all():
-        yield f"{(~finite).mean():.1%} of the values are NaN or infinite"
+    known = pixels[:, np.isfinite(pixels).all(axis=0)]
     if not _constant(known):
         yield from _saturation(field, known)
         yield from _darkness(field, known)
@@ -36,16 +35,19 @@ def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
 
 def padding_words(field: Field, leads: Sequence[Lead]) -> Iterator[str]:
     """How much of an image is none, from blocks spread over it."""
-    lost = total = 0
+    padded = unknown = pixels = values = 0
     for block in blocks(field, leads=leads):
         y, x = block.y.slice, block.x.slice
-        valid = field.valid(field.plane(block.lead, y, x), block.lead, y, x)
-        lost, total = lost + int(np.count_nonzero(~valid)), total + valid.size
-    if lost:
-        yield (
-            f"{max(lost / total, 0.001):.1%} of the pixels are padding, transparent or "
-            "no numbers: left as they are"
-        )
+        plane = field.plane(block.lead, y, x)
+        finite = np.isfinite(plane)
+        none = finite.all(axis=0) & ~field.valid(plane, block.lead, y, x)
+        padded, pixels = padded + int(none.sum()), pixels + none.size
+        unknown, values = unknown + int((~finite).sum()), values + finite.size
+    if unknown:
+        yield f"{max(unknown / values, _TOLD):.1%} of the values are NaN or infinite"
+    if padded:
+        share = f"{max(padded / pixels, _TOLD):.1%}"
+        yield f"{share} of the pixels are padding or transparent: left as they are"
 
 
 def why_blank(pixels: Array, foreground: Foreground) -> tuple[str, ...]:
