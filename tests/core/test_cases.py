@@ -277,3 +277,36 @@ def test_what_is_said_of_a_file_is_checked(
     said = capsys.readouterr().err
     assert words in said
     assert "Traceback" not in said
+
+
+def test_grey_brightfield_is_proposed_in_words(tmp_path: Path) -> None:
+    for name in ("sparse", "donor", "truth"):
+        field = case(f"grey_brightfield_{name}.tif")
+        assert field.modality == "brightfield"
+        assert "taken for brightfield" in field.remarks[-1]
+    path = CASES / "grey_brightfield_sparse.tif"
+    assert nd.read(path, modality="fluorescence").modality == "fluorescence"
+    assert nd.read(path, modality="fluorescence").remarks == ()
+    for name in ("fluo_plain.ome.tif", "plane_donor.tif", "zstd.tif", "float16.tif"):
+        assert case(name).modality == "fluorescence"
+    donor = case("grey_brightfield_donor.tif")
+    model = nd.fit([nd.read(path), donor], "affine")
+    swapped = model.swap(nd.read(path), donor)
+    truth = np.asarray(case("grey_brightfield_truth.tif").data)
+    assert abs(float(np.median(swapped)) - float(np.median(truth))) < 12
+
+
+def test_unclear_axes_are_told() -> None:
+    assert "the axis of 4 planes has no name" in case("plain_stack.tif").remarks[0]
+    said = " ".join(case("five_channels_last.tif").remarks)
+    assert "only 5 pixels wide: if channels come last" in said
+    clear = nd.read(CASES / "five_channels_last.tif", axes="YXC")
+    assert clear.n_channels == 5
+
+
+def test_red_green_and_blue_are_colour(tmp_path: Path) -> None:
+    pixels = np.moveaxis(np.asarray(case("he_plain.png").data), -1, 0)
+    names = {"axes": "CYX", "Channel": {"Name": ["Red", "Green", "Blue"]}}
+    tifffile.imwrite(tmp_path / "x.ome.tif", pixels, metadata=names)
+    field = nd.read(tmp_path / "x.ome.tif")
+    assert (field.modality, field.channel_names) == ("brightfield", ("R", "G", "B"))

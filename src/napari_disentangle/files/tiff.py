@@ -26,6 +26,8 @@ BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Edge of the tiles that are written, and pages whose tiles are counted.
 _TILE, _COUNTED = 512, 1000
 _OME_AXES = "TZCYXS"
+# Letters of axes that nobody named, and pixels that are fewer than an image has.
+_UNNAMED, _FEW = "IQR", 8
 # Bytes of a tile or strip that no file needs, if nothing packs bytes so densely.
 _LARGE, _DENSEST = 2**30, 2000
 # What the values are if they are no intensities; by photometric interpretation.
@@ -75,7 +77,7 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
         known = {axis: one for axis, one in said.items() if is_size(one[0])}
         sizes = _tag_sizes(series) | known
         axes = _axes(series.axes)
-        remarks = tuple(_remarks(file, number))
+        remarks = (*_remarks(file, number), *_unnamed(series))
     levels: list[OnDisk] = [*stored]
     if colour and not axes.endswith("C"):
         axes, levels = axes.replace("C", "") + "C", [Last(one) for one in stored]
@@ -259,6 +261,22 @@ def _remarks(file: TiffFile, number: int) -> Iterator[str]:
     missing = sum(n == 0 for n in counts)
     if missing:
         yield f"{missing} of {len(counts)} tiles or strips are missing, read as 0"
+
+
+def _unnamed(series: TiffPageSeries) -> Iterator[str]:
+    """That axes are not named, or seem to have another name."""
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    for axis in series.axes:
+        if axis in _UNNAMED and sizes[axis] > 1:
+            yield (
+                f"the axis of {sizes[axis]} planes has no name: taken for positions; "
+                "if it is depth, time or channels, say e.g. --axes ZYX, TYX or CYX"
+            )
+    if series.axes[-1] == "X" and sizes["X"] <= _FEW < len(sizes) * sizes["Y"]:
+        yield (
+            f"its planes are only {sizes['X']} pixels wide: if channels come last, say "
+            "e.g. --axes YXC"
+        )
 
 
 def _check_parts(path: Path, ome: str | None) -> None:
