@@ -149,7 +149,8 @@ def test_a_pyramid_is_computed_where_it_is_seen():
     )
     # A few blocks tell what would be cut off.
     assert levels[0].values_read < levels[0].size / 4
-    assert levels[1].values_read == 0
+    # A small level is read once, to find padding.
+    assert levels[1].values_read == levels[1].size
     for result in added:
         assert isinstance(result.data[2], np.ndarray)
         whole = model.render(
@@ -234,7 +235,8 @@ def test_content_maps_of_a_pyramid_are_computed_where_they_are_seen():
     (one,) = nd.add_layers(ViewerModel(), model, layer, ["maps"], source=own)
     # A few blocks tell from what to what it is shown.
     assert levels[0].values_read < levels[0].size / 4
-    assert levels[1].values_read == 0
+    # A small level is read once, to find padding.
+    assert levels[1].values_read == levels[1].size
     assert isinstance(one.data[2], np.ndarray)
     expected = model.encode(nd.Field(levels[0].array, "YX"))[0]
     np.testing.assert_array_equal(one.data[0][30:50, 60:90], expected[30:50, 60:90])
@@ -346,7 +348,7 @@ def test_saving_over_a_file_replaces_it(tmp_path):
         layer = Image(np.full((20, 30), value, np.uint8))
         data, attributes, _ = layer.as_layer_data_tuple()
         write_layer(path, data, attributes)
-    assert nd.read(path).data.max() == 200
+    assert nd.read(path).plane().max() == 200
 
 
 def test_channel_layers_take_the_look_of_channel_layers():

@@ -14,7 +14,7 @@ from strategies import LEARNERS, SCORERS, Endless, fitted, image, scene, threads
 
 import napari_disentangle as nd
 from napari_disentangle.compute.device import out_of_memory
-from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.compute.lazy import TILE, LazyImage
 from napari_disentangle.compute.operation import Gradual
 from napari_disentangle.errors import DeviceMemoryError
 
@@ -53,7 +53,7 @@ def test_a_larger_image_needs_no_more_memory():
 
 
 def test_no_read_is_larger_than_a_tile():
-    assert rendered(4096) <= 128**2
+    assert rendered(4096) <= TILE**2
 
 
 @pytest.mark.parametrize("name", SCORERS)

@@ -86,7 +86,8 @@ def test_widget_console_and_command_line(
 
     folder = tmp_path / "out"
     words = ("--donor", files[1], "--model", "mk", "--strength", "0.7", "-o", folder)
-    _command(files[0], *words)
+    kinds = (word for kind in KINDS for word in ("--output", kind))
+    _command(files[0], *words, *kinds)
     _same(widget, _files(folder))
 
     again = tmp_path / "again"

@@ -214,7 +214,9 @@ class Detector:
 
     def doubts(self, image: Field, look: Attribute) -> tuple[str, ...]:
         """What a person should know of the normals, and of an image beside them."""
-        return (*self.status, *self._scales(image), *_hidden(look))
+        own = f"normal {image.name!r}: "  # what its own status says too
+        known = (words for words in self.status if not words.startswith(own))
+        return (*known, *self._scales(image), *_hidden(look))
 
     def _scales(self, image: Field) -> Iterator[str]:
         """That raw values are compared which mean different things."""

@@ -11,6 +11,7 @@ does not matter in which tile it is read.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from threading import RLock
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.axes import Lead
 
-# Pixels of a map, and of the largest plane that is read whole to make one.
-_MAP, _READ = 2**20, 2**28
+# Pixels of a map, and of the largest plane without a pyramid that is gone through.
+_MAP, _READ = 2**20, 2**26
+# Edge in pixels of what is read at once.
+_TILE = 512
 # JPEG changes a value by so much, in images of 8 bits.
 _NEAR = 3
 # Pixels of the smallest area, and edge of the smallest block that no border touches.
@@ -172,15 +175,28 @@ def _sampled(image: Planes, lead: Lead) -> Array | None:
     size, level = max(((n, i) for n, i in sizes if n <= _MAP), default=min(sizes))
     if size > _READ:
         return None
-    whole = slice(None)
-    plane = image.plane(_lead_at(image, lead, level), whole, whole, level)
-    plane = plane[colours(image)]
+    lead, shape = _lead_at(image, lead, level), _plane_shape(image, level)
     step = max(1.0, (size / _MAP) ** 0.5)
     rows, columns = (
-        np.rint(np.linspace(0, n - 1, max(1, int(n / step)))).astype(int)
-        for n in plane.shape[1:]
+        np.rint(np.linspace(0, n - 1, max(1, int(n / step)))).astype(int) for n in shape
     )
-    return plane[:, rows][:, :, columns]
+    sampled = np.empty((len(colours(image)), len(rows), len(columns)), image.dtype)
+    for corner in product(*(range(0, n, _TILE) for n in shape)):
+        y, x = (
+            slice(start, min(start + _TILE, n))
+            for start, n in zip(corner, shape, strict=True)
+        )
+        here = _between(rows, y), _between(columns, x)
+        plane = image.plane(lead, y, x, level)[colours(image)]
+        lines = plane[:, rows[here[0]] - y.start]
+        sampled[:, here[0], here[1]] = lines[:, :, columns[here[1]] - x.start]
+    return sampled
+
+
+def _between(places: NDArray[np.intp], span: slice) -> slice:
+    """Which of rising places lie in a span."""
+    first, last = np.searchsorted(places, (span.start, span.stop))
+    return slice(int(first), int(last))
 
 
 def _plane_shape(image: Planes, level: int) -> tuple[int, int]:
