@@ -310,3 +310,16 @@ def test_red_green_and_blue_are_colour(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "x.ome.tif", pixels, metadata=names)
     field = nd.read(tmp_path / "x.ome.tif")
     assert (field.modality, field.channel_names) == ("brightfield", ("R", "G", "B"))
+
+
+def said_of(image: str, donor: str = "he_donor.png") -> str:
+    recipe = nd.Recipe(outputs=("swap",))
+    *_, made = nd.follow(recipe, Inputs([case(image)], [case(donor)]))
+    return " ".join(made.status)
+
+
+def test_a_rise_of_contrast_and_other_stains_are_told_in_figures() -> None:
+    assert "contrast rises 10.8-fold" in said_of("he_faint.png")
+    assert "stains seem to be others than the donor's" in said_of("dab.png")
+    for words in ("contrast rises", "stains seem"):
+        assert words not in said_of("he_plain.png")

@@ -145,29 +145,45 @@ def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
     return _join(samples, foreground)
 
 
-def cut_off(rendering: Rendering) -> float:
-    """Share of an image's values that rendering would push out of its type's range.
+@dataclass(frozen=True)
+class Foreseen:
+    """What rendering would do to an image, foreseen on a sample of blocks.
 
-    Foreseen on a sample of blocks; values at the end of the range already do not count.
+    Attributes
+    ----------
+    lost
+        Share of the values that would leave the range of the image's type. Values at
+        the end of the range already do not count.
+    rise
+        How many times the spread of the channel rises that gains most.
     """
+
+    lost: float
+    rise: float
+
+
+def foresee(rendering: Rendering) -> Foreseen:
+    """Render some blocks, and see what becomes of their values."""
     field = rendering.field
-    if field.dtype.kind == "f":
-        return 0.0
-    limits = np.iinfo(field.dtype)
     space = rendering.method.space(field.modality)
-    lost = total = 0
+    before, after = [], []
     for block in blocks(field, limit=_PREVIEWS):
         plane, signal = rendering.read(block.lead, block.y, block.x)
         x = from_signal(signal, space, field.full_scale).cpu().numpy()
-        old = plane[list(rendering.index)]
-        above = (x > limits.max + 0.5) & (old < limits.max)
-        below = (x < limits.min - 0.5) & (old > limits.min)
-        lost += int(np.count_nonzero(above | below))
-        total += x.size
-    return lost / total
-
-
-# --- words ----------------------------------------------------------------------------
+        valid = field.valid(plane, block.lead, block.y.slice, block.x.slice)
+        before.append(plane[list(rendering.index)][:, valid])
+        after.append(x[:, valid])
+    old, new = np.concatenate(before, axis=1), np.concatenate(after, axis=1)
+    if not old.size:
+        return Foreseen(0.0, 1.0)
+    spread = np.maximum(old.std(axis=1, dtype=np.float64), 1e-9)
+    rise = float((new.std(axis=1, dtype=np.float64) / spread).max())
+    if field.dtype.kind == "f":
+        return Foreseen(0.0, rise)
+    limits = np.iinfo(field.dtype)
+    above = (new > limits.max + 0.5) & (old < limits.max)
+    below = (new < limits.min - 0.5) & (old > limits.min)
+    return Foreseen(float((above | below).mean()), rise)
 
 
 # --- one group of planes ------------------------------------------------------------

@@ -6,10 +6,12 @@ import numpy as np
 
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground
 from napari_disentangle.image.tiling import blocks
 from napari_disentangle.model.affine.method import trust
+from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Values
 
 # Share of lost values from which on a person should know.
@@ -20,6 +22,9 @@ _TOLD = 0.001
 _SPIKE = 3
 # Less of a learned correction than this is worth a word.
 _LITTLE = 0.25
+# Degrees between colours of tissue from which on stains may be others. Images of one
+# source are up to 18 apart in 21 of 23 sources of slides, H&E and DAB 27 to 38.
+_OTHER_STAIN = 25.0
 CONSTANT = "the image is constant"
 NO_FOREGROUND = "no foreground found: the image is returned as it is"
 
@@ -100,6 +105,32 @@ def unlike_words(unlike: float | None) -> str:
         f"unlike the images that the model learned from (distance {unlike:.1f} of "
         f"their edge): {used} used; fit it on your own images"
     )
+
+
+def stain_words(source: Attribute, donor: Attribute) -> str:
+    """That an image seems to have other stains than the donor; empty if not."""
+    one, other = _tint(source), _tint(donor)
+    if one is None or other is None:
+        return ""
+    apart = float(np.degrees(np.arccos(np.clip(one @ other, -1, 1))))
+    if apart < _OTHER_STAIN:
+        return ""
+    return (
+        f"its stains seem to be others than the donor's (colours of tissue {apart:.0f} "
+        "degrees apart): a swap would show one stain in the colours of another"
+    )
+
+
+def _tint(look: Attribute) -> Values | None:
+    """Direction of the absorbance of tissue, where a look says it."""
+    known = dict(zip(look.names, look.values.T, strict=True)) if not look.axes else {}
+    if not {f"foreground {c}" for c in RGB} <= known.keys():
+        return None
+    beyond = np.array(
+        [known[f"foreground {c}"] - known[f"background {c}"] for c in RGB]
+    )
+    length = np.linalg.norm(beyond)
+    return beyond / length if np.isfinite(length) and length > 0 else None
 
 
 def _constant(known: Values) -> bool:

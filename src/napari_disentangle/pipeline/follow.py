@@ -14,15 +14,17 @@ from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
-from napari_disentangle.model.measure import cut_off
+from napari_disentangle.model.measure import foresee
 from napari_disentangle.model.model import Model, Pool
-from napari_disentangle.model.remarks import NOTABLE
+from napari_disentangle.model.remarks import NOTABLE, stain_words
 from napari_disentangle.pipeline.kinds import KINDS, Ingredients, Kind, need
 from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
 # Share of what comes before an output after which looks are measured.
 _MEASURED = 0.1
+# A rise of contrast that a person should know of.
+_STEEP = 3.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def follow(
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     sources = {
-        image: _told(source, _of_others("donor", inputs.donors, looks))
+        image: _told(source, _of_donors(source, donor, inputs.donors, looks))
         for image, source in sources.items()
     }
     reference = yield from _reference(model, recipe, inputs, sources, looks)
@@ -163,12 +165,17 @@ def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
         )
 
 
-def _of_others(
-    role: str, images: Sequence[Field], looks: Sequence[Attribute]
+def _of_donors(
+    source: Attribute,
+    donor: Attribute | None,
+    images: Sequence[Field],
+    looks: Sequence[Attribute],
 ) -> Iterator[str]:
-    """What is odd about the images that others are compared with."""
+    """What is odd about the donors, and about them beside an image."""
+    if donor is not None:
+        yield from filter(None, [stain_words(source, donor)])
     for image, look in zip(images, looks, strict=True):
-        yield from (f"{role} {image.name!r}: {words}" for words in look.status)
+        yield from (f"donor {image.name!r}: {words}" for words in look.status)
 
 
 def _losses(kind: Kind, given: Ingredients) -> Iterator[str]:
@@ -180,11 +187,16 @@ def _losses(kind: Kind, given: Ingredients) -> Iterator[str]:
         return
     rendering = given.model.rendering(image, look, given.source)
     with one_thread(), memory_errors(f"looking at {image.name!r}"):
-        share = cut_off(rendering)
-    if share > NOTABLE:
+        seen = foresee(rendering)
+    if seen.lost > NOTABLE:
         yield (
-            f"{share:.0%} of the values would leave the range of {image.dtype.name} "
-            "at full strength and are cut off there"
+            f"{seen.lost:.0%} of the values would leave the range of "
+            f"{image.dtype.name} at full strength and are cut off there"
+        )
+    if seen.rise > _STEEP:
+        yield (
+            f"contrast rises {seen.rise:.1f}-fold at full strength, and noise with it: "
+            "the image may be hardly stained, or dark"
         )
 
 
