@@ -323,3 +323,30 @@ def test_a_rise_of_contrast_and_other_stains_are_told_in_figures() -> None:
     assert "stains seem to be others than the donor's" in said_of("dab.png")
     for words in ("contrast rises", "stains seem"):
         assert words not in said_of("he_plain.png")
+
+
+def test_where_the_look_is_measured(tmp_path: Path) -> None:
+    from PIL import Image
+
+    pixels = np.asarray(case("he_plain.png").data).copy()
+    pixels[:, :60] = 40  # a stripe that no rule finds
+    pixels[:, :60, 0] += np.arange(len(pixels), dtype=np.uint8)[:, None] % 7
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    mask[:, 60:] = 255
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    donor, said = CASES / "he_donor.png", ["--output", "swap", "--donor"]
+    field = nd.read(tmp_path / "x.png")
+    marked = nd.Field(pixels, "YXC", where=mask > 0)
+    model = nd.fit([field, nd.read(donor)], "affine")
+    expected = model.swap(marked, nd.read(donor))
+    assert np.abs(expected.astype(int) - model.swap(field, nd.read(donor))).mean() > 3
+    mask_file = tmp_path / "mask.png"
+    for i, args in enumerate(
+        (
+            [tmp_path / "x.png", "--where", mask_file, *said, donor],
+            [f"{tmp_path / 'x.png'}?where={mask_file}", *said, donor],
+        )
+    ):
+        made = applied(tmp_path / f"out{i}", *args)
+        assert np.array_equal(np.asarray(nd.read(made).data), expected)

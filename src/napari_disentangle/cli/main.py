@@ -224,6 +224,7 @@ def apply(
     axes: opt.Axes = None,
     modality: opt.ImageKind = None,
     full_scale: opt.FullScale = None,
+    where: opt.Where = None,
     detector: opt.Detector = None,
     detector_setting: opt.DetectorSetting = None,
     cell: opt.Cell = None,
@@ -237,7 +238,7 @@ def apply(
     """Write content-only, attribute-swapped and anomaly images, and content maps."""
     if suffix is not None:
         suffix_of(Path(f"image{suffix}"))
-    flags = opt.given(axes=axes, modality=modality, full_scale=full_scale)
+    flags = opt.given(axes=axes, modality=modality, full_scale=full_scale, where=where)
     start = opt.load_recipe(recipe) if recipe else nd.Recipe()
     plan = opt.amend(
         start,

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 from urllib.parse import parse_qsl
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from typer import Argument, Option
 
@@ -17,6 +18,7 @@ from napari_disentangle.detector.registry import DEFAULT as DETECTOR
 from napari_disentangle.detector.registry import scorer as scorer_of
 from napari_disentangle.errors import DisentangleError, ModelFileError
 from napari_disentangle.files.registry import FORMATS
+from napari_disentangle.image.arrays import Mask
 from napari_disentangle.image.field import Modality
 from napari_disentangle.model.fit import place, saved
 from napari_disentangle.model.model import Pool
@@ -94,6 +96,9 @@ FullScale = Annotated[
     float | None,
     Option("--full-scale", help="Value of full transmittance, e.g. 4095 for 12 bits."),
 ]
+Where = Annotated[
+    Path | None, File(help="Measure the images' look where this image is not 0.")
+]
 Detector = Annotated[
     str | None,
     Option(
@@ -134,7 +139,12 @@ SaveRecipe = Annotated[Path | None, File(help="Write this call's recipe here (YA
 
 Changes = Mapping[str, Any]
 # What can be said of a file behind its name, and what it is to Python.
-_SAID = {"axes": "axes", "full_scale": "full_scale", "kind": "modality"}
+_SAID = {
+    "axes": "axes",
+    "full_scale": "full_scale",
+    "kind": "modality",
+    "where": "where",
+}
 
 
 def amend(recipe: nd.Recipe, *changes: Changes) -> nd.Recipe:
@@ -295,12 +305,24 @@ def load_attribute(path: Path) -> dict[str, Any]:
 
 
 def opened(flags: Changes, path: Path) -> nd.Field:
-    """Open ``FILE[#number][?axes=TYX&full_scale=4095&kind=brightfield]``.
+    """Open ``FILE[#number][?axes=TYX&full_scale=4095&kind=brightfield&where=MASK]``.
 
     What is said behind the name goes before the flags.
     """
     place, own = _spelled(path)
-    return nd.read(place, **{**flags, **own})
+    said = {**flags, **own}
+    where = said.pop("where", None)
+    field = nd.read(place, **said)
+    return field if where is None else replace(field, where=_marked(Path(where)))
+
+
+def _marked(path: Path) -> Mask:
+    """Where a mask is not zero, in any of its channels."""
+    mask = nd.read(path)
+    marked = np.asarray(mask.levels[0]) != 0
+    if "C" in mask.axes:
+        marked = marked.any(axis=mask.axes.index("C"))
+    return np.asarray(marked, bool)
 
 
 def _spelled(path: Path) -> tuple[str, dict[str, Any]]:
@@ -339,7 +361,8 @@ def _source(flags: Changes, path: Path) -> dict[str, Any]:
     try:
         return Source.of(opened(flags, path)).model_dump()
     except DisentangleError:
-        known = Source(name=Path(place).name, path=place, **{**flags, **own})
+        said = {k: v for k, v in {**flags, **own}.items() if k != "where"}
+        known = Source(name=Path(place).name, path=place, **said)
         return known.model_dump()
 
 
