@@ -162,6 +162,17 @@ def test_no_region_in_padding() -> None:
     assert np.isnan(score.z[~valid(padded)]).all()
 
 
+def test_nothing_is_odd_beside_padding() -> None:
+    image, donor = nd.Field(TISSUE, "YXC"), nd.Field(DONOR, "YXC")
+    model = nd.fit([image, donor], "balanced")
+    detector = nd.fit_detector(donor, "knn", model)
+    beside = detector.score(framed(0, (0, 0, 40, 0))).z[:, 40:]
+    plain = detector.score(image).z
+    edge = slice(0, 6)
+    assert np.abs(beside[:, edge]).max() < 1.5 * np.abs(plain).max()
+    assert differs(np.abs(beside[:, 60:]), np.abs(plain[:, 60:])) < 0.1
+
+
 @pytest.mark.parametrize("tile", [64, 100, 512])
 def test_tiles_agree(tile: int) -> None:
     from dataclasses import replace

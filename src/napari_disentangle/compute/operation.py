@@ -16,6 +16,7 @@ from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Part, Span, Tile, tiles
+from napari_disentangle.image.valid import as_background
 
 _SMALLEST_TILE = 32
 
@@ -128,13 +129,14 @@ def _steps(
 ) -> Generator[None, None, Array]:
     y, x = (span.slice for span in tile.outer)
     plane, full = field.plane(lead, y, x, level), _full_lead(field, level, lead)
+    valid = field.valid(plane, full, y, x, level)
+    seen = as_background(field, plane, valid)
     if isinstance(operation, Gradual):
-        result = yield from operation.steps(plane, full, tile.local)
+        result = yield from operation.steps(seen, full, tile.local)
     else:
-        result = operation(plane, full)[:, *tile.local]
-    part, (y, x) = plane[:, *tile.local], (span.slice for span in tile.inner)
-    valid = field.valid(part, full, y, x, level)
-    return result if valid.all() else operation.without(result, part, valid)
+        result = operation(seen, full)[:, *tile.local]
+    part, known = plane[:, *tile.local], valid[tile.local]
+    return result if known.all() else operation.without(result, part, known)
 
 
 @contextmanager

@@ -130,6 +130,13 @@ def valid(
     return np.asarray(known & ~padded.of(plane[colours(image)], rows, columns))
 
 
+def as_background(image: Planes, plane: Array, known: Mask) -> Array:
+    """Pixels (C, h, w) with empty slide for what is none; dark images stay dark."""
+    if known.all() or image.modality != "brightfield":
+        return plane
+    return np.where(known, plane, np.asarray(image.full_scale, plane.dtype))
+
+
 # Padding of the planes that were looked at; kept apart from images, which are sent to
 # other processes.
 _LOCK = RLock()

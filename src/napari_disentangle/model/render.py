@@ -18,6 +18,7 @@ from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.signal import from_signal, plane_to_signal, to_dtype
 from napari_disentangle.image.tiling import ALIGNED, Span, Tile
+from napari_disentangle.image.valid import as_background
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Method, Painter, Values
 
@@ -127,9 +128,12 @@ class Rendering(Operation):
         """A part (C, h, w) of one plane of the image, and its rendered signal."""
         sizes = self.field.plane_shape
         outer = y.grow(self.halo, sizes[0]), x.grow(self.halo, sizes[1])
-        plane = self.field.plane(lead, outer[0].slice, outer[1].slice)
+        rows, columns = (span.slice for span in outer)
+        plane = self.field.plane(lead, rows, columns)
+        valid = self.field.valid(plane, lead, rows, columns)
+        seen = as_background(self.field, plane, valid)
         local = Tile((y, x), outer).local
-        return plane[:, *local], self.signal(plane, lead)[:, *local]
+        return plane[:, *local], self.signal(seen, lead)[:, *local]
 
     def content(self, plane: Array, lead: Lead) -> Floats:
         """Content maps (K, h, w); a blank image is seen with the target's attribute."""
