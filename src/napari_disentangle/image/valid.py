@@ -37,6 +37,9 @@ _STRAIGHT, _RUN, _LINE = 0.8, 12, 0.12
 _OFF = 1.0
 # Areas that are looked at, the largest first.
 _AREAS = 64
+# Share of 3 x 3 pixels that stray ones fill at most, and how far dead and saturated
+# ones are from their neighbours, as a share of the full scale.
+_ALONE, _FAR = 5.5 / 9, (0.02, 0.1)
 
 
 class Planes(Protocol):
@@ -236,6 +239,29 @@ def _wider(near: Mask) -> Mask:
     from scipy.ndimage import binary_dilation
 
     return np.asarray(binary_dilation(near, np.ones((3, 3), bool)))
+
+
+# --- single pixels --------------------------------------------------------------------
+def stray(image: Planes, plane: Array) -> Mask:
+    """Dead and saturated pixels (h, w) of a region, which say nothing about a look.
+
+    They have the lowest or the highest value in all channels, hardly a neighbour has
+    it too, and the others are far from it. OUR CHOICE.
+    """
+    from scipy.ndimage import uniform_filter
+
+    found = np.zeros(plane.shape[1:], bool)
+    pixels = plane[colours(image)]
+    for value, least in zip(_values(image), _FAR, strict=False):
+        same = (pixels == value).all(axis=0)
+        if not same.any():
+            continue
+        share = uniform_filter(same.astype(np.float32), 3)
+        others = np.where(same, 0, pixels).mean(axis=0, dtype=np.float32)
+        near = uniform_filter(others, 3) / np.maximum(1 - share, 1e-3)
+        far = np.abs(near - value) > least * image.full_scale
+        found |= same & (share < _ALONE) & far
+    return found
 
 
 # --- straight edges -------------------------------------------------------------------

@@ -23,6 +23,7 @@ from napari_disentangle.image.signal import (
     plane_to_signal,
 )
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
+from napari_disentangle.image.valid import stray
 from napari_disentangle.model.base import Method, Sample, Values
 from napari_disentangle.model.remarks import (
     CONSTANT,
@@ -257,8 +258,9 @@ def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:
 def _read(field: Field, block: Block, index: Sequence[int]) -> tuple[Array, Mask]:
     """A block (C, h, w), and where ``where`` lets it through."""
     y, x = block.y.slice, block.x.slice
-    plane = field.plane(block.lead, y, x)[list(index)]
-    return plane, field.mask(block.lead, y, x)
+    plane = field.plane(block.lead, y, x)
+    allowed = field.mask(block.lead, y, x) & ~stray(field, plane)
+    return plane[list(index)], allowed
 
 
 def _space(field: Field, pixels: Array, space: Space | None = None) -> Values:
