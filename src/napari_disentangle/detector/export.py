@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_disentangle.detector.outlines import Polygon, outlines
 from napari_disentangle.errors import AxesError, DataError
+from napari_disentangle.files.place import move_file
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import plain_symbol
 
@@ -216,9 +218,14 @@ def _write(path: str | Path, text: str, overwrite: bool) -> None:
     """Write a file that appears only once it is whole."""
     place = Path(path)
     check_place(place, overwrite)
-    partial = place.with_name(f"{place.name}.partial")
+    partial = place.with_name(f".{place.name}.{uuid4().hex}")
     try:
-        partial.write_text(text, encoding="utf-8", newline="")
-        os.replace(partial, place)
+        with partial.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+        (os.replace if overwrite else move_file)(partial, place)
+    except FileExistsError as error:
+        raise DataError(
+            f"{place.name!r} exists already: choose another name"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)

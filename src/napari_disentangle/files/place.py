@@ -111,7 +111,7 @@ def place(made: Path, target: Path, overwrite: bool) -> None:
         elif made.is_dir():
             _move_folder(made, target)
         else:
-            _move_file(made, target)
+            move_file(made, target)
     except FileExistsError as error:
         raise DataError(
             f"{target.name!r} appeared while it was computed and is left alone: move "
@@ -119,7 +119,14 @@ def place(made: Path, target: Path, overwrite: bool) -> None:
         ) from error
 
 
-def _move_file(made: Path, target: Path) -> None:
+def move_file(made: Path, target: Path) -> None:
+    """Move a file to a place where nothing is.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there.
+    """
     try:
         os.link(made, target)  # fails if the target exists
     except FileExistsError:
