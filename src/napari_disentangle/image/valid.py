@@ -96,11 +96,14 @@ class Padding:
         Maps (h, w), one per value: where pixels of that value are padding.
     shape
         Of the plane at full resolution (Y, X).
+    off
+        How many levels a pixel may be off a value.
     """
 
     values: tuple[float, ...]
     near: tuple[Mask, ...]
     shape: tuple[int, int]
+    off: int
 
     def of(self, plane: Array, y: NDArray[np.intp], x: NDArray[np.intp]) -> Mask:
         """Padding among pixels (C, h, w) at these rows and columns of the plane."""
@@ -110,7 +113,7 @@ class Padding:
                 np.rint(at * (m - 1) / max(n - 1, 1)).astype(int)
                 for at, m, n in zip((y, x), near.shape, self.shape, strict=True)
             )
-            found |= _like(plane, value) & near[np.ix_(rows, columns)]
+            found |= _like(plane, value, self.off) & near[np.ix_(rows, columns)]
         return found
 
 
@@ -160,12 +163,16 @@ def padding(image: Planes, lead: Lead) -> Padding | None:
     plane = _sampled(image, lead)
     if plane is None or min(plane.shape[1:]) < _BLOCK:
         return None
-    pairs = [(value, _straight_areas(_like(plane, value))) for value in _values(image)]
+    # dark fluorescence is within a few levels of zero everywhere
+    jpeg = image.modality == "brightfield" and plane.dtype == np.uint8
+    off = _NEAR if jpeg else 0
+    areas = (_straight_areas(_like(plane, value, off)) for value in _values(image))
+    pairs = zip(_values(image), areas, strict=True)
     found = [(value, near) for value, near in pairs if near.any()]
     if not found:
         return None
     values, maps = zip(*found, strict=True)
-    return Padding(values, tuple(map(_wider, maps)), image.plane_shape)
+    return Padding(values, tuple(map(_wider, maps)), image.plane_shape, off)
 
 
 def _values(image: Planes) -> tuple[float, ...]:
@@ -228,9 +235,8 @@ def colours(image: Planes) -> list[int]:
     return [i for i, name in enumerate(image.channel_names) if name != "alpha"]
 
 
-def _like(plane: Array, value: float) -> Mask:
-    near = _NEAR if plane.dtype == np.uint8 else 0
-    low, high = value - near, value + near
+def _like(plane: Array, value: float, off: int) -> Mask:
+    low, high = value - off, value + off
     return np.asarray(((plane >= low) & (plane <= high)).all(axis=0))
 
 
