@@ -24,14 +24,17 @@ def begin(args: Sequence[str] | None = None) -> None:
     What a person must act on is one sentence on stderr and exit code 2; a run in which
     some images failed ends with 1, Ctrl-C with 130, SIGTERM with 143.
     """
-    for one in _SIGNALS:
-        if signal.getsignal(one) is not signal.SIG_IGN:
-            signal.signal(one, _stop)
     try:
+        for one in _SIGNALS:
+            if signal.getsignal(one) is not signal.SIG_IGN:
+                signal.signal(one, _stop)
         # Only now, so that Ctrl-C is heeded while it is imported.
         from napari_disentangle.cli.main import main
 
-        main(args)
+        try:
+            main(args)
+        finally:
+            _ignore()
     except Stopped as stopped:
         print(
             "\nnapari-disentangle: stopped; the same command goes on where it ended",
@@ -41,6 +44,11 @@ def begin(args: Sequence[str] | None = None) -> None:
 
 
 def _stop(number: int, frame: Any) -> None:
-    for one in _SIGNALS:  # what is being ended is not to be ended again
-        signal.signal(one, signal.SIG_IGN)
+    _ignore()
     raise Stopped(number)
+
+
+def _ignore() -> None:
+    """Let nothing end what is ending."""
+    for one in _SIGNALS:
+        signal.signal(one, signal.SIG_IGN)

@@ -259,10 +259,14 @@ def _release(folder: Path, lock: int, kept: bool) -> None:
         os.close(lock)
         return
     gone = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    if os.name == "nt":  # where nothing that is open can be moved
-        os.close(lock)
-        os.replace(folder, gone / "gone")
-    else:
-        os.rename(folder, gone / "gone")
-        os.close(lock)
-    shutil.rmtree(gone)
+    try:
+        if os.name == "nt":  # where nothing that is open can be moved
+            os.close(lock)
+            os.replace(folder, gone / "gone")
+        else:
+            os.rename(folder, gone / "gone")
+            os.close(lock)
+        shutil.rmtree(gone)
+    except BaseException:  # a signal in the middle of it
+        shutil.rmtree(gone, ignore_errors=True)
+        raise
