@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -225,3 +227,37 @@ def test_stray_pixels_of_a_camera_do_not_move_a_gain(name: str, value: int) -> N
         for one in (image, spoiled)
     ]
     assert gains[1] / gains[0] == pytest.approx(1, abs=0.02)
+
+
+# --- threads ----------------------------------------------------------------------
+class Computed:
+    """An array that is computed from an image, whose padding it asks for."""
+
+    def __init__(self, source: nd.Field, others: threading.Barrier) -> None:
+        self.source, self.others = source, others
+        self.shape, self.dtype = source.shape, source.dtype
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.others.wait(1)
+        pixels = self.source.plane()
+        self.source.valid(pixels, (), ALL, ALL)
+        return np.moveaxis(pixels, 0, -1)[key]
+
+
+def test_an_image_that_is_computed_from_another_blocks_nobody() -> None:
+    meeting = threading.Barrier(2)
+    outer = nd.Field(Computed(nd.Field(TISSUE, "YXC"), meeting), "YXC")
+    pixels = np.moveaxis(TISSUE, -1, 0)
+
+    def asks() -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meeting.wait(1)
+        outer.valid(pixels, (), ALL, ALL)
+
+    jobs = [threading.Thread(target=one, daemon=True) for one in (outer.plane, asks)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(20)
+    assert not any(job.is_alive() for job in jobs)

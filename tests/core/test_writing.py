@@ -144,11 +144,13 @@ def test_names_like_ours_are_left_alone(
 ) -> None:
     folder = tmp_path / mine.format(ending)
     folder.mkdir()
-    (folder / "done").write_text("mine")
+    for name in ("done", "lock", "key"):
+        (folder / name).write_text("mine")
     path = tmp_path / f"x{ending}"
     *_, done = nd.write(lazy, path)
     assert done.parts == 9
-    assert (folder / "done").read_text() == "mine"
+    assert {one.read_text() for one in folder.iterdir()} == {"mine"}
+    assert names(folder) == ["done", "key", "lock"]
     assert names(tmp_path) == sorted([path.name, folder.name])
 
 
@@ -182,6 +184,23 @@ def test_overwriting_replaces_at_the_end(
     for _ in nd.write(lazy, path, overwrite=True):
         pass
     assert names(tmp_path) == [path.name]
+
+
+def test_what_was_moved_away_comes_back(lazy: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x.ome.zarr"
+    for _ in nd.write(lazy, path):
+        pass
+    before = written(path)
+
+    steps = nd.write(lazy, path, overwrite=True)
+    next(steps)
+    folder = tmp_path / "x.ome.zarr.unfinished"
+    path.rename(folder / "replaced")  # as if it were killed between two moves
+    with pytest.raises(Boom):
+        steps.throw(Boom())
+    with pytest.raises(DataError, match="exists already"):
+        next(iter(nd.write(lazy, path)))
+    assert np.array_equal(written(path), before)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -20,7 +20,9 @@ from typing import TextIO
 from napari_disentangle.errors import DataError
 
 # Files in an unfinished folder: who writes, what it is to become, and what is done.
-_LOCK, _KEY, _DONE = "lock", "key", "done"
+_LOCK, _KEY, _DONE = "napari-disentangle.lock", "key", "done"
+# An older result, while it is replaced.
+_REPLACED = "replaced"
 _RETRIES = 20
 
 
@@ -71,13 +73,16 @@ def working(target: Path, key: str, overwrite: bool) -> Iterator[Work]:
     folder, lock = _locked(target)
     kept = False
     try:
+        _put_back(folder, target)
+        check_free(target, overwrite)
         done = _done(folder, key)
-        with (folder / _DONE).open("a", encoding="utf-8") as record:
-            yield Work(folder, done, record)
+        with (folder / _DONE).open("a", encoding="utf-8") as noting:
+            yield Work(folder, done, noting)
     except GeneratorExit:
         raise
     except BaseException:
-        kept = (folder / _DONE).stat().st_size > 0
+        record = folder / _DONE
+        kept = record.exists() and record.stat().st_size > 0
         raise
     finally:
         _release(folder, lock, kept)
@@ -148,7 +153,7 @@ def _replace(made: Path, target: Path) -> None:
     if not (made.is_dir() or target.is_dir()):
         os.replace(made, target)
         return
-    old = made.with_name("replaced")
+    old = made.with_name(_REPLACED)
     if os.path.lexists(target):
         os.rename(target, old)
     try:
@@ -157,6 +162,13 @@ def _replace(made: Path, target: Path) -> None:
         if os.path.lexists(old):
             os.rename(old, target)
         raise
+
+
+def _put_back(folder: Path, target: Path) -> None:
+    """What a run that was killed had moved away, and not replaced yet."""
+    old = folder / _REPLACED
+    if os.path.lexists(old) and not os.path.lexists(target):
+        os.rename(old, target)
 
 
 # --- the folder -----------------------------------------------------------------------
@@ -187,14 +199,16 @@ def _usable(folder: Path) -> bool:
 def _made(target: Path, folder: Path) -> int | None:
     """A new folder, locked before anybody can see it; ``None`` if others were first."""
     hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=folder.parent))
-    lock = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT)
-    _exclusively(lock)
     try:
+        lock = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT)
+        _exclusively(lock)
         os.rename(hidden, folder)
-    except OSError:
-        os.close(lock)
+    except BaseException as error:
         shutil.rmtree(hidden, ignore_errors=True)
-        return None
+        if isinstance(error, OSError) and os.path.lexists(folder):
+            os.close(lock)
+            return None  # others were first
+        raise
     return lock
 
 

@@ -12,7 +12,7 @@ does not matter in which tile it is read.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -145,14 +145,17 @@ def as_background(image: Planes, plane: Array, known: Mask) -> Array:
 
 # Padding of the planes that were looked at; kept apart from images, which are sent to
 # other processes.
-_LOCK = RLock()
-_PADDED: WeakKeyDictionary[Planes, dict[Lead, Padding | None]] = WeakKeyDictionary()
+_GUARD = Lock()
+_PADDED: WeakKeyDictionary[Planes, tuple[Any, dict[Lead, Padding | None]]]
+_PADDED = WeakKeyDictionary()
 
 
 def _found(image: Planes, lead: Lead) -> Padding | None:
     """The padding of a plane, found when it is asked for first."""
-    with _LOCK:
-        known = _PADDED.setdefault(image, {})
+    # A lock for each image: one may be computed from another while it is read.
+    with _GUARD:
+        lock, known = _PADDED.setdefault(image, (RLock(), {}))
+    with lock:
         if lead not in known:
             known[lead] = padding(image, lead)
         return known[lead]
