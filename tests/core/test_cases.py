@@ -350,3 +350,49 @@ def test_where_the_look_is_measured(tmp_path: Path) -> None:
     ):
         made = applied(tmp_path / f"out{i}", *args)
         assert np.array_equal(np.asarray(nd.read(made).data), expected)
+
+
+def test_damage_inside_a_file_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 200), dtype="uint8")
+    for compression in ("zlib", "lzw", "zstd"):
+        tifffile.imwrite(path, pixels, compression=compression, rowsperstrip=50)
+        with tifffile.TiffFile(path) as file:
+            offset = file.pages[0].dataoffsets[3]
+            count = file.pages[0].databytecounts[3]
+        raw = bytearray(path.read_bytes())
+        raw[offset : offset + count] = b"\xa5" * count
+        path.write_bytes(raw)
+        field = nd.read(path, modality="fluorescence")
+        assert np.array_equal(field.plane((), slice(0, 50))[0], pixels[:50])
+        with pytest.raises(DataError, match=r"x.* cannot be read") as error:
+            field.plane()
+        assert "\n" not in str(error.value)
+
+
+def test_an_image_in_two_files(tmp_path: Path) -> None:
+    planes = np.random.default_rng(0).integers(0, 255, (2, 64, 80), dtype="uint8")
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+        '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8"'
+        ' SizeX="80" SizeY="64" SizeC="2" SizeZ="1" SizeT="1">'
+        '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
+        '<Channel ID="Channel:0:1" SamplesPerPixel="1"/>'
+        '<TiffData FirstC="0" IFD="0" PlaneCount="1"><UUID FileName="a.ome.tif">'
+        "urn:uuid:00000000-0000-0000-0000-000000000001</UUID></TiffData>"
+        '<TiffData FirstC="1" IFD="0" PlaneCount="1"><UUID FileName="b.ome.tif">'
+        "urn:uuid:00000000-0000-0000-0000-000000000002</UUID></TiffData>"
+        "</Pixels></Image></OME>"
+    )
+    for i, name in enumerate("ab"):
+        uuid = f"urn:uuid:00000000-0000-0000-0000-00000000000{i + 1}"
+        own = xml.replace("<OME ", f'<OME UUID="{uuid}" ', 1)
+        tifffile.imwrite(
+            tmp_path / f"{name}.ome.tif",
+            planes[i],
+            description=own,
+            metadata=None,
+            compression="zlib" if i else None,
+        )
+    field = nd.read(tmp_path / "a.ome.tif")
+    assert np.array_equal(field.plane(), planes)

@@ -1,21 +1,9 @@
-"""The command line: what begins it, and what ends it from outside."""
+"""The command line. It begins here, so that Ctrl-C is heeded while it is imported."""
 
-import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
-# What a person or a scheduler sends to end a program, where the system has it.
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
-
-
-class Stopped(BaseException):
-    """The program was told to end; nothing but the end of it catches this."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+from napari_disentangle.cli.stopping import Stopped, heed, ignore
 
 
 def begin(args: Sequence[str] | None = None) -> None:
@@ -25,30 +13,13 @@ def begin(args: Sequence[str] | None = None) -> None:
     some images failed ends with 1, Ctrl-C with 130, SIGTERM with 143.
     """
     try:
-        for one in _SIGNALS:
-            if signal.getsignal(one) is not signal.SIG_IGN:
-                signal.signal(one, _stop)
-        # Only now, so that Ctrl-C is heeded while it is imported.
+        heed()
         from napari_disentangle.cli.main import main
 
         try:
             main(args)
         finally:
-            _ignore()
+            ignore()
     except Stopped as stopped:
-        print(
-            "\nnapari-disentangle: stopped; the same command goes on where it ended",
-            file=sys.stderr,
-        )
+        print("napari-disentangle: stopped", file=sys.stderr)
         sys.exit(128 + stopped.number)
-
-
-def _stop(number: int, frame: Any) -> None:
-    _ignore()
-    raise Stopped(number)
-
-
-def _ignore() -> None:
-    """Let nothing end what is ending."""
-    for one in _SIGNALS:
-        signal.signal(one, signal.SIG_IGN)

@@ -18,6 +18,7 @@ import typer
 
 import napari_disentangle as nd
 import napari_disentangle.cli.options as opt
+from napari_disentangle.cli.stopping import Stopped
 from napari_disentangle.detector.export import check_place, write_csv, write_geojson
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import Done, suffix_of
@@ -289,10 +290,14 @@ def ending(steps: Generator[_Part]) -> Iterator[Generator[_Part]]:
     """Steps that learn how they end: what stops the program does not cancel them."""
     try:
         yield steps
-    except BaseException as error:
-        steps.throw(error)
-        raise
-    steps.close()
+    except Stopped as stopped:
+        print(
+            "\nwhat is done is kept: the same with --skip-existing goes on",
+            file=sys.stderr,
+        )
+        steps.throw(stopped)
+    finally:
+        steps.close()
 
 
 @app.command()

@@ -156,6 +156,8 @@ def create(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> list[Any
                 for i, shape in enumerate(shapes):
                     group.create_array(str(i), shape=shape, dtype=kind, chunks=chunks)
             os.rename(new, path)
+        for left in path.rglob("*.partial"):  # by zarr, of a run that was killed
+            left.unlink()
         group = zarr.open_group(path, mode="r+")
         return [group[str(i)] for i in range(len(list(group.array_keys())))]
 

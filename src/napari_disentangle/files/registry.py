@@ -87,7 +87,7 @@ def read(
     Parameters
     ----------
     path
-        TIFF, PNG, JPEG or OME-Zarr (0.4 or 0.5). ``FILE#1`` is the second of several
+        TIFF, PNG, JPEG or OME-Zarr (0.1 to 0.5). ``FILE#1`` is the second of several
         images in a file.
     axes, modality, full_scale, channel_names
         What the file does not say, or says wrongly; see :class:`Field`.
@@ -199,8 +199,7 @@ def _key(lazy: LazyImage, metadata: Mapping[str, Any]) -> str:
     """Tells a result from others; what does not say how it came about is like none."""
     if "attribute" not in metadata:
         return uuid4().hex
-    source = Path(lazy.field.path or "").expanduser()
-    known = source.stat() if lazy.field.path and source.is_file() else None
+    known = _numbered(lazy.field.path)[0].stat() if lazy.field.path else None
     stamp = (known.st_mtime_ns, known.st_size) if known else None
     said = [metadata, lazy.axes, lazy.shape, lazy.dtype.str, lazy.tile, stamp]
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -5,23 +5,20 @@ Strips reach over the whole width: what was unpacked of a row of tiles is kept f
 next tile.
 """
 
-from __future__ import annotations
-
 import os
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from tifffile import TiffFile, TiffFileError
 
+from napari_disentangle.files.damage import readable
 from napari_disentangle.image.arrays import Array
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Files that stay open, and bytes of unpacked rows that are kept.
 _OPEN, _UNPACKED = 16, 2**28
@@ -77,11 +74,14 @@ class Stored(OnDisk):
     byteorder: Literal["<", ">"] = "<"
 
     def __getitem__(self, key: tuple[Any, ...]) -> Array:
-        if self.offset is not None:
-            kind = self.dtype.newbyteorder(self.byteorder)
-            whole = np.memmap(self.path, kind, "r", self.offset, self.shape)
-            return np.array(whole[key], dtype=self.dtype)
-        return self._unpacked(key)
+        with readable(self.path, "TIFF", TiffFileError):
+            return self._mapped(key) if self.offset else self._unpacked(key)
+
+    def _mapped(self, key: tuple[Any, ...]) -> Array:
+        """A region as it lies in the file."""
+        kind = self.dtype.newbyteorder(self.byteorder)
+        whole = np.memmap(self.path, kind, "r", self.offset or 0, self.shape)
+        return np.array(whole[key], dtype=self.dtype)
 
     def _unpacked(self, key: tuple[Any, ...]) -> Array:
         """Whole chunks are unpacked, and kept where they are as wide as the image."""
@@ -132,7 +132,6 @@ _BANDS: OrderedDict[Hashable, Array] = OrderedDict()
 def _opened(path: Path, series: int, level: int) -> Any:
     """The array of a level; the file that was not read for longest is closed."""
     import zarr
-    from tifffile import TiffFile
 
     key = (path, series, level, *_stamp(path))
     if key not in _FILES:

@@ -67,7 +67,7 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     with damaged, tifffile.TiffFile(path) as file:
         series = _series(path, file, number)
         check_size(path.name, series.shape)
-        _check_length(path, series)
+        _check_length(series)
         pixels = _pixels(file.ome_metadata, number)
         _check_parts(path, file.ome_metadata)
         colour = _is_colour(path, series, file.is_imagej)
@@ -234,11 +234,11 @@ def _series(path: Path, file: TiffFile, number: int) -> TiffPageSeries:
     return file.series[number]
 
 
-def _check_length(path: Path, series: TiffPageSeries) -> None:
+def _check_length(series: TiffPageSeries) -> None:
     """Refuse a file that ends before its pixels do."""
     pages = [page for page in series.pages[:_COUNTED] if page is not None]
-    size = path.stat().st_size
     for page in pages:
+        size = page.parent.filehandle.size  # of an image in several files, its own
         pairs = zip(page.dataoffsets, page.databytecounts, strict=False)
         if any(start + n > size for start, n in pairs):
             raise ValueError(f"it ends after {size} bytes, before its pixels do")
@@ -272,7 +272,7 @@ def _unnamed(series: TiffPageSeries) -> Iterator[str]:
                 f"the axis of {sizes[axis]} planes has no name: taken for positions; "
                 "if it is depth, time or channels, say e.g. --axes ZYX, TYX or CYX"
             )
-    if series.axes[-1] == "X" and sizes["X"] <= _FEW < len(sizes) * sizes["Y"]:
+    if series.axes[-1] == "X" and sizes["X"] <= _FEW < sizes.get("Y", 0):
         yield (
             f"its planes are only {sizes['X']} pixels wide: if channels come last, say "
             "e.g. --axes YXC"
@@ -293,7 +293,8 @@ def _check_parts(path: Path, ome: str | None) -> None:
 
 def _stored(path: Path, number: int, level: int, series: TiffPageSeries) -> Stored:
     """Pixels of a level, and whether they can be read as they lie in the file."""
-    plain = series.dataoffset is not None and series.keyframe.fillorder == 1
+    own = Path(series.keyframe.parent.filehandle.path) == path
+    plain = own and series.dataoffset is not None and series.keyframe.fillorder == 1
     offset = series.dataoffset if plain else None
     order = series.keyframe.parent.byteorder
     kind = np.dtype(series.dtype)

@@ -264,12 +264,12 @@ class Field:
     def mask(
         self, lead: Lead = (), y: slice = slice(None), x: slice = slice(None)
     ) -> Mask:
-        """Which pixels of a region (h, w) count: valid ones, inside ``where``."""
-        known = self.valid(self.plane(lead, y, x), lead, y, x)
+        """Read a region of ``where`` (h, w); all true if there is none."""
         if self.where is None:
-            return known
+            pairs = zip((y, x), self.plane_shape, strict=True)
+            return np.ones([len(range(*s.indices(n))) for s, n in pairs], bool)
         key = plane_key(self.axes.replace("C", ""), lead, y, x)
-        return np.asarray(known & np.asarray(self.where[key]).astype(bool))
+        return np.asarray(self.where[key]).astype(bool)
 
     def valid(
         self, plane: Array, lead: Lead, y: slice, x: slice, level: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -80,6 +80,14 @@ class Measured:
     empty: tuple[str, ...]
 
 
+class Part(NamedTuple):
+    """A block (C, h, w), its pixels that are image, and those that are measured."""
+
+    plane: Array
+    valid: Mask
+    allowed: Mask
+
+
 @dataclass(frozen=True, eq=False)
 class _Look:
     """What was measured on planes that share an attribute.
@@ -142,7 +150,8 @@ def _measure(
 
 def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
     """Pixels of an image from which :func:`measure` takes one attribute of it all."""
-    _, foreground, samples = _samples(method, field, index, list(field.leads()))
+    parts = _parts(field, index, list(field.leads()))
+    _, foreground, samples = _samples(method, field, parts)
     return _join(samples, foreground)
 
 
@@ -200,10 +209,12 @@ def _groups(field: Field, axes: str) -> list[list[Lead]]:
 def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
 ) -> Generator[None, None, _Look]:
-    every, foreground, samples = _samples(method, field, index, leads)
+    parts = _parts(field, index, leads)
+    every, foreground, samples = _samples(method, field, parts)
     whole = _join(samples, foreground)
     names = _names(field, index)
-    words = (*padding_words(field, leads), *odd_pixels(field, every))
+    seen = ((part.plane, part.valid) for part in parts)
+    words = (*padding_words(seen), *odd_pixels(field, every))
     blank = why_blank(every, foreground)
     if not blank and not _enough(method, whole):
         blank = (NO_FOREGROUND,)
@@ -240,14 +251,20 @@ def _regions(
         yield x, tile.local
 
 
+def _parts(field: Field, index: Sequence[int], leads: list[Lead]) -> list[Part]:
+    """Blocks spread over some planes."""
+    return [_read(field, block, index) for block in blocks(field, leads=leads)]
+
+
 def _samples(
-    method: Method, field: Field, index: Sequence[int], leads: list[Lead]
+    method: Method, field: Field, parts: Sequence[Part]
 ) -> tuple[Values, Foreground, list[Sample]]:
     """Pixels of sampled blocks, what tells their foreground, and block by block."""
-    raw = [_read(field, block, index) for block in blocks(field, leads=leads)]
-    every = np.concatenate([plane[:, allowed] for plane, allowed in raw], axis=1)
+    every = np.concatenate([part.plane[:, part.allowed] for part in parts], axis=1)
     foreground = _foreground(field, every)
-    samples = [_sample(method, field, *part, foreground) for part in raw]
+    samples = [
+        _sample(method, field, part.plane, part.allowed, foreground) for part in parts
+    ]
     return every, foreground, samples
 
 
@@ -255,12 +272,13 @@ def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:
     return tuple(field.channel_names[i] for i in index)
 
 
-def _read(field: Field, block: Block, index: Sequence[int]) -> tuple[Array, Mask]:
-    """A block (C, h, w), and where ``where`` lets it through."""
+def _read(field: Field, block: Block, index: Sequence[int]) -> Part:
+    """A block, and which of its pixels say something about a look."""
     y, x = block.y.slice, block.x.slice
     plane = field.plane(block.lead, y, x)
-    allowed = field.mask(block.lead, y, x) & ~stray(field, plane)
-    return plane[list(index)], allowed
+    valid = field.valid(plane, block.lead, y, x)
+    allowed = valid & field.mask(block.lead, y, x) & ~stray(field, plane)
+    return Part(plane[list(index)], valid, allowed)
 
 
 def _space(field: Field, pixels: Array, space: Space | None = None) -> Values:

@@ -1,15 +1,13 @@
 """Words about an image: what a person should know before trusting a result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Array
-from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground
-from napari_disentangle.image.tiling import blocks
 from napari_disentangle.model.affine.method import trust
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Values
@@ -38,14 +36,12 @@ def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
         yield from _darkness(field, known)
 
 
-def padding_words(field: Field, leads: Sequence[Lead]) -> Iterator[str]:
-    """How much of an image is none, from blocks spread over it."""
+def padding_words(parts: Iterable[tuple[Array, Mask]]) -> Iterator[str]:
+    """How much of an image is none, from blocks (C, h, w) and their valid pixels."""
     padded = unknown = pixels = values = 0
-    for block in blocks(field, leads=leads):
-        y, x = block.y.slice, block.x.slice
-        plane = field.plane(block.lead, y, x)
+    for plane, valid in parts:
         finite = np.isfinite(plane)
-        none = finite.all(axis=0) & ~field.valid(plane, block.lead, y, x)
+        none = finite.all(axis=0) & ~valid
         padded, pixels = padded + int(none.sum()), pixels + none.size
         unknown, values = unknown + int((~finite).sum()), values + finite.size
     if unknown:
