@@ -64,6 +64,8 @@ def main(quick: bool) -> None:
             found.append(not valid(image).all())
             padded, frame = framed(image)
             recalled.append((~valid(padded))[frame].mean())
+        if not found:
+            continue
         share = f"{np.mean(recalled):.3f} (least {np.min(recalled):.3f})"
         print(f"| {source} | {len(found)} | {sum(found)} | {share} |")
 

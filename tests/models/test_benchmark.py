@@ -65,6 +65,9 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("leak.py", "| flat grey | 14 | 7 | 0.00 "),
         ("anomaly.py", "| `context` | "),
         ("anomaly_speed.py", "| `mahalanobis` | "),
+        ("outliers.py", "| dead | affine | "),
+        ("stains.py", "H&E and DAB: 26.7 to 38.2"),
+        ("padding.py", "| source | images | "),
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:

@@ -21,7 +21,8 @@ _SPIKE = 3
 # Less of a learned correction than this is worth a word.
 _LITTLE = 0.25
 # Degrees between colours of tissue from which on stains may be others. Images of one
-# source are up to 18 apart in 21 of 23 sources of slides, H&E and DAB 27 to 38.
+# source are up to 18 apart in 21 of 23 sources of slides, H&E and DAB 27 to 38
+# (benchmarks/stains.py).
 _OTHER_STAIN = 25.0
 CONSTANT = "the image is constant"
 NO_FOREGROUND = "no foreground found: the image is returned as it is"
