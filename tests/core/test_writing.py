@@ -18,7 +18,7 @@ from PIL import Image
 
 import napari_disentangle as nd
 from napari_disentangle.errors import DataError
-from napari_disentangle.files.place import working
+from napari_disentangle.files.place import tidy, working
 
 ENDINGS = (".ome.tif", ".ome.zarr", ".png")
 COMMAND = "import sys; from napari_disentangle.cli import begin; begin(sys.argv[1:])"
@@ -186,6 +186,45 @@ def test_overwriting_replaces_at_the_end(
     assert names(tmp_path) == [path.name]
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nothing_goes_on_from_a_rest(lazy: Any, tmp_path: Path, ending: str) -> None:
+    """Killed while it cleaned up: some chunks are gone, the record is still there."""
+    path, whole = tmp_path / f"x{ending}", tmp_path / f"whole{ending}"
+    for _ in nd.write(lazy, whole):
+        pass
+    steps = nd.write(lazy, path)
+    while next(steps).parts < 8:
+        pass
+    with pytest.raises(Boom):
+        steps.throw(Boom())
+    folder = tmp_path / f"{path.name}.unfinished"
+    (folder / "key").unlink()  # what cleaning up begins with
+    chunks = [
+        p for p in (folder / "image.ome.zarr" / "0" / "c").rglob("*") if p.is_file()
+    ]
+    for chunk in chunks[::2]:
+        chunk.unlink()
+    for _ in nd.write(lazy, path):
+        pass
+    assert np.array_equal(written(path), written(whole))
+    assert names(tmp_path) == sorted([path.name, whole.name])
+
+
+def test_a_rest_is_taken_away_where_the_file_is_there(tmp_path: Path) -> None:
+    target = tmp_path / "x.png"
+    target.write_text("whole")
+    folder = tmp_path / "x.png.unfinished"
+    (folder / "image.ome.zarr").mkdir(parents=True)
+    (folder / "napari-disentangle.lock").touch()
+    tidy(target)
+    assert names(tmp_path) == ["x.png"]
+    (folder / "image.ome.zarr").mkdir(parents=True)
+    (folder / "napari-disentangle.lock").touch()
+    (folder / "key").write_text("work that was kept")
+    tidy(target)
+    assert names(tmp_path) == ["x.png", "x.png.unfinished"]
+
+
 def test_what_was_moved_away_comes_back(lazy: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.ome.zarr"
     for _ in nd.write(lazy, path):
@@ -238,7 +277,7 @@ def test_a_folder_that_may_not_be_written_to(
 def test_a_lock_is_of_one_process_and_gone_with_it(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path;"
-        "from napari_disentangle.files.place import working\n"
+        "from napari_disentangle.files.place import tidy, working\n"
         "with working(Path(sys.argv[1]), 'key', False) as work:\n"
         "    work.add('one'); print('there', flush=True); time.sleep(60)"
     )

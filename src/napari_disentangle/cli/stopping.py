@@ -1,5 +1,6 @@
 """What ends the command line from outside: Ctrl-C, and what a scheduler sends."""
 
+import logging
 import signal
 from typing import Any
 
@@ -31,4 +32,6 @@ def ignore() -> None:
 
 def _stop(number: int, frame: Any) -> None:
     ignore()
+    # of what zarr was doing in a thread of its own, asyncio would print a traceback
+    logging.getLogger("asyncio").disabled = True
     raise Stopped(number)

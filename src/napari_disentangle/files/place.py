@@ -259,9 +259,7 @@ def _done(folder: Path, key: str) -> frozenset[str]:
         *lines, _ = record.read_text(encoding="utf-8").split("\n")
         record.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return frozenset(lines)
-    for one in folder.iterdir():
-        if one.name != _LOCK:
-            shutil.rmtree(one) if one.is_dir() else one.unlink()
+    _empty(folder)
     record.touch()
     known.write_text(key, encoding="utf-8")
     return frozenset()
@@ -272,15 +270,34 @@ def _release(folder: Path, lock: int, kept: bool) -> None:
     if kept:
         os.close(lock)
         return
-    gone = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        if os.name == "nt":  # where nothing that is open can be moved
-            os.close(lock)
-            os.replace(folder, gone / "gone")
-        else:
-            os.rename(folder, gone / "gone")
-            os.close(lock)
-        shutil.rmtree(gone)
+        _empty(folder)
     except BaseException:  # a signal in the middle of it
-        shutil.rmtree(gone, ignore_errors=True)
+        _empty(folder)
         raise
+    finally:
+        if os.name == "nt":  # where nothing that is open can be taken away
+            os.close(lock)
+        with suppress(OSError):
+            (folder / _LOCK).unlink()
+            folder.rmdir()
+        if os.name != "nt":
+            os.close(lock)
+
+
+def _empty(folder: Path) -> None:
+    """Take all away but the lock; the key first: nothing goes on from a rest."""
+    (folder / _KEY).unlink(missing_ok=True)
+    for one in folder.iterdir():
+        if one.name != _LOCK:
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+
+
+def tidy(target: Path) -> None:
+    """Take away what a run left that was killed while it took its folder away."""
+    folder = next(_candidates(target))
+    if (folder / _LOCK).is_file() and not (folder / _KEY).exists():
+        with suppress(DataError):  # somebody is at it
+            lock = _lock(folder, target)
+            if lock is not None:
+                _release(folder, lock, kept=False)

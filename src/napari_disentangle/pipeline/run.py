@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_disentangle.detector.registry import check_expects
 from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.files.place import tidy
 from napari_disentangle.files.registry import Done, read, suffix_of, write
 from napari_disentangle.image.field import Field
 from napari_disentangle.pipeline.follow import Failed, Inputs, Step, follow
@@ -55,6 +56,7 @@ def run(
             continue
         path = target / _file_name(part.image, part.kind, suffix)
         if skip_existing and path.exists():
+            tidy(path)
             continue
         try:
             yield from write(part.lazy, path)
