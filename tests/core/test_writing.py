@@ -18,6 +18,7 @@ from PIL import Image
 
 import napari_disentangle as nd
 from napari_disentangle.errors import DataError
+from napari_disentangle.files import place as place_module
 from napari_disentangle.files.place import tidy, working
 
 ENDINGS = (".ome.tif", ".ome.zarr", ".png")
@@ -210,6 +211,24 @@ def test_nothing_goes_on_from_a_rest(lazy: Any, tmp_path: Path, ending: str) -> 
     assert names(tmp_path) == sorted([path.name, whole.name])
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_signal_right_after_the_file_is_there(
+    lazy: Any, tmp_path: Path, ending: str, monkeypatch: Any
+) -> None:
+    plain = place_module.move
+
+    def placed(*args: Any) -> None:
+        plain(*args)
+        raise Boom
+
+    monkeypatch.setattr(place_module, "move", placed)
+    path = tmp_path / f"x{ending}"
+    with pytest.raises(Boom):
+        list(nd.write(lazy, path))
+    assert names(tmp_path) == [path.name]
+    assert written(path).size > 0
+
+
 def test_a_rest_is_taken_away_where_the_file_is_there(tmp_path: Path) -> None:
     target = tmp_path / "x.png"
     target.write_text("whole")
@@ -277,7 +296,7 @@ def test_a_folder_that_may_not_be_written_to(
 def test_a_lock_is_of_one_process_and_gone_with_it(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path;"
-        "from napari_disentangle.files.place import tidy, working\n"
+        "from napari_disentangle.files.place import working\n"
         "with working(Path(sys.argv[1]), 'key', False) as work:\n"
         "    work.add('one'); print('there', flush=True); time.sleep(60)"
     )

@@ -1,5 +1,6 @@
 """The command line. It begins here, so that Ctrl-C is heeded while it is imported."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,4 +23,7 @@ def begin(args: Sequence[str] | None = None) -> None:
             ignore()
     except Stopped as stopped:
         print("napari-disentangle: stopped", file=sys.stderr)
-        sys.exit(128 + stopped.number)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # at once: threads of libraries that are still at it abort a slower end
+        os._exit(128 + stopped.number)

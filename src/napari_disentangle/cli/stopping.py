@@ -1,6 +1,5 @@
 """What ends the command line from outside: Ctrl-C, and what a scheduler sends."""
 
-import logging
 import signal
 from typing import Any
 
@@ -32,6 +31,4 @@ def ignore() -> None:
 
 def _stop(number: int, frame: Any) -> None:
     ignore()
-    # of what zarr was doing in a thread of its own, asyncio would print a traceback
-    logging.getLogger("asyncio").disabled = True
     raise Stopped(number)

@@ -81,8 +81,8 @@ def working(target: Path, key: str, overwrite: bool) -> Iterator[Work]:
     except GeneratorExit:
         raise
     except BaseException:
-        record = folder / _DONE
-        kept = record.exists() and record.stat().st_size > 0
+        known, record = folder / _KEY, folder / _DONE
+        kept = known.exists() and record.exists() and record.stat().st_size > 0
         raise
     finally:
         _release(folder, lock, kept)
@@ -105,23 +105,45 @@ def check_free(target: Path, overwrite: bool) -> None:
 def place(made: Path, target: Path, overwrite: bool) -> None:
     """Move what was made to its target, which is there whole or not at all.
 
+    From then on nothing is to be gone on with: the key goes first, and comes back if
+    the target is not there in the end.
+
     Raises
     ------
     DataError
         If something appeared there meanwhile, and may not be replaced.
     """
+    key = made.with_name(_KEY)
+    known = key.read_text(encoding="utf-8")
     try:
-        if overwrite:
-            _replace(made, target)
-        elif made.is_dir():
-            _move_folder(made, target)
-        else:
-            move_file(made, target)
-    except FileExistsError as error:
+        key.unlink()
+        move(made, target, overwrite)
+    except BaseException as error:
+        moved = not made.exists() or (target.exists() and made.samefile(target))
+        if not moved:
+            key.write_text(known, encoding="utf-8")
+        if not isinstance(error, FileExistsError):
+            raise
         raise DataError(
             f"{target.name!r} appeared while it was computed and is left alone: move "
             f"it away and run again, what was computed is kept in {made.parent.name!r}"
         ) from error
+
+
+def move(made: Path, target: Path, overwrite: bool) -> None:
+    """Move a file or a folder in one step.
+
+    Raises
+    ------
+    FileExistsError
+        If something is there, and may not be replaced.
+    """
+    if overwrite:
+        _replace(made, target)
+    elif made.is_dir():
+        _move_folder(made, target)
+    else:
+        move_file(made, target)
 
 
 def move_file(made: Path, target: Path) -> None:
