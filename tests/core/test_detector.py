@@ -112,7 +112,7 @@ def test_planted_anomalies_are_found(normal, model, name, look):
 def test_a_look_is_no_anomaly(normal, model, name):
     """Content-only takes most of a pure change of look out of the map."""
     detector = nd.fit_detector(normal, name, on=model)
-    raw = nd.fit_detector(normal[0], name)
+    raw = nd.fit_detector(normal[0], name, on=None)
     assert change(detector, 256) < bounds(name).same
     assert change(raw, 256) > bounds(name).raw
 
@@ -260,7 +260,7 @@ def test_a_normal_image_that_decides_alone_is_named(odd):
     images = [picture(c, VIOLET, i, f"field {i}") for i, c in enumerate(content)]
     if odd is not None:
         images[odd] = replace(images[odd], data=images[odd].data[:, ::-1] // 2)
-    detector = nd.fit_detector(images, "mahalanobis")
+    detector = nd.fit_detector(images, "mahalanobis", on=None)
     shown = nd.apply(detector.on, images[0], "anomaly", detector=detector)
     assert shown.provenance["status"] == [*detector.status]
     if odd is None:
@@ -351,7 +351,7 @@ def test_regions_and_their_table_agree():
 @pytest.mark.parametrize(("axes", "n"), [("ZYX", 1), ("TYX", 2)])
 def test_regions_of_a_stack_are_volumes_and_those_of_frames_are_not(axes, n):
     values = scene("ZYX", (3, 60, 60))
-    detector = nd.fit_detector(nd.Field(values, axes, scale=(3, 1, 1)))
+    detector = nd.fit_detector(nd.Field(values, axes, scale=(3, 1, 1)), on=None)
     odd = values.copy()
     odd[:2, 20:40, 20:40] = np.random.default_rng(0).integers(0, 255, (20, 20))
     score = detector.score(nd.Field(odd, axes, scale=(3, 1, 1)))

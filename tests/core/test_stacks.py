@@ -21,7 +21,7 @@ from napari_disentangle.detector.score import Scoring
 
 CELL = 14
 # the quickest, which shows what is done with its scores as well as any
-fit = partial(nd.fit_detector, detector="mahalanobis")
+fit = partial(nd.fit_detector, detector="mahalanobis", on=None)
 WHOLE = 10**6
 SHAPE = (13, 96, 96)
 

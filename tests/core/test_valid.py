@@ -186,49 +186,6 @@ def test_tiles_agree(tile: int) -> None:
     assert np.array_equal(whole, parts)
 
 
-# --- stray pixels -----------------------------------------------------------------
-def speckled(pixels: np.ndarray, value: int, share: float) -> np.ndarray:
-    rng = np.random.default_rng(0)
-    spoiled = pixels.copy()
-    spoiled[rng.random(pixels.shape[:2]) < share] = value
-    return spoiled
-
-
-@pytest.mark.parametrize("name", ["affine", "balanced"])
-@pytest.mark.parametrize("value", [0, 255])
-@pytest.mark.parametrize("share", [0.005, 0.05])
-def test_dead_and_saturated_pixels_do_not_move_a_look(
-    name: str, value: int, share: float
-) -> None:
-    from skimage.color import rgb2lab
-
-    spoiled = nd.Field(speckled(TISSUE, value, share), "YXC")
-    image, donor = nd.Field(TISSUE, "YXC"), nd.Field(DONOR, "YXC")
-    model = nd.fit([image, donor], name)
-    known = (np.asarray(spoiled.data) == TISSUE).all(-1)
-    pairs = (
-        (model.swap(image, donor)[known], model.swap(spoiled, donor)[known]),
-        (model.swap(donor, image), model.swap(donor, spoiled)),
-    )
-    for before, after in pairs:
-        apart = np.linalg.norm(rgb2lab(before) - rgb2lab(after), axis=-1)
-        assert apart.mean() < 1
-
-
-@pytest.mark.parametrize("name", ["affine", "balanced"])
-@pytest.mark.parametrize("value", [0, 255])
-def test_stray_pixels_of_a_camera_do_not_move_a_gain(name: str, value: int) -> None:
-    cells, other = (load(f"cells_{i}")[0] for i in "ab")
-    image, donor = nd.Field(cells, "YX"), nd.Field(other, "YX")
-    spoiled = nd.Field(speckled(cells, value, 0.05), "YX")
-    model = nd.fit([image, donor], name)
-    gains = [
-        np.polyfit(other.ravel().astype(float), model.swap(donor, one).ravel(), 1)[0]
-        for one in (image, spoiled)
-    ]
-    assert gains[1] / gains[0] == pytest.approx(1, abs=0.02)
-
-
 # --- threads ----------------------------------------------------------------------
 class Computed:
     """An array that is computed from an image, whose padding it asks for."""

@@ -65,7 +65,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("leak.py", "| flat grey | 14 | 7 | 0.00 "),
         ("anomaly.py", "| `context` | "),
         ("anomaly_speed.py", "| `mahalanobis` | "),
-        ("outliers.py", "| dead | affine | "),
+        ("outliers.py", "| dead | synthetic | 1 | affine | "),
         ("stains.py", "H&E and DAB: 26.7 to 38.2"),
         ("padding.py", "| source | images | "),
     ],

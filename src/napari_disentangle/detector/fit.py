@@ -3,7 +3,7 @@
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -48,7 +48,7 @@ _READ, _CUT, _EXTRACTING, _FITTED, _SCORED = 0.05, 0.1, 0.8, 0.9, 0.98
 def fit_detector(
     normals: Field | Sequence[Field],
     detector: str = "default",
-    on: Model | None = None,
+    on: Model | Literal["default"] | None = "default",
     seed: int = 0,
     sources: Sequence[Attribute] = (),
     cell: float | None = None,
@@ -61,7 +61,7 @@ def fit_detector(
 def fit_detector_steps(
     normals: Field | Sequence[Field],
     detector: str = "default",
-    on: Model | None = None,
+    on: Model | Literal["default"] | None = "default",
     seed: int = 0,
     sources: Sequence[Attribute] = (),
     cell: float | None = None,
@@ -81,7 +81,8 @@ def fit_detector_steps(
         Name in :func:`napari_disentangle.detectors`, or ``"default"``: ``knn``, of one
         whole image ``mahalanobis``.
     on
-        Model whose content-only image is scored; ``None`` scores the raw image.
+        Model whose content-only image is scored; by default the one that the window
+        takes, fitted to the normals. ``None`` scores the raw image.
     seed
         Decides which blocks and pixels are used.
     sources
@@ -110,7 +111,7 @@ def fit_detector_steps(
 def learning(
     normals: Field | Sequence[Field],
     detector: str,
-    on: Model | None,
+    on: Model | Literal["default"] | None,
     seed: int,
     sources: Sequence[Attribute],
     cell: float | None,
@@ -127,7 +128,8 @@ def learning(
     _check(on, seed, cell)
     detector = named(detector, is_alone(many))
     chosen = settings(detector, config)
-    model = on or fit(many[0], "identity")
+    whole = [replace(image, where=None) for image in many]
+    model = fit(whole) if on == "default" else on or fit(many[0], "identity")
     renderings, said = yield from _contents(model, many, sources)
     smallest = min(min(image.plane_shape) for image in many)
     part = smallest if len(many) >= MANY else smallest // 2
@@ -171,7 +173,7 @@ def is_alone(normals: Sequence[Field]) -> bool:
 
 def _check(on: Any, seed: Any, cell: Any) -> None:
     """Refuse what is no model, no seed or no diameter."""
-    if not isinstance(on, Model | None):
+    if on != "default" and not isinstance(on, Model | None):
         raise ValueError(f"on {on!r} is no model: make one with nd.fit(images)")
     if not (isinstance(seed, int | np.integer) and seed >= 0):
         raise ValueError(f"seed {seed!r} must be a whole number from 0 on")

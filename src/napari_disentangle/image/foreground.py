@@ -87,10 +87,10 @@ def _otsu(values: Array) -> float:
     if not np.ptp(values) > 0:
         return np.inf
     threshold = float(threshold_otsu(values))
-    return threshold if _coherence(values > threshold) > _COHERENT else np.inf
+    return threshold if coherence(values > threshold) > _COHERENT else np.inf
 
 
-def _coherence(mask: Mask) -> float:
+def coherence(mask: Mask) -> float:
     """Correlation of a mask (N,) with itself one pixel on; 0 for noise."""
     share = mask.mean()
     both = np.logical_and(mask[1:], mask[:-1]).mean()

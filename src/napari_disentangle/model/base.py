@@ -123,6 +123,8 @@ class Method:
         Kinds of image it can work on.
     masked
         Whether it measures the foreground only.
+    robust
+        Whether a few pixels far from all others are left out where it measures.
     learns
         Whether it can be fitted.
     needs_fit
@@ -137,6 +139,7 @@ class Method:
     config: type[Any] = NoSettings
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
+    robust: bool = False
     learns: bool = False
     needs_fit: bool = False
     invertible: bool = True
@@ -242,6 +245,7 @@ class AffineMethod(Method):
     space: Callable[[Modality], Space] = natural_space  # type: ignore[assignment]
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
+    robust: bool = False
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""

@@ -16,6 +16,7 @@ from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground, find_foreground
+from napari_disentangle.image.outliers import Sampled, outliers
 from napari_disentangle.image.signal import (
     Space,
     from_signal,
@@ -31,6 +32,7 @@ from napari_disentangle.model.remarks import (
     blank_planes,
     empty_channels,
     odd_pixels,
+    outlier_words,
     padding_words,
     unlike_words,
     varies,
@@ -151,7 +153,7 @@ def _measure(
 def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
     """Pixels of an image from which :func:`measure` takes one attribute of it all."""
     parts = _parts(field, index, list(field.leads()))
-    _, foreground, samples = _samples(method, field, parts)
+    _, foreground, samples = _samples(method, field, _inliers(method, field, parts))
     return _join(samples, foreground)
 
 
@@ -210,11 +212,13 @@ def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
 ) -> Generator[None, None, _Look]:
     parts = _parts(field, index, leads)
-    every, foreground, samples = _samples(method, field, parts)
+    inliers = _inliers(method, field, parts)
+    every, foreground, samples = _samples(method, field, inliers)
     whole = _join(samples, foreground)
     names = _names(field, index)
     seen = ((part.plane, part.valid) for part in parts)
-    words = (*padding_words(seen), *odd_pixels(field, every))
+    left_out = outlier_words(*([p.allowed for p in each] for each in (parts, inliers)))
+    words = (*padding_words(seen), *odd_pixels(field, every), *left_out)
     blank = why_blank(every, foreground)
     if not blank and not _enough(method, whole):
         blank = (NO_FOREGROUND,)
@@ -254,6 +258,24 @@ def _regions(
 def _parts(field: Field, index: Sequence[int], leads: list[Lead]) -> list[Part]:
     """Blocks spread over some planes."""
     return [_read(field, block, index) for block in blocks(field, leads=leads)]
+
+
+def _inliers(method: Method, field: Field, parts: list[Part]) -> list[Part]:
+    """The blocks without pixels far from all others, for models that leave them out."""
+    if not method.robust:
+        return parts
+    sampled = [
+        Sampled(
+            _space(field, part.plane),
+            part.allowed & np.isfinite(part.plane).all(axis=0),
+        )
+        for part in parts
+    ]
+    odd = outliers(sampled, field.modality)
+    return [
+        part._replace(allowed=part.allowed & ~mask)
+        for part, mask in zip(parts, odd, strict=True)
+    ]
 
 
 def _samples(

@@ -37,6 +37,14 @@ def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
         yield from _darkness(field, known)
 
 
+def outlier_words(before: Iterable[Mask], after: Iterable[Mask]) -> Iterator[str]:
+    """How much of an image is too far from the rest to be measured."""
+    pixels, left = (sum(int(mask.sum()) for mask in masks) for masks in (before, after))
+    if left < pixels:
+        share = f"{max(1 - left / pixels, _TOLD):.1%}"
+        yield f"{share} of the pixels are far from all others: measured without them"
+
+
 def padding_words(parts: Iterable[tuple[Array, Mask]]) -> Iterator[str]:
     """How much of an image is none, from blocks (C, h, w) and their valid pixels."""
     padded = unknown = pixels = values = 0

@@ -67,6 +67,7 @@ class AffineCorrection(Method):
     description: str = (
         "Learned: corrects `balanced` where it knows such images; can be fitted."
     )
+    robust: bool = True
     learns: bool = True
 
     def learned(self, settings: Any, weights: Weights | None) -> Method:

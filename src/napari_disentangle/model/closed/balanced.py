@@ -51,4 +51,5 @@ METHOD = AffineMethod(
     estimate=_estimate,
     frame=_frame,
     between=_between,
+    robust=True,
 )
