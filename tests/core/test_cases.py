@@ -396,3 +396,21 @@ def test_an_image_in_two_files(tmp_path: Path) -> None:
         )
     field = nd.read(tmp_path / "a.ome.tif")
     assert np.array_equal(field.plane(), planes)
+
+
+def test_channels_of_a_donor_are_named_where_it_is_given(tmp_path: Path) -> None:
+    donor = str(CASES / "fluo_donor.ome.tif")
+    names = ",".join(case("fluo_plain.ome.tif").channel_names)
+    other = nd.read(donor, channel_names=("x", "y", "z"))
+    lazy = nd.apply(nd.fit(other, "identity"), other, "content")
+    assert [*nd.write(lazy, tmp_path / "other.ome.tif")]
+    files = [f"{tmp_path / 'other.ome.tif'}?channels={names}", donor]
+    made = []
+    for number, file in enumerate(files):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        image = CASES / "fluo_plain.ome.tif"
+        made.append(
+            nd.read(applied(folder, image, "--donor", file, "--output", "swap"))
+        )
+    np.testing.assert_array_equal(*(field.data for field in made))

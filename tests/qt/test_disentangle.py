@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
 import pytest
+
+from napari_disentangle.samples.data import load
+
+CASES = Path(__file__).resolve().parents[1] / "cases"
 
 TITLES = ("[content-only]", "[swapped]", "[anomaly]")
 
@@ -52,9 +57,9 @@ def test_content_maps_are_added_if_their_box_is_checked(smears: Any) -> None:
     import napari_disentangle as nd
 
     box = smears.panel.output_boxes["maps"]
-    assert smears.panel.outputs() == ("content", "swap", "anomaly")
+    assert smears.panel.outputs(donor=True) == ("content", "swap", "anomaly")
     smears.click_box(box)
-    assert smears.panel.outputs() == ("content", "swap", "anomaly", "maps")
+    assert smears.panel.outputs(donor=True) == ("content", "swap", "anomaly", "maps")
     smears.run()
     maps = [f"blood smear 1 (mauve) [content map {i}]" for i in (1, 2, 3)]
     names = smears.names
@@ -73,7 +78,7 @@ def test_content_maps_are_added_if_their_box_is_checked(smears: Any) -> None:
     assert smears.names == names
     assert smears.layer(maps[2]).metadata == kept
     smears.click_box(box)
-    assert smears.panel.outputs() == ("content", "swap", "anomaly")
+    assert smears.panel.outputs(donor=True) == ("content", "swap", "anomaly")
 
 
 def test_anomaly_map_finds_the_white_cell(smears: Any) -> None:
@@ -220,9 +225,10 @@ def test_dock_closed_in_the_middle_of_a_run(long_run: Any) -> None:
     assert long_run.names == ["large", "after"]
 
 
-def test_no_donor_is_one_sentence(desk: Any) -> None:
+def test_a_swap_alone_without_a_donor_is_one_sentence(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "brightfield")
-    desk.run()
+    desk.panel.choose_outputs(("swap",))
+    desk.click(desk.panel.run)
     assert any("needs a donor" in text for text in desk.said)
     assert desk.panel.run.isEnabled()
 
@@ -259,7 +265,6 @@ def test_channels_come_back_as_layers_with_their_look(desk: Any) -> None:
         swapped = desk.layer(f"{layer.name} [swapped]")
         assert swapped.colormap.name == layer.colormap.name
         assert swapped.blending == layer.blending
-        assert tuple(swapped.contrast_limits) == tuple(layer.contrast_limits)
         np.testing.assert_allclose(swapped.translate, layer.translate)
 
 
@@ -470,3 +475,117 @@ def test_copied_python_keeps_the_device(smears: Any) -> None:
     smears.panel.choose_device("cpu")
     smears.click(smears.panel.copy_python)
     assert "device='cpu'" in QApplication.clipboard().text()
+
+
+def _copied(desk: Any, button: Any) -> str:
+    from qtpy.QtWidgets import QApplication
+
+    desk.click(button)
+    return str(QApplication.clipboard().text())
+
+
+def test_what_needs_no_donor_is_made_without_one(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "brightfield")
+    desk.run()
+    assert any("[content-only]" in name for name in desk.names)
+    assert any("[anomaly]" in name for name in desk.names)
+    assert not any("[swapped]" in name for name in desk.names)
+    assert "attribute-swapped was not made" in desk.panel.notes.text()
+
+
+def test_a_layer_may_be_renamed_during_a_run(long_run: Any) -> None:
+    long_run.layer("large").name = "another name"
+    long_run.wait(lambda: not long_run.widget.running, 120)
+    assert any("[anomaly]" in name for name in long_run.names)
+    assert "removed" not in long_run.panel.notes.text()
+
+
+@pytest.mark.parametrize("kind", ["shapes", "labels"])
+def test_the_look_is_measured_where_a_layer_is_painted(smears: Any, kind: str) -> None:
+    """The left half of the donor is night."""
+    image, donor = smears.viewer.layers[:2]
+    dark = donor.data.copy()
+    dark[:, : dark.shape[1] // 2] = dark[:, : dark.shape[1] // 2] // 4
+    donor.data = dark
+    smears.run()
+    before = smears.layer(f"{image.name} [swapped]").data.mean()
+    height, width = dark.shape[:2]
+    if kind == "shapes":
+        right = [[0, width // 2], [0, width], [height, width], [height, width // 2]]
+        smears.viewer.add_shapes(
+            [np.array(right)], name="here", translate=donor.translate
+        )
+    else:
+        marks = np.zeros(dark.shape[:2], np.uint8)
+        marks[:, width // 2 :] = 1
+        smears.viewer.add_labels(marks, name="here", translate=donor.translate)
+    smears.panel.measured.setCurrentText("here")
+    smears.run()
+    after = smears.layer(f"{image.name} [swapped]").data.mean()
+    assert after > before + 10
+    script = _copied(smears, smears.panel.copy_python)
+    assert "nd.painted(layers['here']" in script
+    before = smears.layer(f"{image.name} [swapped]").data
+    exec(script, {"viewer": smears.viewer})
+    np.testing.assert_array_equal(smears.layer(f"{image.name} [swapped]").data, before)
+
+
+def test_marks_that_are_nowhere_are_one_sentence(smears: Any) -> None:
+    smears.viewer.add_labels(np.zeros((480, 480), np.uint8), name="empty")
+    smears.panel.measured.setCurrentText("empty")
+    smears.click(smears.panel.run)
+    assert not smears.widget.running
+    assert any("'empty' marks nothing on the images" in text for text in smears.said)
+
+
+def test_full_scale_is_said_in_the_window(desk: Any) -> None:
+    """12 bits kept in 16, which would be night."""
+    pixels = load("blood_1")[:128, :128].astype(np.uint16) * 16
+    desk.viewer.add_image(pixels, rgb=True, name="12 bits")
+    desk.panel.full_scale.setValue(4095)
+    desk.run()
+    kept = desk.layer("[content-only]").metadata["napari-disentangle"]
+    assert kept["recipe"]["images"][0]["full_scale"] == 4095
+    assert "full_scale=4095" in _copied(desk, desk.panel.copy_python)
+    desk.panel.full_scale.setValue(100_000)
+    assert "more than uint16 can hold" in desk.panel.summary.text()
+
+
+def test_a_first_axis_without_a_name_is_asked_about(desk: Any) -> None:
+    from qtpy.QtTest import QTest
+
+    planes = np.random.default_rng(0).integers(0, 255, (3, 64, 64)).astype(np.uint8)
+    desk.viewer.add_image(planes, name="planes")
+    assert desk.panel.first_axis.isVisible()
+    assert "3 planes and no name" in desk.panel.first_axis_note.text()
+    QTest.keyClicks(desk.panel.first_axis, "c")
+    desk.panel.first_axis.activated.emit(desk.panel.first_axis.currentIndex())
+    assert desk.panel.axes.text() == "CYX"
+    assert "3 channels" in desk.panel.summary.text()
+    desk.viewer.add_image(planes[0], name="plane")
+    desk.panel.images.check([desk.viewer.layers["plane"]])
+    assert not desk.panel.first_axis.isVisible()
+
+
+def test_axes_come_from_the_file_behind_a_layer(desk: Any) -> None:
+    desk.viewer.open(CASES / "fluo_plain.ome.tif")
+    assert desk.panel.axes.text() == "CYX"
+    assert not desk.panel.first_axis.isVisible()
+    assert "3 channels" in desk.panel.summary.text()
+
+
+def test_a_swap_to_a_bright_donor_is_shown_as_bright_as_its_image(desk: Any) -> None:
+    dim = load("cells_a")[0].astype(np.uint16)
+    image = desk.viewer.add_image(dim, name="dim", contrast_limits=(5, 120))
+    bright = load("cells_b")[0].astype(np.uint16) * 30 + 500
+    donor = desk.viewer.add_image(bright, name="bright")
+    desk.panel.images.check([image])
+    desk.panel.donors.check([donor])
+    desk.run()
+    made = desk.layer("dim [swapped]")
+    shares = [
+        np.mean(np.clip(one.data, *one.contrast_limits) == one.contrast_limits[end])
+        for one in (image, made)
+        for end in (0, 1)
+    ]
+    assert shares[:2] == pytest.approx(shares[2:], abs=0.02)

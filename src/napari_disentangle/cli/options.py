@@ -143,6 +143,7 @@ _SAID = {
     "axes": "axes",
     "full_scale": "full_scale",
     "kind": "modality",
+    "channels": "channel_names",
     "where": "where",
 }
 
@@ -307,7 +308,8 @@ def load_attribute(path: Path) -> dict[str, Any]:
 def opened(flags: Changes, path: Path) -> nd.Field:
     """Open ``FILE[#number][?axes=TYX&full_scale=4095&kind=brightfield&where=MASK]``.
 
-    What is said behind the name goes before the flags.
+    ``channels=DNA,actin`` names channels, so that those of a donor find theirs. What is
+    said behind the name goes before the flags.
     """
     place, own = _spelled(path)
     said = {**flags, **own}
@@ -347,6 +349,8 @@ def _spelled(path: Path) -> tuple[str, dict[str, Any]]:
             said["full_scale"] = float(said["full_scale"])
         except ValueError as error:
             raise ValueError(f"{path.name!r}: full_scale must be a number") from error
+    if "channels" in said:
+        said["channels"] = tuple(said["channels"].split(","))
     return text, {_SAID[name]: value for name, value in said.items()}
 
 
@@ -361,7 +365,8 @@ def _source(flags: Changes, path: Path) -> dict[str, Any]:
     try:
         return Source.of(opened(flags, path)).model_dump()
     except DisentangleError:
-        said = {k: v for k, v in {**flags, **own}.items() if k != "where"}
+        said = {**flags, **own, "channels": own.get("channel_names")}
+        said = {k: v for k, v in said.items() if k not in ("where", "channel_names")}
         known = Source(name=Path(place).name, path=place, **said)
         return known.model_dump()
 

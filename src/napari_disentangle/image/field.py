@@ -302,6 +302,7 @@ class Field:
         axes: str | None = None,
         modality: Modality | None = None,
         where: Any = None,
+        full_scale: float | None = None,
     ) -> Field:
         """Take a napari Image layer as it stands.
 
@@ -311,10 +312,10 @@ class Field:
             Anything with the attributes of a napari Image layer.
         axes
             Axes if the layer's own labels do not say; colour is added for RGB.
-        modality, where
+        modality, where, full_scale
             As for :class:`Field`.
         """
-        given = {"modality": modality, "where": where}
+        given = {"modality": modality, "where": where, "full_scale": full_scale}
         return cls(**of_layer(layer, axes), **given)
 
     @classmethod
@@ -323,10 +324,11 @@ class Field:
         layers: Sequence[Any],
         axis: str = "C",
         axes: str | None = None,
-        modality: Modality | None = None,
-        where: Any = None,
+        **reading: Any,
     ) -> Field:
         """Take layers that napari keeps apart as the channels of one image.
+
+        What else there is to say of them is as in :meth:`from_layer`.
 
         Channel names are the layer names without what they have in common, so that
         "well A DNA", "well A actin" and "well B DNA", "well B actin" match.
@@ -336,8 +338,7 @@ class Field:
         DataError
             If the layers differ in shape, type or pyramid, or are colour images.
         """
-        given = {"modality": modality, "where": where}
-        return cls(**of_layers(layers, axis, axes), **given)
+        return cls(**of_layers(layers, axis, axes), **reading)
 
 
 def _full_scale(dtype: np.dtype[Any]) -> float:

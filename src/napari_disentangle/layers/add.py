@@ -7,6 +7,7 @@ from typing import Any
 from napari_disentangle.detector.detector import Detector
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.layers.data import KEY, LayerData, Marking, layer_data
+from napari_disentangle.layers.source import axes_in_file
 from napari_disentangle.layers.style import Picked, Style
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.model import Model, Pool
@@ -39,6 +40,8 @@ def add_layers(
     device: str = "auto",
     alpha: float | None = 0.01,
     min_size: int = 16,
+    full_scale: float | None = None,
+    where: Any = None,
 ) -> list[Any]:
     """Add result layers to a viewer, exactly as the widget does.
 
@@ -65,12 +68,16 @@ def add_layers(
     pool
         What shares a measured attribute; see :meth:`Model.attribute`.
     axes, modality
-        How the layer is to be read; see :meth:`Field.from_layer`.
+        How the layer is to be read; see :meth:`Field.from_layer`. Axes without a name
+        are those of the file that the layer was opened from, if there is one.
     device
         ``"cpu"``, ``"cuda:0"``, ..., or ``"auto"``.
     alpha, min_size
         With an anomaly map comes a layer of its regions; see :meth:`Score.regions`.
         ``None`` adds no regions.
+    full_scale, where
+        As for :class:`Field`: ``where`` are the pixels that the look is measured on,
+        e.g. from :func:`painted`.
 
     Returns
     -------
@@ -78,8 +85,9 @@ def add_layers(
         The new layers; those of an earlier run on the same image are replaced.
     """
     many = list(layer) if isinstance(layer, (list, tuple)) else [layer]
-    reading: dict[str, Any] = {"axes": axes, "modality": modality}
-    picked = Picked.of(many, **reading)
+    known_axes = axes or axes_in_file(many[0])
+    reading: dict[str, Any] = {"axes": known_axes, "modality": modality}
+    picked = Picked.of(many, **reading, where=where, full_scale=full_scale)
     known: dict[str, Any] = {"strength": strength, "pool": pool, "device": device}
     known |= {"source": source.to_json()} if source else {}
     look = _look(donor, len(many) > 1, reading)

@@ -7,7 +7,7 @@ from typing import Any
 from napari_disentangle.detector.detector import Score
 from napari_disentangle.detector.export import named
 from napari_disentangle.layers.style import Style
-from napari_disentangle.layers.values import pyramid, scored, values
+from napari_disentangle.layers.values import pyramid, scored, shown_alike, values
 from napari_disentangle.model.encode import limits
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
@@ -93,9 +93,15 @@ def _rendered(
     output: Output, data: Any, styles: Sequence[Style]
 ) -> Iterator[LayerData]:
     """One layer per source layer, looking as it does."""
+    before = output.image.levels
     for i, style in enumerate(styles):
-        part = data if len(styles) == 1 else _part(data, 0, i)
+        part, source = data, before
+        if len(styles) > 1:
+            part, source = _part(data, 0, i), _part([*before], 0, i)
         own = style.geometry | style.look
+        if output.donor is not None and "contrast_limits" in own:
+            ends = shown_alike(own["contrast_limits"], source, part)
+            own |= {"contrast_limits": ends}
         yield part, _attributes(output, part, style) | own, "image"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,8 @@ from napari_disentangle.pipeline.output import Output
 EAGER = 2**24
 # The smallest level of a pyramid is computed at once, up to this many values.
 _COARSEST = 2**21
+# So many pixels tell how bright an image is shown.
+_SAMPLED = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,39 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
     if shown.field.multiscale or shown.size > EAGER:
         return (yield from _levels(shown, doing))
     return (yield from whole(shown, doing))
+
+
+def shown_alike(
+    limits: tuple[float, float], before: Sequence[Array], after: Any
+) -> tuple[float, float]:
+    """Limits under which a result looks as bright as its image does under its own.
+
+    They lie at the same quantiles, and as far outside of the values. Large results
+    without a pyramid keep the limits of the image.
+
+    Parameters
+    ----------
+    limits
+        Contrast limits of the image.
+    before
+        Its levels.
+    after
+        The result: an array, or the list of its levels.
+    """
+    made = after[-1] if isinstance(after, list) else after
+    if not isinstance(made, np.ndarray) or made.shape != before[-1].shape:
+        return limits
+    step = max(1, made.size // _SAMPLED)
+    old, new = (np.asarray(a).ravel()[::step].astype(float) for a in (before[-1], made))
+    known = np.isfinite(old) & np.isfinite(new)
+    if not known.any() or np.ptp(old[known]) == 0:
+        return limits
+    old, new = old[known], new[known]
+    rise = np.ptp(new) / np.ptp(old)
+    outside = max(0, old.min() - limits[0]), max(0, limits[1] - old.max())
+    shares = np.mean(old < limits[0]), np.mean(old <= limits[1])
+    low, high = np.quantile(new, shares) + rise * np.array([-outside[0], outside[1]])
+    return (float(low), float(high)) if low < high else limits
 
 
 def scored(

@@ -5,13 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 from napari_disentangle._qt.anomaly.panel import OTHERS, PAINTED, AnomalyPanel
-from napari_disentangle._qt.common.choices import check_images, names_in, picked
+from napari_disentangle._qt.common.choices import (
+    check_images,
+    names_in,
+    painted_on,
+    picked,
+)
 from napari_disentangle._qt.common.job import Job, Names
 from napari_disentangle._qt.common.picking import groups
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import Marking
-from napari_disentangle.layers.marks import marked
 from napari_disentangle.layers.style import Picked
 from napari_disentangle.pipeline.recipe import Recipe
 
@@ -67,18 +71,17 @@ def _normals(
 def _painted(
     panel: AnomalyPanel, layers: Any, images: Sequence[Picked]
 ) -> tuple[list[Field], Names]:
-    if not panel.marks.currentText():
+    marks = panel.marks.among(layers)
+    if marks is None:
         raise DataError(
             "nothing is painted: add a Shapes or Labels layer and paint what is normal"
         )
-    marks = layers[panel.marks.currentText()]
-    chosen = groups(panel.images.checked(), panel.as_channels.isChecked())
+    grouped = groups(panel.images.checked(), panel.as_channels.isChecked())
     fields, names = [], []
-    for one, group in zip(images, chosen, strict=True):
-        axes = one.field.axes[1:] if len(group) > 1 else one.field.grid_axes
-        mask = marked(marks, group, axes)
-        if mask.any():
-            fields.append(replace(one.field, where=mask))
+    for one, group in zip(images, grouped, strict=True):
+        field = painted_on(marks, one.field, group)
+        if field.where is not None:
+            fields.append(field)
             names.append([layer.name for layer in group])
     if not fields:
         raise DataError(

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QGroupBox, QLab
 from napari_disentangle._qt.anomaly.regions_box import RegionsBox
 from napari_disentangle._qt.common.form import form_of, settings_of
 from napari_disentangle._qt.common.panel import BasePanel, box, row, words
-from napari_disentangle._qt.common.picking import LayerList
+from napari_disentangle._qt.common.picking import LayerList, MarkBox
 from napari_disentangle.detector.registry import detectors, named
 from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, Kind
 
@@ -44,7 +44,7 @@ class AnomalyPanel(BasePanel):
         self.normal.currentIndexChanged.connect(self._normal_chosen)
         self.normal.currentIndexChanged.connect(self._propose_detector)
         self.normals = LayerList()
-        self.marks = QComboBox()
+        self.marks = MarkBox()
         self.normal_note = words()
         return box("Normal is", self.normal, self.normals, self.marks, self.normal_note)
 
@@ -105,17 +105,7 @@ class AnomalyPanel(BasePanel):
     # --- what is shown ------------------------------------------------------------
     def show_marks(self, layers: Iterable[Any]) -> None:
         """Offer layers that something can be painted in, a new one before others."""
-        names = [layer.name for layer in layers]
-        before = [self.marks.itemText(i) for i in range(self.marks.count())]
-        at = min(self.marks.currentIndex(), len(names) - 1)
-        if self.marks.currentText() in names:
-            at = names.index(self.marks.currentText())
-        new = [i for i, name in enumerate(names) if name not in before]
-        if len(names) > len(before) and new:
-            at = new[-1]
-        self.marks.clear()
-        self.marks.addItems(names)
-        self.marks.setCurrentIndex(at)
+        self.marks.show_layers(layers)
         self._normal_chosen()
 
     def show_cell(self, size: float, unit: str) -> None:

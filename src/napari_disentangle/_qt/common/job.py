@@ -105,13 +105,15 @@ def recipe_hint(job: Job) -> str:
 class Names:
     """Names of the layers of a job; channels of one image are kept together.
 
-    ``marks`` is the layer that says which parts of the normals are normal, if any.
+    ``marks`` is the layer that says which parts of the normals are normal, if any;
+    ``where`` the one that says where the looks are measured.
     """
 
     images: Sequence[Sequence[str]]
     donors: Sequence[Sequence[str]] = ()
     normals: Sequence[Sequence[str]] = ()
     marks: str = ""
+    where: str = ""
 
 
 def python_code(job: Job, names: Names) -> str:
@@ -121,7 +123,7 @@ def python_code(job: Job, names: Names) -> str:
         "import napari_disentangle as nd",
         "",
         "layers = viewer.layers",
-        f"images = {_fields(names.images, job.inputs.images)}",
+        f"images = {_fields(names.images, job.inputs.images, names.where)}",
         *_donor_lines(job, names),
         f"model = nd.fit({_fitted(recipe, names)}, {recipe.model!r}{_config(recipe)})",
     ]
@@ -137,7 +139,9 @@ def python_code(job: Job, names: Names) -> str:
 
 def _reading(group: Sequence[str], field: Field) -> str:
     axes = field.axes[1:] if len(group) > 1 else field.grid_axes
-    return f"axes={axes!r}, modality={field.modality!r}"
+    own = replace(field, full_scale=None).full_scale  # type: ignore[arg-type]
+    scale = f", full_scale={field.full_scale:g}" if field.full_scale != own else ""
+    return f"axes={axes!r}, modality={field.modality!r}{scale}"
 
 
 def _layer(group: Sequence[str]) -> str:
@@ -158,10 +162,10 @@ def _detector(recipe: Recipe) -> str:
 
 
 def _where(group: Sequence[str], field: Field, marks: str) -> str:
-    """What is marked as normal, if anything."""
+    """What is marked on an image, if anything."""
     axes = field.axes[1:] if len(group) > 1 else field.grid_axes
     found = f"nd.painted(layers[{marks!r}], {_layer(group)}, axes={axes!r})"
-    return f", where={found}" if marks else ""
+    return f", where={found}" if marks and field.where is not None else ""
 
 
 def _fields(
@@ -177,7 +181,7 @@ def _fields(
 
 def _donor_lines(job: Job, names: Names) -> list[str]:
     if names.donors:
-        return [f"donors = {_fields(names.donors, job.donors)}"]
+        return [f"donors = {_fields(names.donors, job.donors, names.where)}"]
     if job.recipe.donor:
         return [f"donors = nd.Attribute.from_json({job.recipe.donor!r})"]
     return []
@@ -213,14 +217,14 @@ def _loop(job: Job, names: Names) -> list[str]:
     if recipe.device != "auto":
         given.append(f"device={recipe.device!r}")
     groups = ", ".join(_layer(group) for group in names.images)
+    if names.where:
+        given.append("where=image.where")
     added = f"    nd.add_layers(viewer, model, layer, {', '.join(given)})"
-    if not alone:
+    if not (alone or names.where):
         return [f"for layer in [{groups}]:", added]
-    return [
-        f"for image, layer in zip(images, [{groups}]):",
-        f"    detector = nd.fit_detector(image, {_detector(recipe)})",
-        added,
-    ]
+    fitted = f"    detector = nd.fit_detector(image, {_detector(recipe)})"
+    zipped = f"for image, layer in zip(images, [{groups}]):"
+    return [zipped, *[fitted] * alone, added]
 
 
 def _special(recipe: Recipe) -> bool:

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QDoubleSpinBox,
     QFormLayout,
     QGroupBox,
     QHBoxLayout,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from magicgui.widgets import Container
 
 _BY_ITSELF = "as proposed"
+_AXES = {"Z": "depth (Z)", "T": "time (T)", "C": "channels (C)", "P": "positions (P)"}
+# Of 32 bits.
+_LARGEST = 2.0**32 - 1
 _WIDTH = 350
 
 
@@ -57,8 +61,8 @@ class BasePanel(QWidget):  # type: ignore[misc]
             add(one)
 
     # --- parts --------------------------------------------------------------------
-    def images_box(self) -> QGroupBox:
-        """What is read, and how."""
+    def images_box(self, *more: Any) -> QGroupBox:
+        """What is read, and how; and more rows."""
         self.images = LayerList()
         self.as_channels = QCheckBox("these are channels of one image")
         self.as_channels.setToolTip("Layers of one shape in one place become one image")
@@ -67,14 +71,43 @@ class BasePanel(QWidget):  # type: ignore[misc]
         self.axes.setToolTip("One letter per axis, e.g. ZYX; C is the channel axis")
         self.modality = QComboBox()
         self.modality.addItems([_BY_ITSELF, "brightfield", "fluorescence"])
+        self.first_axis = QComboBox()
+        for axis, text in _AXES.items():
+            self.first_axis.addItem(text, axis)
+        self.first_axis.activated.connect(self._first_axis_said)
+        self.first_axis_note = words()
+        self.full_scale = QDoubleSpinBox()
+        self.full_scale.setRange(0, _LARGEST)
+        self.full_scale.setDecimals(0)
+        self.full_scale.setKeyboardTracking(False)
+        self.full_scale.setSpecialValueText("of the type")
+        self.full_scale.setToolTip(
+            "Value of full transmittance, e.g. 4095 for 12 bits kept in 16"
+        )
         return box(
             "Images",
             self.images,
             self.as_channels,
             self.summary,
+            self.first_axis_note,
+            self.first_axis,
             ("axes", self.axes),
             ("kind", self.modality),
+            ("full scale", self.full_scale),
+            *more,
         )
+
+    def ask_first_axis(self, planes: int) -> None:
+        """Ask what a first axis without a name is; 0 planes ask nothing."""
+        self.first_axis_note.setText(f"The first axis has {planes} planes and no name:")
+        for widget in (self.first_axis_note, self.first_axis):
+            widget.setVisible(planes > 0)
+        at = self.first_axis.findData(self.axes.text()[:1])
+        self.first_axis.setCurrentIndex(max(at, 0))
+
+    def _first_axis_said(self, index: int) -> None:
+        self.axes.setText(self.first_axis.itemData(index) + self.axes.text()[1:])
+        self.axes.editingFinished.emit()
 
     def model_box(self, title: str, *more: Any) -> QGroupBox:
         """The model with its settings, more rows, and the device."""

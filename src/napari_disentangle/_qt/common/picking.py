@@ -5,15 +5,19 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QListWidget, QListWidgetItem
+from qtpy.QtWidgets import QComboBox, QListWidget, QListWidgetItem
 
-from napari_disentangle.image.field import Field, Modality
+from napari_disentangle.image.axes import letter
+from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.source import axes_in_file
 from napari_disentangle.layers.style import Picked
 from napari_disentangle.samples.data import KNOWN_ANSWER
 
 _ROWS = 5
+# So many planes may be channels.
+_FEW = range(2, 7)
 
 
 class LayerList(QListWidget):  # type: ignore[misc]
@@ -55,6 +59,40 @@ class LayerList(QListWidget):  # type: ignore[misc]
         """Check these layers and no others."""
         for i, layer in enumerate(self._layers):
             self.item(i).setCheckState(_state(any(layer is one for one in layers)))
+
+
+class MarkBox(QComboBox):  # type: ignore[misc]
+    """A choice of layers that something is painted in.
+
+    With a first entry that stands for none, which is chosen to begin with; without, a
+    new layer is chosen.
+    """
+
+    def __init__(self, none: str = "") -> None:
+        super().__init__()
+        self._none = [none] if none else []
+        self.addItems(self._none)
+
+    def show_layers(self, layers: Iterable[Any]) -> None:
+        """Offer these layers; the chosen one stays, also under another name."""
+        names = [*self._none, *(layer.name for layer in layers)]
+        before = [self.itemText(i) for i in range(self.count())]
+        at = min(self.currentIndex(), len(names) - 1)
+        if self.currentText() in names:
+            at = names.index(self.currentText())
+        elif len(names) < len(before):
+            at = 0
+        new = [i for i, name in enumerate(names) if name not in before]
+        if len(names) > len(before) and new and not self._none:
+            at = new[-1]
+        self.clear()
+        self.addItems(names)
+        self.setCurrentIndex(at)
+
+    def among(self, layers: Any) -> Any | None:
+        """The chosen one of these layers; ``None`` if none is."""
+        name = self.currentText()
+        return None if name in ("", *self._none) else layers[name]
 
 
 def _state(on: bool) -> Any:
@@ -109,14 +147,26 @@ def _place(layer: Any) -> tuple[Any, ...]:
 
 def proposed_axes(layers: Sequence[Any]) -> str:
     """Axes as the first layer's labels have them, colour excluded."""
-    return axes_of_labels(layers[0].axis_labels) if layers else ""
+    if not layers:
+        return ""
+    return axes_in_file(layers[0]) or axes_of_labels(layers[0].axis_labels)
 
 
-def pick(
-    layers: Sequence[Any], as_channels: bool, axes: str, modality: Modality | None
-) -> list[Picked]:
+def in_doubt(layers: Sequence[Any]) -> int:
+    """Number of planes along a first axis that may well be channels, and has no name.
+
+    0 if nothing is in doubt.
+    """
+    if not layers or layers[0].rgb or layers[0].ndim < 3:
+        return 0
+    in_file = axes_in_file(layers[0]) or "P"  # as which a file's unnamed axis is read
+    named = len(letter(layers[0].axis_labels[0])) == 1 or in_file[0] != "P"
+    size = (layers[0].data[0] if layers[0].multiscale else layers[0].data).shape[0]
+    return 0 if named or size not in _FEW else int(size)
+
+
+def pick(layers: Sequence[Any], as_channels: bool, **reading: Any) -> list[Picked]:
     """Snapshot of the chosen layers as images."""
-    reading: dict[str, Any] = {"axes": axes or None, "modality": modality}
     return [Picked.of(group, **reading) for group in groups(layers, as_channels)]
 
 

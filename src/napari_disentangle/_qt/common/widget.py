@@ -13,6 +13,7 @@ from napari_disentangle._qt.common.choices import picked
 from napari_disentangle._qt.common.job import Result
 from napari_disentangle._qt.common.panel import BasePanel
 from napari_disentangle._qt.common.picking import (
+    in_doubt,
     in_words,
     proposed_axes,
     proposes_channels,
@@ -41,6 +42,8 @@ class BaseWidget(QWidget):  # type: ignore[misc]
         self.viewer = viewer
         self._worker: StepWorker | None = None
         self._started = 0.0
+        # Layers by the name that they had when the run began: it may change meanwhile.
+        self._ran_on: dict[str, Any] = {}
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
@@ -62,6 +65,7 @@ class BaseWidget(QWidget):  # type: ignore[misc]
         panel.as_channels.clicked.connect(self._reading_changed)
         panel.axes.editingFinished.connect(self._reading_changed)
         panel.modality.currentTextChanged.connect(self._reading_changed)
+        panel.full_scale.valueChanged.connect(self._reading_changed)
         panel.run.clicked.connect(self.start)
         panel.cancel.clicked.connect(self.cancel)
         panel.check_devices.clicked.connect(self._check_devices)
@@ -82,6 +86,7 @@ class BaseWidget(QWidget):  # type: ignore[misc]
         chosen = self._base.images.checked()
         self._base.as_channels.setChecked(proposes_channels(chosen))
         self._base.axes.setText(proposed_axes(chosen))
+        self._base.ask_first_axis(in_doubt(chosen))
         self._reading_changed()
 
     def _reading_changed(self, change: Any = None) -> None:
@@ -107,6 +112,7 @@ class BaseWidget(QWidget):  # type: ignore[misc]
     def launch(self, steps: Any) -> None:
         """Start a worker."""
         self._base.notes.clear()
+        self._ran_on = {layer.name: layer for layer in self.viewer.layers}
         worker = StepWorker(steps)
         worker.yielded.connect(self._step)
         worker.errored.connect(self._failed)
@@ -127,8 +133,8 @@ class BaseWidget(QWidget):  # type: ignore[misc]
 
     def shows(self, result: Result) -> bool:
         """Whether the layers of a result are still there; said if not."""
-        names = {style.name for style in result.picked.styles}
-        if names <= {layer.name for layer in self.viewer.layers}:
+        layers = [self._ran_on[style.name] for style in result.picked.styles]
+        if all(layer in self.viewer.layers for layer in layers):
             return True
         self._say([f"{result.output.image.name}: removed, so nothing was added"])
         return False
@@ -158,7 +164,7 @@ class BaseWidget(QWidget):  # type: ignore[misc]
         show_error(f"The run stopped: {text}")
 
     def _finished(self) -> None:
-        self._worker = None
+        self._worker, self._ran_on = None, {}
         self._show_running(False)
         self._choices_changed()
 

@@ -2,9 +2,15 @@
 
 from typing import Any
 
-from napari_disentangle._qt.common.choices import check_images, names_in, picked
+from napari_disentangle._qt.common.choices import (
+    check_images,
+    check_marks,
+    measured,
+    names_in,
+    picked,
+)
 from napari_disentangle._qt.common.job import Job, Names
-from napari_disentangle._qt.common.picking import in_the_middle
+from napari_disentangle._qt.common.picking import LayerList, in_the_middle
 from napari_disentangle._qt.common.unlike import Question, about
 from napari_disentangle._qt.disentangle.fit_job import FitJob
 from napari_disentangle._qt.disentangle.panel import Panel
@@ -14,15 +20,21 @@ from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.recipe import Recipe
 
 
-def taking_part(panel: Panel) -> list[Picked]:
+def looks_of(panel: Panel, choice: LayerList, layers: Any) -> list[Picked]:
+    """Images of a list, with their look measured where the panel says."""
+    marks = panel.measured.among(layers)
+    return [one for one, _ in measured(panel, choice, marks)]
+
+
+def taking_part(panel: Panel, layers: Any) -> list[Picked]:
     """The checked images, and the donors that are not among them."""
-    images = picked(panel, panel.images)
+    images = looks_of(panel, panel.images, layers)
     known = {one.styles[0].name for one in images}
-    donors = picked(panel, panel.donors) if images else []
+    donors = looks_of(panel, panel.donors, layers) if images else []
     return [*images, *(one for one in donors if one.styles[0].name not in known)]
 
 
-def run_of(panel: Panel, saved: Attribute | None) -> tuple[Job, Names]:
+def run_of(panel: Panel, layers: Any, saved: Attribute | None) -> tuple[Job, Names]:
     """What Run would do now; a saved look gives way to checked donors.
 
     Raises
@@ -31,24 +43,25 @@ def run_of(panel: Panel, saved: Attribute | None) -> tuple[Job, Names]:
         If something is missing or does not fit.
     """
     check_images(panel)
-    images = picked(panel, panel.images)
-    donors, normals = (
-        [one.field for one in picked(panel, choice)]
-        for choice in (panel.donors, panel.normals)
-    )
+    images = looks_of(panel, panel.images, layers)
+    donors = [one.field for one in looks_of(panel, panel.donors, layers)]
+    normals = [one.field for one in picked(panel, panel.normals)]
+    marks = panel.measured.among(layers)
+    check_marks(marks, [*(one.field for one in images), *donors])
     look = None if donors else saved
     recipe = Recipe(
         model=panel.model.chosen,
         config=panel.settings(),
         pool=panel.pool.currentText(),
-        outputs=panel.outputs(),
+        outputs=panel.outputs(donor=bool(donors or look)),
         donor=look.to_json() if look else None,
         strength=panel.strength.value() / 100,
         device=panel.device.currentData() or "auto",
     )
     lists = (panel.images, panel.donors, panel.normals)
     names = [names_in(panel, choice) for choice in lists]
-    return Job(recipe, images, donors, normals), Names(names[0], names[1], names[2])
+    called = Names(names[0], names[1], names[2], where=marks.name if marks else "")
+    return Job(recipe, images, donors, normals), called
 
 
 def fit_of(panel: Panel, viewer: Any) -> FitJob:
@@ -60,8 +73,9 @@ def fit_of(panel: Panel, viewer: Any) -> FitJob:
         If no image is checked, or one cannot be read.
     """
     check_images(panel)
-    everything = taking_part(panel)
-    donors = [one.field for one in picked(panel, panel.donors)]
+    layers = viewer.layers
+    everything = taking_part(panel, layers)
+    donors = [one.field for one in looks_of(panel, panel.donors, layers)]
     images = [one.field for one in everything]
     return FitJob(
         images=images,
@@ -80,18 +94,18 @@ def fit_of(panel: Panel, viewer: Any) -> FitJob:
 def questions_of(panel: Panel, layers: Any) -> list[Question]:
     """What to ask about the images that take part, if the model has learned."""
     box = panel.model
-    everything = readable(panel) if box.learned else []
+    everything = readable(panel, layers) if box.learned else []
     return [about(one, layers, box.chosen, box.identity) for one in everything]
 
 
-def names_of(panel: Panel) -> list[str]:
+def names_of(panel: Panel, layers: Any) -> list[str]:
     """Names of the images that take part."""
-    return [one.field.name for one in readable(panel)]
+    return [one.field.name for one in readable(panel, layers)]
 
 
-def readable(panel: Panel) -> list[Picked]:
+def readable(panel: Panel, layers: Any) -> list[Picked]:
     """What takes part; nothing if it cannot be read, which the summary says."""
     try:
-        return taking_part(panel)
+        return taking_part(panel, layers)
     except (DisentangleError, ValueError):
         return []

@@ -6,9 +6,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QLabel, QPushButton, QSlider
 
 from napari_disentangle._qt.common.panel import BasePanel, box, row, words
-from napari_disentangle._qt.common.picking import LayerList
+from napari_disentangle._qt.common.picking import LayerList, MarkBox
 from napari_disentangle._qt.disentangle.fit_section import TITLE as FITTING
 from napari_disentangle._qt.disentangle.fit_section import FitSection
+from napari_disentangle.errors import DataError
 from napari_disentangle.pipeline.kinds import KINDS, USUAL, Kind
 
 # What is expected is chosen where anomalies are.
@@ -21,6 +22,7 @@ _POOLS = {
     "stack": "one look per time point",
     "frame": "one look per plane",
 }
+_CHECK_DONOR = "check an image under 'Swap to the look of'"
 # Black on amber is read on light and on dark.
 _WARNING = "background: #f2c14e; color: black; padding: 4px; border-radius: 3px;"
 # Warnings that are spelled out.
@@ -33,9 +35,11 @@ class Panel(BasePanel):
     def __init__(self) -> None:
         super().__init__()
         self.fitting = FitSection()
+        self.measured = MarkBox(none="on the whole image")
+        self.measured.setToolTip("or only where a Shapes or Labels layer is painted")
         self.stack(
             [
-                self.images_box(),
+                self.images_box(("look measured", self.measured)),
                 self._model(),
                 self.fitting,
                 self._outputs(),
@@ -93,9 +97,25 @@ class Panel(BasePanel):
         return box("Anomalies compared with", self.normals, note)
 
     # --- what is chosen -----------------------------------------------------------
-    def outputs(self) -> tuple[Kind, ...]:
-        """Outputs that are checked."""
-        return tuple(k for k, box in self.output_boxes.items() if box.isChecked())
+    def outputs(self, donor: bool) -> tuple[Kind, ...]:
+        """Outputs that are checked; those that need a donor only if there is one.
+
+        Raises
+        ------
+        DataError
+            If that leaves nothing.
+        """
+        checked = [k for k, box in self.output_boxes.items() if box.isChecked()]
+        possible = tuple(k for k in checked if donor or KINDS[k].needs != "donor")
+        if checked and not possible:
+            raise DataError(f"{KINDS[checked[0]].label} needs a donor: {_CHECK_DONOR}")
+        return possible
+
+    def without_donor(self) -> list[str]:
+        """What is checked and cannot be made without a donor, in words."""
+        boxes = self.output_boxes.items()
+        missing = [k for k, b in boxes if b.isChecked() and KINDS[k].needs == "donor"]
+        return [f"{KINDS[k].label} was not made: {_CHECK_DONOR}" for k in missing]
 
     def choose_outputs(self, kinds: tuple[Kind, ...]) -> None:
         """Check these outputs and no others."""

@@ -31,7 +31,7 @@ from napari_disentangle._qt.common.job import (
     recomputed,
     run_job,
 )
-from napari_disentangle._qt.common.picking import groups, sources
+from napari_disentangle._qt.common.picking import groups, marking_layers, sources
 from napari_disentangle._qt.common.unlike import UnlikeCheck
 from napari_disentangle._qt.common.widget import BaseWidget
 from napari_disentangle._qt.disentangle.choices import (
@@ -93,6 +93,7 @@ class DisentangleWidget(BaseWidget):
         for choice in (panel.images.itemChanged, panel.donors.itemChanged):
             choice.connect(self._chosen_by_hand)
         panel.model.activated.connect(self._chosen_by_hand)
+        panel.measured.activated.connect(self._chosen_by_hand)
         panel.model.currentTextChanged.connect(self._choices_changed)
         panel.strength.valueChanged.connect(self._strength_changed)
         panel.copy_python.clicked.connect(self._copy_python)
@@ -111,6 +112,7 @@ class DisentangleWidget(BaseWidget):
         before = self.panel.images.checked()
         for choice in (self.panel.images, self.panel.donors, self.panel.normals):
             choice.show_layers(found)
+        self.panel.measured.show_layers(marking_layers(self.viewer.layers))
         if not before:
             with QSignalBlocker(self.panel.images):  # nobody chose this by hand
                 self.panel.images.check(found[:1])
@@ -135,7 +137,8 @@ class DisentangleWidget(BaseWidget):
 
     def _choices_changed(self, change: Any = None) -> None:
         """Say what a fit would do, and ask again whether the model knows the images."""
-        self.panel.fitting.show_plan(names_of(self.panel), self.panel.model.start)
+        names = names_of(self.panel, self.viewer.layers)
+        self.panel.fitting.show_plan(names, self.panel.model.start)
         self._unlike.quit()
         self.panel.show_warnings([])
         if self._asks:
@@ -153,10 +156,12 @@ class DisentangleWidget(BaseWidget):
     def start(self) -> None:
         """Run (the button)."""
         with errors_said():
-            job, _ = run_of(self.panel, self._donor)
+            job, _ = run_of(self.panel, self.viewer.layers, self._donor)
             self._swaps = []
             self._asks = True
             self.launch(lambda: run_job(job))
+            if not (job.donors or job.recipe.donor):
+                self._say(self.panel.without_donor())
 
     def fit(self) -> None:
         """Fit (the button)."""
@@ -235,12 +240,12 @@ class DisentangleWidget(BaseWidget):
     # --- the small buttons --------------------------------------------------------
     def _copy_python(self) -> None:
         with errors_said():
-            code = python_code(*run_of(self.panel, self._donor))
+            code = python_code(*run_of(self.panel, self.viewer.layers, self._donor))
             self.copy(code, "paste it into napari's console")
 
     def _copy_recipe(self) -> None:
         with errors_said():
-            job, _ = run_of(self.panel, self._donor)
+            job, _ = run_of(self.panel, self.viewer.layers, self._donor)
             text = json.dumps(described(job), indent=1)
             self.copy(text, recipe_hint(job))
 
