@@ -11,7 +11,7 @@ from zarr import Group
 
 from napari_disentangle.compute.lazy import LazyImage, Record
 from napari_disentangle.errors import AxesError, DataError
-from napari_disentangle.files.damage import readable
+from napari_disentangle.files.address import Remote, address, reached
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.axes import typed_letters
 from napari_disentangle.image.channels import RGB
@@ -36,8 +36,9 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     """Arguments of a Field: the pyramid, axes, scale, units, channel names."""
     import zarr
 
-    with readable(path, "an OME-Zarr image"):
-        group, remarks = _image_group(path, zarr.open_group(path, mode="r"), number)
+    with reached(path):
+        opened = zarr.open_group(address(path) or path, mode="r")
+        group, remarks = _image_group(path, opened, number)
         attrs = dict(group.attrs)
         ome = attrs.get("ome", attrs)
         image = ome["multiscales"][0]
@@ -50,7 +51,7 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
             "data": levels if len(levels) > 1 else levels[0],
             "axes": axes,
             "units": units,
-            "remarks": (*remarks, *_missing(levels[0])),
+            "remarks": (*remarks, *([] if address(path) else _missing(levels[0]))),
             **_geometry(image, len(axes)),
         }
         channels = ome.get("omero", {}).get("channels", ())
@@ -211,8 +212,8 @@ def provenance(path: Path) -> dict[str, Any]:
     """What :func:`write` kept of the origin."""
     import zarr
 
-    with readable(path, "an OME-Zarr image"):
-        kept = _own(dict(zarr.open_group(path, mode="r").attrs))
+    with reached(path):
+        kept = _own(dict(zarr.open_group(address(path) or path, mode="r").attrs))
     return {key: value for key, value in kept.items() if key != "modality"}
 
 
@@ -343,7 +344,7 @@ def _array(path: Path, group: Any, name: str) -> Any:
     names = " ".join(type(f).__name__ + str(f) for f in filters).lower()
     if np.dtype(array.dtype).hasobject or any(bad in names for bad in _RUNS_CODE):
         raise DataError(f"{path.name!r} holds pickled objects and is not opened")
-    return array
+    return Remote(path, array) if address(path) else array
 
 
 def _halve(

@@ -11,6 +11,7 @@ from uuid import uuid4
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files import ome_zarr, picture, tiff
+from napari_disentangle.files.address import address
 from napari_disentangle.files.place import place as put
 from napari_disentangle.files.place import working
 from napari_disentangle.image.channels import RGB
@@ -87,8 +88,8 @@ def read(
     Parameters
     ----------
     path
-        TIFF, PNG, JPEG or OME-Zarr (0.1 to 0.5). ``FILE#1`` is the second of several
-        images in a file.
+        TIFF, PNG, JPEG or OME-Zarr (0.1 to 0.5), the last also at an address
+        (``https://...``). ``FILE#1`` is the second of several images in a file.
     axes, modality, full_scale, channel_names
         What the file does not say, or says wrongly; see :class:`Field`.
 
@@ -199,8 +200,10 @@ def _key(lazy: LazyImage, metadata: Mapping[str, Any]) -> str:
     """Tells a result from others; what does not say how it came about is like none."""
     if "attribute" not in metadata:
         return uuid4().hex
-    known = _numbered(lazy.field.path)[0].stat() if lazy.field.path else None
-    stamp = (known.st_mtime_ns, known.st_size) if known else None
+    stamp = None
+    if lazy.field.path and not address(lazy.field.path):
+        known = _numbered(lazy.field.path)[0].stat()
+        stamp = (known.st_mtime_ns, known.st_size)
     said = [metadata, lazy.axes, lazy.shape, lazy.dtype.str, lazy.tile, stamp]
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -234,6 +237,8 @@ def suffix_of(path: Path) -> str:
 
 def _numbered(path: str | Path) -> tuple[Path, int]:
     """A file that is there, and the number of an image in it."""
+    if address(path):
+        return _numbered_address(path)
     place = Path(path).absolute()
     if place.exists():
         return place, 0
@@ -243,9 +248,17 @@ def _numbered(path: str | Path) -> tuple[Path, int]:
     raise DataError(f"there is no file {str(path)!r}")
 
 
+def _numbered_address(path: str | Path) -> tuple[Path, int]:
+    name, sign, number = str(path).rstrip("/").rpartition("#")
+    if sign and number.isdecimal():
+        return Path(name), int(number)
+    return Path(path), 0
+
+
 def named(place: Path, number: int) -> str:
     """A file and the number of an image in it, as :func:`read` takes them."""
-    return f"{place}#{number}" if number else str(place)
+    name = address(place) or str(place)
+    return f"{name}#{number}" if number else name
 
 
 def _format(path: Path) -> Format:
@@ -260,6 +273,8 @@ def _recognised(path: Path) -> Format:
     DataError
         If it is of none.
     """
+    if address(path):
+        return _ZARR
     if path.is_dir():
         if any((path / name).exists() for name in ome_zarr.MARKS):
             return _ZARR

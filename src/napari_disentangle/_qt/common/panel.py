@@ -76,14 +76,7 @@ class BasePanel(QWidget):  # type: ignore[misc]
             self.first_axis.addItem(text, axis)
         self.first_axis.activated.connect(self._first_axis_said)
         self.first_axis_note = words()
-        self.full_scale = QDoubleSpinBox()
-        self.full_scale.setRange(0, _LARGEST)
-        self.full_scale.setDecimals(0)
-        self.full_scale.setKeyboardTracking(False)
-        self.full_scale.setSpecialValueText("of the type")
-        self.full_scale.setToolTip(
-            "Value of full transmittance, e.g. 4095 for 12 bits kept in 16"
-        )
+        self.full_scale = _full_scale()
         return box(
             "Images",
             self.images,
@@ -192,6 +185,16 @@ class BasePanel(QWidget):  # type: ignore[misc]
         left = elapsed * (1 - step.done) / step.done if 0.05 < step.done < 1 else None
         about = f", about {left:.0f} s left" if left is not None else ""
         self.progress.setFormat(f"{step.text}{about}")
+
+
+def _full_scale() -> QDoubleSpinBox:
+    number = QDoubleSpinBox()
+    number.setRange(0, _LARGEST)
+    number.setDecimals(0)
+    number.setKeyboardTracking(False)
+    number.setSpecialValueText("of the type")
+    number.setToolTip("Value of full transmittance, e.g. 4095 for 12 bits kept in 16")
+    return number
 
 
 def words() -> QLabel:
