@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import AxesError, DataError
-from napari_disentangle.files import ome_zarr, picture, tiff
+from napari_disentangle.files import microscope, ome_zarr, picture, tiff
 from napari_disentangle.files.address import address
 from napari_disentangle.files.place import place as put
 from napari_disentangle.files.place import working
@@ -63,6 +63,7 @@ class Format(NamedTuple):
 _TIFF = Format(tiff.read, tiff.check, tiff.write, tiff.provenance)
 _ZARR = Format(ome_zarr.read, ome_zarr.check, None, ome_zarr.provenance)
 _PICTURE = Format(picture.read, picture.check, picture.write, picture.provenance)
+_MICROSCOPE = Format(microscope.read, microscope.check, None, microscope.provenance)
 FORMATS: dict[str, Format] = {
     ".ome.tif": _TIFF,
     ".ome.tiff": _TIFF,
@@ -89,7 +90,8 @@ def read(
     ----------
     path
         TIFF, PNG, JPEG or OME-Zarr (0.1 to 0.5), the last also at an address
-        (``https://...``). ``FILE#1`` is the second of several images in a file.
+        (``https://...``); with the extra ``bioio`` czi, lif and nd2. ``FILE#1`` is
+        the second of several images in a file.
     axes, modality, full_scale, channel_names
         What the file does not say, or says wrongly; see :class:`Field`.
 
@@ -282,6 +284,8 @@ def _recognised(path: Path) -> Format:
             f"{path.name!r} cannot be read: it is a folder, and no Zarr; name the "
             "files in it"
         )
+    if path.name.lower().endswith(microscope.ENDINGS):
+        return _MICROSCOPE
     with path.open("rb") as file:
         head = file.read(8)
     for form, beginnings in ((_TIFF, tiff.BEGINNINGS), (_PICTURE, picture.BEGINNINGS)):
