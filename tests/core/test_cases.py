@@ -414,3 +414,10 @@ def test_channels_of_a_donor_are_named_where_it_is_given(tmp_path: Path) -> None
             nd.read(applied(folder, image, "--donor", file, "--output", "swap"))
         )
     np.testing.assert_array_equal(*(field.data for field in made))
+
+
+@pytest.mark.parametrize("name", ["slide.svs", "two_positions.ome.tif#1"])
+def test_what_is_only_read_is_written_as_ome_tiff(tmp_path: Path, name: str) -> None:
+    made = applied(tmp_path, CASES / name, "--output", "content")
+    assert made.name.endswith(".ome.tif")
+    assert nd.read(made).shape == case(name).shape

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
+from napari_disentangle.cli.main import main
 from napari_disentangle.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 4095, (2, 1, 3, 1, 40, 50), np.uint16)
@@ -99,3 +100,14 @@ def test_such_files_are_not_written(tmp_path: Path) -> None:
     lazy = nd.apply(nd.fit(field, "identity"), field, "content")
     with pytest.raises(DataError, match="of no known format: use"):
         list(nd.write(lazy, tmp_path / "x.nd2"))
+
+
+@pytest.mark.usefixtures("bioio")
+def test_results_are_written_as_ome_tiff(tmp_path: Path) -> None:
+    (tmp_path / "x.nd2").write_bytes(b"anything")
+    command = ["apply", str(tmp_path / "x.nd2"), "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--output", "content"])
+    assert ended.value.code == 0
+    (made,) = (tmp_path / "out").iterdir()
+    assert nd.read(made).channel_names == BioImage.channel_names

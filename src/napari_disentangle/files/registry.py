@@ -1,6 +1,7 @@
 """Reading and writing image files with their metadata: one module per format."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -235,6 +236,12 @@ def suffix_of(path: Path) -> str:
         if name.endswith(suffix):
             return suffix
     raise DataError(f"{path.name!r} is of no known format: use {', '.join(FORMATS)}")
+
+
+def suffix_like(path: str) -> str:
+    """The ending for a result of a file; OME-TIFF for formats that are only read."""
+    name = re.sub(r"#\d+$", "", path.lower())
+    return next((one for one in FORMATS if name.endswith(one)), ".ome.tif")
 
 
 def _numbered(path: str | Path) -> tuple[Path, int]:

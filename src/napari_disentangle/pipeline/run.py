@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_disentangle.detector.registry import check_expects
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.place import tidy
-from napari_disentangle.files.registry import Done, read, suffix_of, write
+from napari_disentangle.files.registry import Done, read, suffix_like, write
 from napari_disentangle.image.field import Field
 from napari_disentangle.pipeline.follow import Failed, Inputs, Step, follow
 from napari_disentangle.pipeline.kinds import KINDS, Kind, need
@@ -125,7 +125,7 @@ def _open(source: Source) -> Field:
 
 
 def _file_name(image: Field, kind: Kind, suffix: str | None) -> str:
-    own = suffix or suffix_of(Path(image.path or image.name))
+    own = suffix or suffix_like(image.path or image.name)
     if suffix is None and own in {".jpg", ".jpeg"}:
         own = ".png"  # JPEG would change the values, so that takes asking for
     picture = own.lower() in {".png", ".jpg", ".jpeg"}
