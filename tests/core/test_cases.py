@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from scipy.ndimage import gaussian_filter
 
 import napari_disentangle as nd
 from napari_disentangle.cli.main import main
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.samples.data import load
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -421,3 +423,37 @@ def test_what_is_only_read_is_written_as_ome_tiff(tmp_path: Path, name: str) -> 
     made = applied(tmp_path, CASES / name, "--output", "content")
     assert made.name.endswith(".ome.tif")
     assert nd.read(made).shape == case(name).shape
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_colours_on_black_are_fluorescence(tmp_path: Path, dtype: Any) -> None:
+    cells = np.moveaxis(load("cells_a"), 0, -1).astype(dtype)
+    cells[..., 1] = 0  # as most composites have it
+    tifffile.imwrite(tmp_path / "x.tif", cells, photometric="rgb")
+    field = nd.read(tmp_path / "x.tif")
+    assert field.modality == "fluorescence"
+    assert "taken for fluorescence" in " ".join(field.remarks)
+    said = nd.read(tmp_path / "x.tif", modality="brightfield")
+    assert (said.modality, said.remarks) == ("brightfield", ())
+
+
+def test_what_is_no_kind_of_ours_is_told(tmp_path: Path) -> None:
+    """Phase contrast: as much darker as brighter than its background."""
+    rng = np.random.default_rng(0)
+    waves = gaussian_filter(rng.normal(size=(128, 128)), 3)
+    grey = np.rint(128 + 300 * waves).clip(0, 255).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "phase.tif", grey)
+    assert (
+        "neither brightfield nor fluorescence"
+        in nd.read(tmp_path / "phase.tif").remarks[0]
+    )
+
+
+def test_no_light_has_pixels_of_a_few_nanometres(tmp_path: Path) -> None:
+    pixels = np.asarray(case("grey_brightfield_donor.tif").data)
+    for size, kind in ((8, "fluorescence"), (250, "brightfield")):
+        sizes = {"PhysicalSizeX": size, "PhysicalSizeXUnit": "nm", "axes": "YX"}
+        tifffile.imwrite(tmp_path / f"{size}.ome.tif", pixels, metadata=sizes)
+        field = nd.read(tmp_path / f"{size}.ome.tif")
+        assert field.modality == kind
+        assert ("electrons" in field.remarks[0]) == (size == 8)

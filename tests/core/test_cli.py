@@ -146,6 +146,19 @@ def test_info_describes_an_image(call):
     assert found["provenance"] == {}
 
 
+def test_info_says_in_a_line_what_each_image_is(call, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    files = (SAMPLES / "cells_a.tif", tmp_path / "bad.png", SAMPLES / "blood_1.png")
+    code, lines, errors = call("info", *files)
+    assert code == 1
+    assert [line for line in lines if not line.startswith("  ")] == [
+        f"{files[0]}: 3 channels fluorescence, 3 x 256 x 256 (CYX), uint8; 0, 1, 2",
+        f"{files[2]}: RGB brightfield, 480 x 480 (YX), uint8; R, G, B",
+    ]
+    assert len(errors) == 1
+    assert "'bad.png' cannot be read" in errors[0]
+
+
 def test_info_shows_pixel_size_status_and_origin(call, made, tmp_path):
     sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "axes": "YX"}
     blank = tmp_path / "blank.ome.tif"

@@ -92,13 +92,25 @@ def info(
     paths: Annotated[list[Path], typer.Argument(help="Images to look at.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what images are, what is odd about them, and how they were made."""
-    found = (_describe(path) for path in paths)
+    """Say what images are, what is odd about them, and how they were made.
+
+    A line for each, and what else there is to say below it.
+    """
+    found: list[dict[str, Any]] = []
+    for path in paths:
+        try:
+            found.append(_describe(path))
+        except DisentangleError as error:
+            if len(paths) == 1:
+                raise
+            print(f"{path}: {error}", file=sys.stderr)
+        else:
+            if not as_json:
+                print("\n".join(_lines(found[-1])), flush=True)
     if as_json:
-        print(json.dumps(list(found), indent=2))
-        return
-    for one in found:
-        print("\n".join(_lines(one)))
+        print(json.dumps(found, indent=2))
+    if len(found) < len(paths):
+        raise typer.Exit(1)
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -122,9 +134,8 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _lines(one: dict[str, Any]) -> Iterator[str]:
-    yield one["path"]
-    yield f"  {one['summary']}"
-    yield f"  axes {one['axes']}, channels {', '.join(one['channels'])}"
+    names = f"; {', '.join(one['channels'])}" if len(one["channels"]) > 1 else ""
+    yield f"{one['path']}: {one['summary']}{names}"
     yield from (f"  {status}" for status in one["status"])
     origin = one["provenance"]
     if origin:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +15,8 @@ from napari_disentangle.files import microscope, ome_zarr, picture, tiff
 from napari_disentangle.files.address import address
 from napari_disentangle.files.place import place as put
 from napari_disentangle.files.place import working
-from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field, Modality
-from napari_disentangle.image.kind import looks_brightfield
-
-# Half the edge of what is looked at to tell the kind of an image.
-_LOOKED_AT = 256
+from napari_disentangle.image.kind import proposed
 
 
 @dataclass(frozen=True)
@@ -113,34 +109,11 @@ def read(
     names = {"name": _stem(place), "path": named(place, number)}
     try:
         field = Field(**(found | names | known))
-        return field if "modality" in found | known else _proposed(field)
+        return field if "modality" in found | known else proposed(field)
     except AxesError as error:
         if axes is None:
             raise DataError(f"{place.name!r} cannot be read: {error}") from error
         raise AxesError(f"{place.name!r}: {error}") from error
-
-
-def _proposed(field: Field) -> Field:
-    """A grey image, or one of three colours, as the kind that it looks like."""
-    named = tuple(name.lower() for name in field.channel_names)
-    colours = named == ("red", "green", "blue")
-    if field.rgb or not (colours or field.n_channels == 1):
-        return field
-    leads = list(field.leads())
-    y, x = (
-        slice(max(0, n // 2 - _LOOKED_AT), n // 2 + _LOOKED_AT)
-        for n in field.plane_shape
-    )
-    plane = field.plane(leads[len(leads) // 2], y, x)
-    if not all(looks_brightfield(channel) for channel in plane):
-        return field
-    told = (
-        "objects are dark on a bright background: taken for brightfield; say so "
-        "(--modality) if it is another kind"
-    )
-    names = RGB if colours else field.channel_names
-    remarks = (*field.remarks, told)
-    return replace(field, modality="brightfield", remarks=remarks, channel_names=names)
 
 
 def write(

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_disentangle.image.arrays import Doubles
 from napari_disentangle.image.field import Field
+from napari_disentangle.image.kind import proposed
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ class Picked:
             if many
             else Field.from_layer(layers[0], **reading)
         )
-        return cls(field, tuple(Style.of(layer) for layer in layers))
+        said = reading.get("modality") or hasattr(layers[0].data, "dask")  # slow
+        known = field if said else proposed(field)
+        return cls(known, tuple(Style.of(layer) for layer in layers))
 
 
 def world(layer: Any) -> Doubles:

@@ -183,4 +183,5 @@ def in_words(fields: Sequence[Field]) -> str:
         return "Check at least one image layer."
     kinds = list(dict.fromkeys(field.describe() for field in fields))
     count = "1 image" if len(fields) == 1 else f"{len(fields)} images"
-    return f"{count}: {'; '.join(kinds)}"
+    remarks = dict.fromkeys(words for field in fields for words in field.remarks)
+    return "\n".join([f"{count}: {'; '.join(kinds)}", *remarks])
