@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import napari_disentangle as nd
@@ -328,7 +329,6 @@ def test_a_rise_of_contrast_and_other_stains_are_told_in_figures() -> None:
 
 
 def test_where_the_look_is_measured(tmp_path: Path) -> None:
-    from PIL import Image
 
     pixels = np.asarray(case("he_plain.png").data).copy()
     pixels[:, :60] = 40  # a stripe that no rule finds
@@ -457,3 +457,19 @@ def test_no_light_has_pixels_of_a_few_nanometres(tmp_path: Path) -> None:
         field = nd.read(tmp_path / f"{size}.ome.tif")
         assert field.modality == kind
         assert ("electrons" in field.remarks[0]) == (size == 8)
+
+
+def test_a_large_picture_opens_if_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 480 * 480 // 3)
+    path = tmp_path / "slide.png"
+    Image.fromarray(load("blood_1")).save(path)
+    with pytest.raises(DataError, match="add #large to its name"):
+        nd.read(path)
+    field = nd.read(f"{path}#large")
+    np.testing.assert_array_equal(field.plane(), np.moveaxis(load("blood_1"), -1, 0))
+    (tmp_path / "out").mkdir()
+    made = applied(tmp_path / "out", f"{path}#large", "--output", "content")
+    assert made.name == "slide_content.png"
+    assert Image.MAX_IMAGE_PIXELS == 480 * 480 // 3

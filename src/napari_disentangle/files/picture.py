@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 BEGINNINGS = (_PNG, _JPEG)
 # A JPEG comment has a length of two bytes.
 _LONGEST = 65_000
+# Stands for the number of an image in its file: open it, however large it is.
+LARGE = -1
+_LIMIT = RLock()
 
 
 @dataclass(frozen=True)
@@ -40,29 +44,33 @@ class Picture(OnDisk):
         The file.
     shape, dtype
         Of the array.
+    large
+        Whether it is unpacked however large it is.
     """
 
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    large: bool = False
 
     def __getitem__(self, key: tuple[Any, ...]) -> Array:
         part: Array = kept(self, self.path, (), self._whole)[key]
         return part
 
     def _whole(self) -> Array:
-        with _opened(self.path) as image:
+        with _opened(self.path, self.large) as image:
             return np.asarray(_shown(ImageOps.exif_transpose(image)))
 
 
 def read(path: Path, number: int = 0) -> dict[str, Any]:
-    """Arguments of a Field: data and axes."""
-    with _opened(path) as image:
+    """Arguments of a Field: data and axes; ``LARGE`` pictures only if that is said."""
+    large = number == LARGE
+    with _opened(path, large) as image:
         _check_depth(path)
         size, turned = image.size[::-1], image.getexif().get(_ORIENTATION, 1)
         size = size[::-1] if turned in _SIDEWAYS else size
         pixel = np.asarray(_shown(Image.new(image.mode, (1, 1))))
-    data = Picture(path, (*size, *pixel.shape[2:]), pixel.dtype)
+    data = Picture(path, (*size, *pixel.shape[2:]), pixel.dtype, large)
     if data.ndim == 2:
         return {"data": data, "axes": "YX"}
     return {"data": data, "axes": "YXC", "channel_names": RGBA[: data.shape[-1]]}
@@ -86,10 +94,29 @@ def _check_depth(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    bomb = Image.DecompressionBombError
-    with readable(path, "a picture", bomb), Image.open(path) as image:
-        yield image
+def _opened(path: Path, large: bool = False) -> Iterator[Image.Image]:
+    try:
+        with readable(path, "a picture"), _unchecked(large), Image.open(path) as image:
+            yield image
+    except Image.DecompressionBombError as error:
+        raise DataError(
+            f"{path.name!r} says that it has more pixels than a picture should: add "
+            f"#large to its name to open it all the same"
+        ) from error
+
+
+@contextmanager
+def _unchecked(large: bool) -> Iterator[None]:
+    """Let Pillow open pictures of any size."""
+    if not large:
+        yield
+        return
+    with _LIMIT:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def write(

@@ -88,7 +88,8 @@ def read(
     path
         TIFF, PNG, JPEG or OME-Zarr (0.1 to 0.5), the last also at an address
         (``https://...``); with the extra ``bioio`` czi, lif and nd2. ``FILE#1`` is
-        the second of several images in a file.
+        the second of several images in a file; ``FILE#large`` a picture of more
+        pixels than Pillow opens by itself.
     axes, modality, full_scale, channel_names
         What the file does not say, or says wrongly; see :class:`Field`.
 
@@ -213,7 +214,7 @@ def suffix_of(path: Path) -> str:
 
 def suffix_like(path: str) -> str:
     """The ending for a result of a file; OME-TIFF for formats that are only read."""
-    name = re.sub(r"#\d+$", "", path.lower())
+    name = re.sub(r"#(\d+|large)$", "", path.lower())
     return next((one for one in FORMATS if name.endswith(one)), ".ome.tif")
 
 
@@ -225,8 +226,11 @@ def _numbered(path: str | Path) -> tuple[Path, int]:
     if place.exists():
         return place, 0
     name, sign, number = str(place).rpartition("#")
-    if sign and number.isdecimal() and Path(name).exists():
-        return Path(name), int(number)
+    if sign and Path(name).exists():
+        if number == "large":
+            return Path(name), picture.LARGE
+        if number.isdecimal():
+            return Path(name), int(number)
     raise DataError(f"there is no file {str(path)!r}")
 
 
@@ -240,6 +244,8 @@ def _numbered_address(path: str | Path) -> tuple[Path, int]:
 def named(place: Path, number: int) -> str:
     """A file and the number of an image in it, as :func:`read` takes them."""
     name = address(place) or str(place)
+    if number == picture.LARGE:
+        return f"{name}#large"
     return f"{name}#{number}" if number else name
 
 
