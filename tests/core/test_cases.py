@@ -462,13 +462,13 @@ def test_no_light_has_pixels_of_a_few_nanometres(tmp_path: Path) -> None:
 def test_a_large_picture_opens_if_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pixels, path = load("blood_1"), tmp_path / "slide.png"
+    Image.fromarray(pixels).save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 480 * 480 // 3)
-    path = tmp_path / "slide.png"
-    Image.fromarray(load("blood_1")).save(path)
     with pytest.raises(DataError, match="add #large to its name"):
         nd.read(path)
     field = nd.read(f"{path}#large")
-    np.testing.assert_array_equal(field.plane(), np.moveaxis(load("blood_1"), -1, 0))
+    np.testing.assert_array_equal(field.plane(), np.moveaxis(pixels, -1, 0))
     (tmp_path / "out").mkdir()
     made = applied(tmp_path / "out", f"{path}#large", "--output", "content")
     assert made.name == "slide_content.png"

@@ -163,7 +163,7 @@ def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
 
 def provenance(path: Path) -> dict[str, Any]:
     """What :func:`write` kept of the origin."""
-    with _opened(path) as image:
+    with _opened(path, large=True) as image:  # nothing is unpacked
         text = image.info.get(KEY, image.info.get("comment", b""))
     try:
         kept = json.loads(text)
