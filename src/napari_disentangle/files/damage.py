@@ -10,6 +10,8 @@ from napari_disentangle.errors import DataError
 
 # Damage surfaces wherever a library first trips over it.
 _RAISED: tuple[type[Exception], ...] = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     LookupError,
     OSError,

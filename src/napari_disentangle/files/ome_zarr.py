@@ -147,7 +147,7 @@ def create(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> list[Any
                     new,
                     _image(lazy, order, shapes),
                     [(shape, kind) for shape in shapes],
-                    extra_attributes={KEY: {**_modality(lazy), **metadata}},
+                    extra_attributes={KEY: dict(metadata)},
                     chunks=chunks,
                     writer="zarr",
                     overwrite=True,
@@ -221,12 +221,6 @@ def _own(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
     """What this package wrote among the attributes of a group."""
     own = attrs.get(KEY, {})
     return own if isinstance(own, dict) else {}
-
-
-def _modality(lazy: LazyImage) -> dict[str, Any]:
-    """The kind of image, unless the values are no intensities of one any more."""
-    kept = lazy.operation.own_channels is None
-    return {"modality": lazy.field.modality} if kept else {}
 
 
 class _Permuted:

@@ -53,7 +53,7 @@ class Picture(OnDisk):
     dtype: np.dtype[Any]
     large: bool = False
 
-    def __getitem__(self, key: tuple[Any, ...]) -> Array:
+    def _part(self, key: tuple[Any, ...]) -> Array:
         part: Array = kept(self, self.path, (), self._whole)[key]
         return part
 

@@ -15,6 +15,7 @@ from napari_disentangle.files import microscope, ome_zarr, picture, tiff
 from napari_disentangle.files.address import address
 from napari_disentangle.files.place import place as put
 from napari_disentangle.files.place import working
+from napari_disentangle.files.reading import KEY, Reading, restored
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.image.kind import proposed
 
@@ -99,7 +100,8 @@ def read(
         If the file cannot be read.
     """
     place, number = _numbered(path)
-    found = _recognised(place).read(place, number)
+    form = _recognised(place)
+    found = restored(form.read(place, number), form.provenance(place))
     given = {
         "axes": axes,
         "modality": modality,
@@ -111,7 +113,7 @@ def read(
     try:
         field = Field(**(found | names | known))
         return field if "modality" in found | known else proposed(field)
-    except AxesError as error:
+    except (AxesError, ValueError) as error:
         if axes is None:
             raise DataError(f"{place.name!r} cannot be read: {error}") from error
         raise AxesError(f"{place.name!r}: {error}") from error
@@ -147,6 +149,7 @@ def write(
     """
     place = Path(path)
     kept = dict(lazy.provenance if metadata is None else metadata)
+    kept[KEY] = Reading.of(lazy).model_dump(mode="json")
     form = _format(place)
     form.check(lazy, place, kept)
     try:
@@ -194,7 +197,8 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
         If the file cannot be read.
     """
     place, _ = _numbered(path)
-    return _recognised(place).provenance(place)
+    kept = _recognised(place).provenance(place)
+    return {name: value for name, value in kept.items() if name != KEY}
 
 
 def suffix_of(path: Path) -> str:
@@ -270,6 +274,8 @@ def _recognised(path: Path) -> Format:
             f"{path.name!r} cannot be read: it is a folder, and no Zarr; name the "
             "files in it"
         )
+    if not path.is_file():
+        raise DataError(f"{path.name!r} cannot be read: it is no file")
     if path.name.lower().endswith(microscope.ENDINGS):
         return _MICROSCOPE
     with path.open("rb") as file:

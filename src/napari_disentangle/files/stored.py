@@ -39,7 +39,15 @@ class OnDisk:
         whole = self[(slice(None),) * self.ndim]
         return whole if dtype is None else whole.astype(dtype, copy=False)
 
-    def __getitem__(self, key: tuple[Any, ...]) -> Array:
+    def __getitem__(self, key: Any) -> Array:
+        given = key if isinstance(key, tuple) else (key,)
+        if Ellipsis not in given:
+            given = (*given, Ellipsis)
+        at, rest = given.index(Ellipsis), self.ndim - len(given) + 1
+        return self._part((*given[:at], *[slice(None)] * rest, *given[at + 1 :]))
+
+    def _part(self, key: tuple[Any, ...]) -> Array:
+        """A region by one number or slice per axis."""
         raise NotImplementedError
 
 
@@ -73,7 +81,7 @@ class Stored(OnDisk):
     offset: int | None = None
     byteorder: Literal["<", ">"] = "<"
 
-    def __getitem__(self, key: tuple[Any, ...]) -> Array:
+    def _part(self, key: tuple[Any, ...]) -> Array:
         with readable(self.path, "TIFF", TiffFileError):
             return self._mapped(key) if self.offset else self._unpacked(key)
 
@@ -107,20 +115,44 @@ def _read(array: Any, key: tuple[Any, ...]) -> Array:
     return np.asarray(array[key])
 
 
-class Last(OnDisk):
-    """A stored array whose samples come last, wherever they are in the file."""
+@dataclass(frozen=True, eq=False)
+class Turned(OnDisk):
+    """A stored array with its axes in another order, and with new axes of size 1.
 
-    def __init__(self, stored: Stored) -> None:
-        self._stored, self._place = stored, stored.axes.index("S")
-        shape = list(stored.shape)
-        shape.append(shape.pop(self._place))
-        self.shape, self.dtype = tuple(shape), stored.dtype
+    Attributes
+    ----------
+    array
+        What is stored.
+    places
+        For every axis which one of the stored array it is; ``None`` for a new one.
+    """
 
-    def __getitem__(self, key: tuple[Any, ...]) -> Array:
-        *others, samples = key
-        before = [isinstance(one, slice) for one in others[: self._place]]
-        moved = (*others[: self._place], samples, *others[self._place :])
-        return np.moveaxis(self._stored[moved], sum(before), -1)
+    array: Any
+    places: tuple[int | None, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Of all axes."""
+        stored = self.array.shape
+        return tuple(1 if place is None else stored[place] for place in self.places)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """Of the values."""
+        kind: np.dtype[Any] = np.dtype(self.array.dtype)
+        return kind
+
+    def _part(self, key: tuple[Any, ...]) -> Array:
+        pairs = [*zip(key, self.places, strict=True)]
+        known = {place: k for k, place in pairs if place is not None}
+        part = np.asarray(self.array[tuple(known[i] for i in sorted(known))])
+        kept = [(k, place) for k, place in pairs if isinstance(k, slice)]
+        stored = sorted(place for _, place in kept if place is not None)
+        order = [stored.index(place) for _, place in kept if place is not None]
+        new = tuple(None if place is None else slice(None) for _, place in kept)
+        ends = tuple(k if place is None else slice(None) for k, place in kept)
+        turned: Array = part.transpose(order)[new][ends]
+        return turned
 
 
 # --- what is kept ---------------------------------------------------------------------

@@ -14,7 +14,7 @@ from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.damage import readable
 from napari_disentangle.files.ome_zarr import order_of
-from napari_disentangle.files.stored import Last, OnDisk, Stored
+from napari_disentangle.files.stored import OnDisk, Stored, Turned
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.channels import RGBA
 from napari_disentangle.image.field import check_size
@@ -78,18 +78,32 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
         sizes = _tag_sizes(series) | known
         axes = _axes(series.axes)
         remarks = (*_remarks(file, number), *_unnamed(series))
+        return _field(stored, axes, colour, sizes, _ome_channels(pixels)) | {
+            "remarks": remarks
+        }
+
+
+def _field(
+    stored: Sequence[Stored],
+    axes: str,
+    colour: bool,
+    sizes: Sizes,
+    names: tuple[str, ...],
+) -> dict[str, Any]:
+    """Arguments of a Field of levels, with what is known of sizes and channels."""
     levels: list[OnDisk] = [*stored]
     if colour and not axes.endswith("C"):
-        axes, levels = axes.replace("C", "") + "C", [Last(one) for one in stored]
+        order = axes.replace("C", "") + "C"
+        places = tuple(axes.index(axis) for axis in order)
+        axes, levels = order, [Turned(one, places) for one in stored]
     shape = levels[0].shape
     rgb = axes.endswith("C") and shape[-1] in (3, 4)
     grid = axes[:-1] if rgb else axes
     scale, units = zip(*(sizes.get(axis, (1.0, PIXEL)) for axis in grid), strict=True)
     found: dict[str, Any] = {"data": levels if len(levels) > 1 else levels[0]}
-    found |= {"axes": axes, "scale": scale, "units": units, "remarks": remarks}
+    found |= {"axes": axes, "scale": scale, "units": units}
     if rgb and colour:
         return found | {"channel_names": RGBA[: shape[-1]]}
-    names = _ome_channels(pixels)
     if "C" in grid and len(set(names)) == shape[axes.index("C")] == len(names):
         found["channel_names"] = names
     return found
@@ -145,7 +159,12 @@ def write(
 
 
 def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Any array will do."""
+    """Refuse planes that are one pixel wide: tifffile takes those for samples."""
+    width = lazy.shape[lazy.axes.index("X")]
+    if width == 1 and lazy.ndim > len("YX") and not _written_as_colour(lazy):
+        raise DataError(
+            f"{path.name!r} cannot hold planes that are one pixel wide: write .ome.zarr"
+        )
 
 
 def _resolution(lazy: LazyImage) -> dict[str, Any]:

@@ -257,7 +257,7 @@ class Field:
         try:
             with in_turn(self):
                 region = np.asarray(self.levels[level][key])
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, SystemError, ValueError) as error:
             raise DataError(f"{self.name!r} cannot be read: {error}") from error
         return channels_first(region, self.axes)
 
