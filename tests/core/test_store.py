@@ -257,9 +257,9 @@ def test_a_folder_that_is_not_there_is_said(tmp_path):
 def test_an_unknown_ending_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no known format: use \.ome\.tif"):
         written(RGB, tmp_path / "x.gif")
-    (tmp_path / "x.czi").write_bytes(b"")
+    (tmp_path / "x.xyz").write_bytes(b"")
     with pytest.raises(DataError, match="no known format"):
-        nd.read(tmp_path / "x.czi")
+        nd.read(tmp_path / "x.xyz")
 
 
 def test_compressing_pictures_keeps_their_own_ending(tmp_path):
@@ -666,7 +666,7 @@ def test_a_cut_picture_is_refused_in_one_sentence(tmp_path, suffix, keep):
 def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     Image.fromarray(RGB.data).save(tmp_path / "x.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    with pytest.raises(DataError, match="cannot be read as a picture"):
+    with pytest.raises(DataError, match="more pixels than a picture should"):
         nd.read(tmp_path / "x.png")
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, PositiveInt, Validation
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.files.stored import Turned
 from napari_disentangle.image.field import Modality
+from napari_disentangle.image.units import PIXEL, unit_name
 
 KEY = "reading"
 
@@ -34,12 +35,17 @@ class Reading(BaseModel):
         """How a result is to be read."""
         field = lazy.field
         same = lazy.operation.own_channels is None
+        colour = lazy.axes.endswith("C") and lazy.shape[-1] in (3, 4)
+        own = zip(field.scale, field.translate, field.units, strict=True)
+        known = dict(zip(field.grid_axes, own, strict=True))
+        grid = lazy.axes[:-1] if colour else lazy.axes
+        geometry = [(axis, *known.get(axis, (1.0, 0.0, PIXEL))) for axis in grid]
         return cls(
             axes=lazy.axes,
             shape=lazy.shape,
-            scale=field.scale,
-            translate=field.translate,
-            units=field.units,
+            scale=tuple(scale for _, scale, _, _ in geometry),
+            translate=tuple(shift for _, _, shift, _ in geometry),
+            units=tuple(unit_name(unit, axis) for axis, _, _, unit in geometry),
             channels=lazy.channel_names,
             modality=field.modality if same else None,
             full_scale=field.full_scale if same else None,

@@ -30,6 +30,11 @@ _TILE = 512
 _NEAR = 3
 # Pixels of the smallest area, and edge of the smallest block that no border touches.
 _LEAST, _BLOCK = 16, 8
+# Edge of the blocks of JPEG, how far from its value padding is beside an edge, and
+# blocks in a straight run of edges.
+_JPEG, _RINGING, _BLOCKS_RUN = 8, 40, 5
+# Blocks over which colours ring, which are kept at half of the resolution.
+_FRAYED = 2
 # Share of an edge that has to be straight; runs along an axis, in pixels, and lines in
 # any direction, as a share of the image, that are.
 _STRAIGHT, _RUN, _LINE = 0.8, 12, 0.12
@@ -169,13 +174,17 @@ def padding(image: Planes, lead: Lead) -> Padding | None:
     # dark fluorescence is within a few levels of zero everywhere
     jpeg = image.modality == "brightfield" and plane.dtype == np.uint8
     off = _NEAR if jpeg else 0
-    areas = (_straight_areas(_like(plane, value, off)) for value in _values(image))
-    pairs = zip(_values(image), areas, strict=True)
+    values = _values(image)
+    areas = [_straight_areas(_like(plane, value, off)) for value in values]
+    if jpeg and not any(area.any() for area in areas):
+        off, step = _RINGING, max(image.plane_shape) / max(plane.shape[1:])
+        areas = [_whole_blocks(_like(plane, value, _NEAR), step) for value in values]
+    pairs = zip(values, areas, strict=True)
     found = [(value, near) for value, near in pairs if near.any()]
     if not found:
         return None
-    values, maps = zip(*found, strict=True)
-    return Padding(values, tuple(map(_wider, maps)), image.plane_shape, off)
+    known, maps = zip(*found, strict=True)
+    return Padding(known, tuple(map(_wider, maps)), image.plane_shape, off)
 
 
 def _values(image: Planes) -> tuple[float, ...]:
@@ -274,7 +283,7 @@ def stray(image: Planes, plane: Array) -> Mask:
 
 
 # --- straight edges -------------------------------------------------------------------
-def _straight_areas(alike: Mask) -> Mask:
+def _straight_areas(alike: Mask, run: int = _RUN) -> Mask:
     """The areas (h, w) of one value whose edges are straight."""
     from scipy.ndimage import find_objects, label
 
@@ -288,17 +297,47 @@ def _straight_areas(alike: Mask) -> Mask:
     for number in order[:_AREAS]:
         place = places[number - 1]
         part = parts[place] == number
-        if _is_padding(part, place, alike.shape):
+        if _is_padding(part, place, alike.shape, run):
             found[place] |= part
     return found
 
 
-def _is_padding(part: Mask, place: Sequence[slice], shape: Sequence[int]) -> bool:
+def _whole_blocks(alike: Mask, step: float) -> Mask:
+    """Areas of one value whose edges JPEG has frayed, and the pixels around them.
+
+    Blocks that are of one value as a whole have straight edges, if padding has them;
+    ringing reaches over the rest of a block.
+
+    Parameters
+    ----------
+    alike
+        Pixels of a map that have the value (h, w).
+    step
+        Pixels of the plane to one of the map.
+    """
+    from scipy.ndimage import binary_dilation
+
+    edge = max(2, round(_JPEG / step))
+    lacking = [(0, -n % edge) for n in alike.shape]
+    cut = np.pad(alike, lacking, mode="edge").reshape(
+        -(-alike.shape[0] // edge), edge, -(-alike.shape[1] // edge), edge
+    )
+    whole: Mask = np.asarray(cut.all(axis=(1, 3)))
+    areas = _straight_areas(whole, _BLOCKS_RUN)
+    grown = binary_dilation(areas, np.ones((3, 3), bool), _FRAYED)
+    return np.kron(grown, np.ones((edge, edge), bool))[
+        : alike.shape[0], : alike.shape[1]
+    ]
+
+
+def _is_padding(
+    part: Mask, place: Sequence[slice], shape: Sequence[int], run: int
+) -> bool:
     """Whether an area is at a border or a whole block, and its edges are straight."""
     sides = [(at.start == 0, at.stop == n) for at, n in zip(place, shape, strict=True)]
     at_border = np.pad(part, [(int(a), int(b)) for a, b in sides], mode="edge")
     lengths = np.concatenate([*_runs(at_border, sides)])
-    along = lengths[lengths >= _RUN].sum() / max(lengths.sum(), 1)
+    along = lengths[lengths >= run].sum() / max(lengths.sum(), 1)
     if not any(one for side in sides for one in side):
         whole = bool(part.all()) and min(part.shape) >= _BLOCK
         return whole or bool(along == 1)

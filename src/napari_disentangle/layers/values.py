@@ -118,13 +118,14 @@ def shown_alike(
     step = max(1, made.size // _SAMPLED)
     old, new = (np.asarray(a).ravel()[::step].astype(float) for a in (before[-1], made))
     known = np.isfinite(old) & np.isfinite(new)
-    if not known.any() or np.ptp(old[known]) == 0:
-        return limits
     old, new = old[known], new[known]
+    if not known.any() or np.ptp(old) == 0 or np.array_equal(old, new):
+        return limits
     rise = np.ptp(new) / np.ptp(old)
     outside = max(0, old.min() - limits[0]), max(0, limits[1] - old.max())
     shares = np.mean(old < limits[0]), np.mean(old <= limits[1])
     low, high = np.quantile(new, shares) + rise * np.array([-outside[0], outside[1]])
+    low = max(low, 0.0) if made.dtype.kind == "u" else low
     return (float(low), float(high)) if low < high else limits
 
 
