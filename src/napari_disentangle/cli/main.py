@@ -289,8 +289,9 @@ def _write(
                 said |= {(origin["image"], one) for one in origin.get("status", ())}
             else:
                 _show(_words(part))
-    for image, status in sorted(said):
-        print(f"{image}: {status}", file=sys.stderr)
+    alike = ("donor ", "normal ")  # said of every image, and true of none of them
+    lines = {s if s.startswith(alike) else f"{image}: {s}" for image, s in said}
+    print(*sorted(lines), sep="\n", end="\n" * bool(lines), file=sys.stderr)
     if failed:
         print("\n".join(_table([("not done", "why"), *failed])), file=sys.stderr)
         raise typer.Exit(SOME_FAILED)

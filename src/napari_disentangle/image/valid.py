@@ -187,6 +187,12 @@ def padding(image: Planes, lead: Lead) -> Padding | None:
     return Padding(known, tuple(map(_wider, maps)), image.plane_shape, off)
 
 
+def searched(image: Planes) -> bool:
+    """Whether padding is looked for: not in vast planes without a pyramid."""
+    sizes = [int(np.prod(_plane_shape(image, i))) for i in range(len(image.levels))]
+    return min(sizes) <= _READ
+
+
 def _values(image: Planes) -> tuple[float, ...]:
     """What padding looks like in such an image."""
     if image.modality == "brightfield":
@@ -202,7 +208,7 @@ def _sampled(image: Planes, lead: Lead) -> Array | None:
         (int(np.prod(_plane_shape(image, i))), i) for i in range(len(image.levels))
     ]
     size, level = max(((n, i) for n, i in sizes if n <= _MAP), default=min(sizes))
-    if size > _READ:
+    if not searched(image):
         return None
     lead, shape = _lead_at(image, lead, level), _plane_shape(image, level)
     step = max(1.0, (size / _MAP) ** 0.5)

@@ -8,6 +8,7 @@ from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground
+from napari_disentangle.image.valid import searched
 from napari_disentangle.model.affine.method import trust
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Values
@@ -31,6 +32,11 @@ NO_FOREGROUND = "no foreground found: the image is returned as it is"
 def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
     """What is odd about the pixels of an image."""
     yield from field.remarks
+    if not searched(field):
+        yield (
+            "planes this large are searched for padding only if they have a pyramid: "
+            "mark where the look is to be measured if there is any"
+        )
     known = pixels[:, np.isfinite(pixels).all(axis=0)]
     if not _constant(known):
         yield from _saturation(field, known)
