@@ -16,7 +16,7 @@ import napari_disentangle as nd
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
 from napari_disentangle.model.attribute import average
 
-VALUES = arrays(np.float64, 4, elements=st.floats(-1e300, 1e300))
+VALUES = arrays(np.float64, 4, elements=st.floats(-1e12, 1e12))
 
 
 def attribute(values=(1.0, 2.0, 3.0, 4.0), **changed):
@@ -326,3 +326,14 @@ def test_tiles_without_anything_to_measure_do_not_count():
     values[:128, :128] = scene("YX", (128, 128))
     field = nd.Field(values, "YX")
     assert nd.fit(field, "meanstd").attribute(field).n_tiles == 1
+
+
+@pytest.mark.parametrize("name", ["affine", "balanced", "mk", "macenko"])
+@pytest.mark.parametrize("value", [1e308, -1e308, 10**400, "x", [1]])
+def test_absurd_values_are_no_saved_attribute(name, value):
+    slide = image("brightfield")
+    saved = nd.fit(slide, name).attribute(slide).to_json()
+    saved["values"][-1 if value == [1] else 0] = value
+    with pytest.raises(ModelFileError, match="not a saved attribute") as error:
+        nd.Attribute.from_json(saved)
+    assert "\n" not in str(error.value)

@@ -12,6 +12,10 @@ import numpy as np
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
 from napari_disentangle.image.arrays import Doubles
 
+# No image has larger values, and none whose name says that they are exponents.
+_LARGEST, _LARGEST_LOG = 1e12, 50.0
+_LOGS = ("log ", "correct ")
+
 
 @dataclass(frozen=True, eq=False)
 class Attribute:
@@ -141,9 +145,25 @@ class Attribute:
             tuples["empty"] = tuple(data.get("empty", ()))
             read = cls(**(data | arrays | tuples))
             read.check_shape()
-        except (KeyError, TypeError, ValueError) as error:
+            read.check_values()
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ModelFileError(f"this is not a saved attribute ({error})") from error
         return read
+
+    def check_values(self) -> None:
+        """Raise a ``ValueError`` if no image could have such values."""
+        largest = [
+            _LARGEST_LOG if name.startswith(_LOGS) else _LARGEST for name in self.names
+        ]
+        known = np.nan_to_num(self.values, nan=0.0)  # there was nothing to measure
+        for name, value, most in zip(
+            self.names,
+            np.abs(known).reshape(-1, len(largest)).max(axis=0),
+            largest,
+            strict=True,
+        ):
+            if value > most:
+                raise ValueError(f"{name} is {value:.3g}, at most {most:.0e} can be")
 
     def check_shape(self) -> None:
         """Raise a ``ValueError`` if values and names do not pair."""

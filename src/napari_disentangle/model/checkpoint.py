@@ -1,8 +1,10 @@
 """Model files: safetensors with a JSON header, never pickle."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,12 @@ def write_checkpoint(
     text = json.dumps({"format": FORMAT, **header}, sort_keys=True)
     contiguous = {name: np.asarray(t, order="C") for name, t in tensors.items()}
     try:
-        save_file(contiguous, _checked(path), metadata={_KEY: text})
+        place = Path(_checked(path)).absolute()
+        # whole or absent: the file comes to its name when it is on the disk
+        with TemporaryDirectory(prefix=".saving-", dir=place.parent) as folder:
+            made = Path(folder) / place.name
+            save_file(contiguous, made, metadata={_KEY: text})
+            os.replace(made, place)
     except (OSError, SafetensorError) as error:
         raise ModelFileError(
             f"{Path(path).name!r} cannot be written ({error})"
