@@ -71,11 +71,11 @@ def test_published_forms_measure_all_there_is() -> None:
 
 
 # --- fluorescence -----------------------------------------------------------------
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(st.integers(20, 236), st.integers(20, 236), st.integers(190, 254))
 def test_a_bright_object_is_left_out(y: int, x: int, value: int) -> None:
     odd = np.where(disc(y, x, 20), value, CELLS)
-    assert found(odd)[disc(y, x, 20)].mean() > 0.95
+    assert found(odd)[disc(y, x, 20)].mean() > 0.9
     assert found(odd).mean() < 0.055
 
 

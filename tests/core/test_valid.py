@@ -236,6 +236,24 @@ def test_padding_does_not_move_a_gain(name: str, value: float, width: int) -> No
     np.testing.assert_array_equal(model.swap(padded, image)[outside], pixels[outside])
 
 
+@pytest.mark.parametrize("name", ["knn", "mahalanobis", "pca", "context"])
+def test_regions_stay_where_padding_is_out_of_reach(name: str) -> None:
+    slides = [render(tissue(seed, 192), VIOLET, 2.0, seed) for seed in range(20, 26)]
+    normals = [nd.Field(pixels, "YXC") for pixels in slides[:5]]
+    detector = fitted(normals, name, nd.fit(normals, "balanced"), cell=14.0)
+    odd = slides[5].copy()
+    odd[80:110, 80:110] = np.random.default_rng(0).integers(0, 255, (30, 30, 3))
+    padded = framed_in(odd, 0, (40, 0, 25, 0))
+    plain, other = (
+        detector.score(nd.Field(pixels, "YXC")).regions(0.05)[0] > 0
+        for pixels in (odd, padded)
+    )
+    inside = np.s_[48:144, 48:144]
+    one, two = plain[inside], other[40:, 25:][inside]
+    assert one.any()
+    assert (one & two).sum() >= 0.9 * (one | two).sum()
+
+
 @pytest.mark.parametrize("name", ["knn", "mahalanobis", "context"])
 def test_padding_of_normals_leaves_p_valid(name: str) -> None:
     """Pixels of new images: no more of them are odd than p says."""
