@@ -152,18 +152,12 @@ class Attribute:
 
     def check_values(self) -> None:
         """Raise a ``ValueError`` if no image could have such values."""
-        largest = [
-            _LARGEST_LOG if name.startswith(_LOGS) else _LARGEST for name in self.names
-        ]
-        known = np.nan_to_num(self.values, nan=0.0)  # there was nothing to measure
-        for name, value, most in zip(
-            self.names,
-            np.abs(known).reshape(-1, len(largest)).max(axis=0),
-            largest,
-            strict=True,
-        ):
+        known = np.abs(np.nan_to_num(self.values, nan=0.0))  # NaN: nothing to measure
+        for i, name in enumerate(self.names):
+            most = _LARGEST_LOG if name.startswith(_LOGS) else _LARGEST
+            value = known[..., i].max(initial=0.0)
             if value > most:
-                raise ValueError(f"{name} is {value:.3g}, at most {most:.0e} can be")
+                raise ValueError(f"{name} is {value:.3g}, and at most {most:.0e}")
 
     def check_shape(self) -> None:
         """Raise a ``ValueError`` if values and names do not pair."""
