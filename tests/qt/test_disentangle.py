@@ -589,3 +589,13 @@ def test_a_swap_to_a_bright_donor_is_shown_as_bright_as_its_image(desk: Any) -> 
         for end in (0, 1)
     ]
     assert shares[:2] == pytest.approx(shares[2:], abs=0.02)
+
+
+def test_what_is_odd_about_a_donor_is_said(smears: Any) -> None:
+    donor = smears.viewer.layers[1]
+    padded = donor.data.copy()
+    padded[:, :40] = 0
+    donor.data = padded
+    smears.run()
+    notes = smears.panel.notes.text()
+    assert f"donor '{donor.name}': 8.3% of the pixels are padding" in notes
