@@ -56,6 +56,7 @@ def test_an_address_is_read_like_a_folder(server: str, name: str) -> None:
     assert there.describe() == here.describe()
     assert there.path == f"{server}/{name}"
     assert nd.read(Path(there.path)).path == there.path
+    np.testing.assert_array_equal(there.levels[0], here.levels[0])
     for lead in here.leads():
         np.testing.assert_array_equal(there.plane(lead), here.plane(lead))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_disentangle.files.damage import readable
+from napari_disentangle.files.stored import OnDisk
 from napari_disentangle.image.arrays import Array
 
 # A path has lost one of the two slashes.
@@ -39,7 +40,7 @@ def reached(path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True, eq=False)
-class Remote:
+class Remote(OnDisk):
     """An array at an address: what goes wrong on the way is one sentence.
 
     Attributes
@@ -54,16 +55,16 @@ class Remote:
     array: Any
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
         """Of the array."""
         return tuple(self.array.shape)
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
         """Of the array."""
         kind: np.dtype[Any] = np.dtype(self.array.dtype)
         return kind
 
-    def __getitem__(self, key: Any) -> Array:
+    def _part(self, key: tuple[Any, ...]) -> Array:
         with reached(self.path):
             return np.asarray(self.array[key])

@@ -14,10 +14,10 @@ _LOOKED_AT = 256
 # background is bright, and what is brighter lies nearer to it than what is darker.
 _ENDS, _NEARER, _BRIGHT = (1, 50, 99), 0.8, 0.6
 # Where the median lies between the ends if objects are as often darker as brighter than
-# the background, at most how far from it; fluorescence is below 0.35 in 40 channels.
+# the background, at most how far from it (benchmarks/kinds.py).
 _MIDDLE, _ABOUT = 0.5, 0.1
 # Colours whose median and lowest percentile are below these shares of the highest are
-# of fluorescence: in 514 colour images of stained tissue the median is above 0.34.
+# of fluorescence: in stained tissue the median is above 0.34 (benchmarks/kinds.py).
 _DARK, _BLACK = 0.3, 0.1
 # No light microscope has smaller pixels, in micrometres.
 _ELECTRONS_UM = 0.02

@@ -14,7 +14,8 @@ def axes_in_file(layer: Any) -> str | None:
     """
     named = [letter(label) for label in layer.axis_labels]
     path = getattr(layer.source, "path", None)
-    if path is None or layer.multiscale or all(len(axis) == 1 for axis in named):
+    lost = layer.ndim > len("YX") and any(len(axis) > 1 for axis in named)
+    if path is None or layer.multiscale or not lost:
         return None
     try:
         field = read(path)

@@ -39,19 +39,17 @@ def picked(panel: BasePanel, choice: LayerList) -> list[Picked]:
     )
 
 
-def measured(
-    panel: BasePanel, choice: LayerList, marks: Any | None
-) -> list[tuple[Picked, list[Any]]]:
+def measured(panel: BasePanel, choice: LayerList, marks: Any | None) -> list[Picked]:
     """Snapshot of a list, with the look measured where a layer is painted on it.
 
-    What it paints nothing on is measured as a whole. With the layers of every image.
+    What it paints nothing on is measured as a whole.
     """
     found = picked(panel, choice)
-    grouped = groups(choice.checked(), panel.as_channels.isChecked())
     if marks is None:
-        return [*zip(found, grouped, strict=True)]
+        return found
+    grouped = groups(choice.checked(), panel.as_channels.isChecked())
     return [
-        (replace(one, field=painted_on(marks, one.field, group)), group)
+        replace(one, field=painted_on(marks, one.field, group))
         for one, group in zip(found, grouped, strict=True)
     ]
 

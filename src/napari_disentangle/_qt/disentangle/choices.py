@@ -22,8 +22,7 @@ from napari_disentangle.pipeline.recipe import Recipe
 
 def looks_of(panel: Panel, choice: LayerList, layers: Any) -> list[Picked]:
     """Images of a list, with their look measured where the panel says."""
-    marks = panel.measured.among(layers)
-    return [one for one, _ in measured(panel, choice, marks)]
+    return measured(panel, choice, panel.measured.among(layers))
 
 
 def taking_part(panel: Panel, layers: Any) -> list[Picked]:
