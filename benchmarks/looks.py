@@ -76,6 +76,12 @@ def camera(rng: np.random.Generator, channels: int = 3) -> Look:
     return Look(change, noise=rng.uniform(0, 4))
 
 
+def composed(rng: np.random.Generator, channels: int = 3) -> Look:
+    """Another stain before another camera."""
+    stain, shot = hed(rng, channels), camera(rng, channels)
+    return Look(lambda image: shot.change(stain.change(image)), shot.noise)
+
+
 def fluorescence(rng: np.random.Generator, channels: int) -> Look:
     """Gain, offset, gamma, uneven background, bleed-through and noise."""
     gain = np.exp(rng.normal(0, 0.4, (channels, 1, 1)))

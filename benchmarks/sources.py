@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from zlib import crc32
 
 import imageio.v3 as iio
 import numpy as np
+import open_sources
 import tifffile
 from looks import Array
 from scipy.sparse.csgraph import connected_components
@@ -225,14 +226,6 @@ def _nuclei() -> Iterator[Group]:
     return _fields("fluo_520x696", _gray)
 
 
-def _small_nuclei() -> Iterator[Group]:
-    folder = DATA / "nuclei_dsb2018"
-    for row in manifest(folder):
-        if row["group"] == "fluo_256x256":
-            name = row["image"]
-            yield Group(name, (partial(_gray, folder / name),))
-
-
 def _other_stained() -> Iterator[Group]:
     model = "artefacts_histoqc/histoqc/data"
     names = (
@@ -284,15 +277,31 @@ SOURCES = (
 )
 
 
-# Many experiments, but nearly all images are too small to be cut in two pictures.
-LEARNED_ONLY = (
-    Source(
-        "small nuclei (DSB)",
-        "fluorescence",
-        _small_nuclei,
-        folder="nuclei_dsb2018",
-        split=_share(100),
-    ),
+def _open(names: Sequence[str]) -> Iterator[Group]:
+    for name in names:
+        yield from (Group(*slide) for slide in open_sources.slides(name))
+
+
+def _openly(called: str, *names: str) -> Source:
+    """Openly licensed pictures of one laboratory or of several."""
+    folder = f"brightfield_open/{names[0]}"
+    return Source(called, "brightfield", partial(_open, names), folder=folder)
+
+
+# What is learned from, laboratory by laboratory.
+OPEN = tuple(_openly(name, name) for name in open_sources.LICENCES)
+
+
+def _half(called: str, names: Sequence[str]) -> tuple[Source, ...]:
+    small = [name for name in names if name in open_sources.SMALL]
+    large = (_openly(name, name) for name in names if name not in small)
+    return (*large, _openly(f"small sources, {called}", *small))
+
+
+# What is reported, by the half that its models did not learn from.
+HALVES = tuple(
+    _half(called, names)
+    for called, names in zip(("I", "II"), open_sources.HALVES, strict=True)
 )
 
 

@@ -11,19 +11,18 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 import napari_disentangle as nd
+from napari_disentangle.model.registry import method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MODELS = [
-    (name, modality)
-    for name, entry in nd.models().items()
-    for modality in entry.modalities
-]
+# Models that say something before they were fitted.
+READY = {n: e for n, e in nd.models().items() if not method(n).needs_fit}
+MODELS = [(name, kind) for name, entry in READY.items() for kind in entry.modalities]
 # Every model once, the kinds of image in turn: for what hangs on the model alone.
 EACH_MODEL = [
     (name, entry.modalities[i % len(entry.modalities)])
-    for i, (name, entry) in enumerate(nd.models().items())
+    for i, (name, entry) in enumerate(READY.items())
 ]
 DETECTORS = list(nd.detectors())
 # Settings to fit with where only the contract is tested, not how well something is

@@ -214,12 +214,13 @@ def test_a_channel_of_noise_is_left_alone(tmp_path: Path) -> None:
         )
 
 
-def test_bundled_weights_of_one_channel_fit_any(tmp_path: Path) -> None:
-    model = nd.load("affine-fluorescence")
+def test_a_model_of_one_unnamed_channel_fits_any(tmp_path: Path) -> None:
     plain = nd.read(CASES / "fluo_plain.ome.tif")
+    nobody_named = nd.Field(np.asarray(plain.data)[:1], "CYX")
+    model = nd.fit(nobody_named, "affine")
     one = nd.Field(np.asarray(plain.data)[:1], "CYX", channel_names=("DAPI",))
     assert model.content(one).shape == one.shape
-    with pytest.raises(DataError, match=r"nd\.fit\(images, 'affine-fluorescence'\)"):
+    with pytest.raises(DataError, match=r"nd\.fit\(images, 'affine'\)"):
         model.attribute(plain)
 
 

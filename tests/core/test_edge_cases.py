@@ -59,7 +59,7 @@ def narrow(modality, height, width):
 
 
 # Models that are about colours, and need three of them.
-COLOUR = ("reinhard", "macenko")
+COLOUR = ("reinhard", "macenko", "contrimix")
 BLANK = {
     "blank": lambda m: filled(m, (40, 44), 0),
     "saturated": lambda m: filled(m, (40, 44), 255),

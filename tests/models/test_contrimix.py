@@ -1,4 +1,4 @@
-"""ContriMix as a model, as published and by default: exact in tiles, sound, in words.
+"""ContriMix as a model, and `affine` beside it: exact in tiles, sound, in words.
 
 Nothing here depends on how good a fit is: models are fitted for a few steps.
 """
@@ -94,11 +94,11 @@ def _published(down: int, statistics: str) -> Model:
 
 
 @cache
-def by_default() -> Model:
-    return nd.fit(pair(), "contrimix", steps=STEPS)
+def class_wise() -> Model:
+    return nd.fit(pair(), "affine", steps=STEPS)
 
 
-BOTH = [fitted, by_default]
+BOTH = [fitted, class_wise]
 
 
 def donor() -> Any:
@@ -127,7 +127,7 @@ def one_sentence(text: str) -> bool:
     ],
 )
 def test_the_networks_are_the_published_ones(settings: Any, expected: Any) -> None:
-    steps = nd.fit_steps(pair(), "contrimix", steps=1, preset="published", **settings)
+    steps = nd.fit_steps(pair(), "contrimix", steps=1, **settings)
     *_, last = steps
     net: Any = last.progress.net
     assert net.architecture == expected
@@ -137,7 +137,7 @@ def test_the_networks_are_the_published_ones(settings: Any, expected: Any) -> No
     }
 
 
-def test_by_default_they_have_as_many_parameters_as_published() -> None:
+def test_the_networks_have_as_many_parameters_as_published() -> None:
     net = network(fitted())
     parts = (net.content, net.attribute, net.generator)
     content, attribute, generator = (
@@ -148,7 +148,7 @@ def test_by_default_they_have_as_many_parameters_as_published() -> None:
 
 
 def test_by_default_there_are_the_papers_numbers() -> None:
-    config = Config(preset="published")
+    config = Config()
     assert (config.attributes, config.down, config.mixings) == (4, 1, 3)
     assert config.statistics == "image"
 
@@ -158,8 +158,8 @@ def test_losses_are_weighed_as_published_over_three_mixings() -> None:
     quarter = rng.random((3, 64, 64)).astype("float32")
     turned = [np.rot90(quarter, i, (1, 2)) for i in range(4)]
     tile = np.mean(turned, axis=0)  # however it is cut and turned, it is the same
-    bank = Bank([[[tile, tile]]], [[tile, tile]])
-    lesson = Mixing("brightfield", Config(preset="published"))
+    bank = Bank([[tile, tile]], [[tile, tile]])
+    lesson = Mixing(Config())
     net = returned(lesson.begin(bank, 0))
     value, _ = lesson.loss(net, bank, (0, 1))
     images = torch.from_numpy(np.stack([tile] * 4))
@@ -244,9 +244,9 @@ def test_any_tiling_gives_the_signal_of_the_whole(down: int, statistics: str) ->
         assert float((found - whole).square().mean().sqrt() / whole.std()) < 2e-6
 
 
-@pytest.mark.parametrize(("down", "statistics"), [*VARIANTS, (0, "default")])
+@pytest.mark.parametrize(("down", "statistics"), [*VARIANTS, (0, "affine")])
 def test_any_tiling_and_any_view_of_eight_bits(down: int, statistics: str) -> None:
-    model = fitted(down, statistics) if down else by_default()
+    model = fitted(down, statistics) if down else class_wise()
     image, own = odd(), None
     for kind in ("swap", "maps"):
         own = own or model.attribute(image)
@@ -337,17 +337,6 @@ def test_measuring_a_slide_can_be_closed_in_the_middle(large: Any) -> None:
     assert max(waits) < 1
 
 
-def test_the_network_of_the_default_does_not_keep_one_waiting(large: Any) -> None:
-    model = by_default()
-    waits, before = [], perf_counter()
-    for _ in model.measuring(large):
-        waits.append(perf_counter() - before)
-        before = perf_counter()
-    assert len(waits) > 20
-    # all tiles together, read three times, take one second of one core
-    assert max(waits) < 3
-
-
 # --- another strength -----------------------------------------------------------------
 @contextmanager
 def watched(part: torch.nn.Module) -> Iterator[list[Any]]:
@@ -381,7 +370,7 @@ def test_another_strength_looks_for_content_no_more(down: int) -> None:
 def test_what_is_written_or_computed_once_keeps_no_content() -> None:
     lazy: Any = nd.apply(fitted(), odd(), "swap", donor())
     assert lazy.operation.contents is None
-    assert make(by_default(), odd(), "content").remembering().kind == "content"
+    assert make(class_wise(), odd(), "content").remembering().kind == "content"
 
 
 def test_contents_stay_under_their_limit() -> None:
@@ -438,10 +427,10 @@ def cells() -> Any:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    models = {model().config.preset: model() for model in BOTH}
-    paths = {preset: folder / f"{preset}.safetensors" for preset in models}
-    for preset, path in paths.items():
-        models[preset].save(path)
+    models = {model().name: model() for model in BOTH}
+    paths = {name: folder / f"{name}.safetensors" for name in models}
+    for name, path in paths.items():
+        models[name].save(path)
     return paths
 
 
@@ -470,7 +459,7 @@ def test_what_is_not_fitted_yet_is_said_in_the_console_and_by_a_recipe() -> None
         model="contrimix", config={"preset": "published"}, outputs=("content",)
     )
     for wrong in (
-        lambda: nd.fit(pair(), "contrimix", preset="published"),
+        lambda: nd.fit(pair(), "contrimix"),
         lambda: list(follow(recipe, Inputs([slide(0)]))),
     ):
         with pytest.raises(DataError, match=r"not learned anything yet: fit it") as e:
@@ -528,7 +517,7 @@ def test_the_command_line_fits_it_and_gives_the_same_bytes(
 
 def test_tiles_are_as_small_as_they_have_to_be_and_no_smaller() -> None:
     """Of 200 pixels there are nine tiles of 64, which are fewer than plenty."""
-    model = nd.fit(slide(0), "contrimix", preset="published", steps=1)
+    model = nd.fit(slide(0), "contrimix", steps=1)
     assert model.attribute(slide(0)).found
 
 
@@ -551,40 +540,27 @@ def test_tiles_are_as_small_as_they_have_to_be_and_no_smaller() -> None:
 )
 def test_images_that_it_cannot_learn_from(wrong: Any, kind: Any, words: str) -> None:
     with pytest.raises(kind, match=words) as error:
-        wrong(preset="published", steps=1)
-    assert one_sentence(str(error.value))
-
-
-def test_grey_slides_cannot_be_learned_from_by_default_either() -> None:
-    with pytest.raises(DataError, match="3 channels together") as error:
-        nd.fit(grey(), "contrimix", steps=1)
+        wrong(steps=1)
     assert one_sentence(str(error.value))
 
 
 @pytest.mark.parametrize("steps", [None, 1])
 @pytest.mark.parametrize(
-    ("preset", "settings"),
-    [
-        ("published", {"attributes": 8}),
-        ("published", {"down": 2}),
-        ("published", {"statistics": "frozen"}),
-        ("published", {"preset": "default"}),
-        ("default", {"preset": "published"}),
-    ],
+    "settings", [{"attributes": 8}, {"down": 2}, {"statistics": "frozen"}]
 )
 def test_weights_for_other_settings_are_refused(
-    files: Any, preset: str, settings: Any, steps: Any
+    files: Any, settings: Any, steps: Any
 ) -> None:
     with pytest.raises(ValueError, match="with other settings") as error:
-        nd.fit(pair(), files[preset], steps=steps, **settings)
+        nd.fit(pair(), files["contrimix"], steps=steps, **settings)
     assert one_sentence(str(error.value))
 
 
 def test_weights_for_other_channels_are_refused(files: Any) -> None:
-    for preset, model in zip(("published", "default"), BOTH, strict=True):
+    for model in BOTH:
         for wrong in (
             partial(model().content, grey()),
-            partial(nd.fit, grey(), files[preset], steps=1),
+            partial(nd.fit, grey(), files[model().name], steps=1),
         ):
             with pytest.raises(ChannelError, match=r"'grey' has channels") as error:
                 wrong()
@@ -605,10 +581,10 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_refused(tmp_path: Path, files: Any, damage: str) -> None:
-    with safe_open(files["published"], framework="numpy") as file:
+    with safe_open(files["contrimix"], framework="numpy") as file:
         header = dict(file.metadata())
     path = tmp_path / "m.safetensors"
-    save_file(DAMAGE[damage](load_file(files["published"])), path, metadata=header)
+    save_file(DAMAGE[damage](load_file(files["contrimix"])), path, metadata=header)
     with pytest.raises(ModelFileError, match="does not hold a whole model") as error:
         nd.load(path)
     assert one_sentence(str(error.value))
@@ -763,7 +739,7 @@ def saved(model: Model, path: Path) -> bytes:
 
 
 # Settings, and the size of images that are large enough for them.
-PRESETS = [({"preset": "published"}, 200), ({}, 100)]
+MODELS = [("contrimix", 200), ("affine", 100)]
 
 
 @pytest.mark.parametrize("model", [*BOTH, lambda: fitted(2, "frozen")])
@@ -778,14 +754,11 @@ def test_a_saved_model_is_the_same(tmp_path: Path, model: Any) -> None:
     assert back.encode(odd()).tobytes() == model().encode(odd()).tobytes()
 
 
-@pytest.mark.parametrize(("settings", "size"), PRESETS)
-def test_the_seed_decides_every_byte(tmp_path: Path, settings: Any, size: int) -> None:
+@pytest.mark.parametrize(("name", "size"), MODELS)
+def test_the_seed_decides_every_byte(tmp_path: Path, name: str, size: int) -> None:
     state, images = torch.get_rng_state(), [slide(seed, size=size) for seed in (0, 1)]
     first, again, other = (
-        saved(
-            nd.fit(images, "contrimix", seed=seed, steps=2, **settings),
-            tmp_path / "m.safetensors",
-        )
+        saved(nd.fit(images, name, seed=seed, steps=2), tmp_path / "m.safetensors")
         for seed in (0, 0, 1)
     )
     assert first == again
@@ -793,86 +766,28 @@ def test_the_seed_decides_every_byte(tmp_path: Path, settings: Any, size: int) -
     assert torch.equal(state, torch.get_rng_state())
 
 
-@pytest.mark.parametrize(("settings", "size"), PRESETS)
+@pytest.mark.parametrize(("name", "size"), MODELS)
 def test_forgetting_is_as_if_it_had_never_been_seen(
-    tmp_path: Path, settings: Any, size: int
+    tmp_path: Path, name: str, size: int
 ) -> None:
     a, b, c = (slide(seed, size=size) for seed in range(3))
-    how = {"seed": 3, "steps": 1, **settings}
-    model = nd.fit([[a, b], [c]], "contrimix", **how)
+    how = {"seed": 3, "steps": 1}
+    model = nd.fit([[a, b], [c]], name, **how)
     without = nd.fit_without(model, [a, b, c], b)
-    never = nd.fit([[a], [c]], "contrimix", **how)
-    paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
+    never = nd.fit([[a], [c]], name, **how)
+    paths = [tmp_path / f"{letter}.safetensors" for letter in "ab"]
     assert saved(without, paths[0]) == saved(never, paths[1])
 
 
-@pytest.mark.parametrize("preset", ["published", "default"])
-def test_fitting_goes_on_from_a_saved_model(files: Any, preset: str) -> None:
-    before = nd.load(files[preset])
-    *_, step = nd.fit_steps([slide(2), slide(3)], files[preset], steps=1)
+@pytest.mark.parametrize("name", ["contrimix", "affine"])
+def test_fitting_goes_on_from_a_saved_model(files: Any, name: str) -> None:
+    before = nd.load(files[name])
+    *_, step = nd.fit_steps([slide(2), slide(3)], files[name], steps=1)
     model = step.model()
     assert model.config == before.config
     card = model.weights.card
     assert card["began as"] == before.weights.hash
     assert [i["name"] for i in card["seen before"]] == ["slide 0", "slide 1"]
-    name = {"published": "content.layers.0.weight", "default": "body.0.weight"}[preset]
-    old, new = (np.asarray(m.weights.tensors[name]) for m in (before, model))
+    part = {"contrimix": "content.layers.0.weight", "affine": "nets.0.fine.0.weight"}
+    old, new = (np.asarray(m.weights.tensors[part[name]]) for m in (before, model))
     assert 0 <= np.abs(new - old).max() < 0.01
-
-
-def test_an_image_that_it_was_fitted_on_is_not_unlike_it() -> None:
-    """Also if it is mostly empty, unlike the tiles that were cut from it."""
-    white = np.full((300, 300, 3), 245, "uint8")
-    white[:130, :150] = picture(0)[:130, :150]
-    field = nd.Field(white, "YXC", name="mostly empty")
-    model = nd.fit(field, "contrimix", steps=1)
-    assert model.attribute(field).unlike <= 1
-
-
-# --- by default -----------------------------------------------------------------------
-def test_by_default_strength_0_is_the_image() -> None:
-    for field in (odd(), odd("float32"), odd("uint16"), spoilt(0.1)):
-        shown = by_default().swap(field, donor(), 0.0)
-        assert shown.tobytes() == field.data.tobytes()
-
-
-def in_another_light(seed: int) -> tuple[Any, Any]:
-    """An image, and the same after an affine change of its absorbance.
-
-    Channels are mixed, which cannot be undone channel by channel.
-    """
-    rng = np.random.default_rng(seed)
-    light = picture(20 + seed).astype("float32") / 255 * 0.97 + 0.02
-    matrix = np.diag(rng.uniform(0.7, 1.2, 3)) + rng.uniform(-0.12, 0.12, (3, 3))
-    absorbance = -np.log10(light) @ matrix.T + rng.uniform(0, 0.05, 3)
-    changed = (10**-absorbance).astype("float32")
-    return tuple(
-        nd.Field(data, "YXC", modality="brightfield", full_scale=1.0, name=name)
-        for data, name in ((light, "as it is"), (changed, "in another light"))
-    )
-
-
-def test_by_default_content_hardly_knows_of_an_affine_change() -> None:
-    apart: dict[str, list[float]] = {"meanstd": [], "contrimix": []}
-    for seed in range(3):
-        images = in_another_light(seed)
-        for name, known in apart.items():
-            model = by_default() if name == "contrimix" else nd.fit(pair(), name)
-            first, second = (model.content(image) for image in images)
-            known.append(float(np.abs(first - second).mean()))
-        raw = float(np.abs(images[0].data - images[1].data).mean())
-        assert apart["contrimix"][-1] < 0.2 * raw
-    assert np.mean(apart["contrimix"]) < np.mean(apart["meanstd"])
-
-
-def test_by_default_a_mixed_attribute_is_mixed_absorbance() -> None:
-    model, image = by_default(), slide(0)
-    own, look = model.attribute(image), model.attribute(donor())
-    trusted = [v for v, n in zip(own.values, own.names, strict=True) if "trust" in n]
-    assert trusted == [1.0]
-    shown = []
-    for strength in (0.0, 0.3, 1.0):
-        render: Any = model.lazy(image, own.mix(look, strength), own).operation
-        shown.append(render.signal(image.plane(()), ()))
-    expected = 0.7 * shown[0] + 0.3 * shown[2]
-    assert off(shown[1], expected) < 1e-5

@@ -13,6 +13,7 @@ import torch
 import napari_disentangle as nd
 from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.image.signal import from_signal, to_signal
+from napari_disentangle.model.registry import MODELS
 from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 GAIN = np.array([1.3, 0.8, 1.1])
 OFFSET = np.array([0.05, 0.02, 0.0])
-BRIGHTFIELD = [n for n, e in nd.models().items() if "brightfield" in e.modalities]
+READY = {n: e for n, e in nd.models().items() if not MODELS[n].needs_fit}
+BRIGHTFIELD = [n for n, e in READY.items() if "brightfield" in e.modalities]
 FLUORESCENCE = [n for n, e in nd.models().items() if "fluorescence" in e.modalities]
 
 

@@ -40,13 +40,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     made = pair(seed=1)
     path = tmp_path_factory.mktemp("models") / "published.safetensors"
     images = [nd.Field(picture, "YXC") for picture in (made.first, made.second)]
-    nd.fit(images, "contrimix", steps=1, preset="published").save(path)
+    nd.fit(images, "contrimix", steps=1).save(path)
     return str(path)
 
 
-def _as_published(desk: Any, **settings: Any) -> None:
+def _choose(desk: Any, **settings: Any) -> None:
     """Choose in the form."""
-    for name, value in {"preset": "published", **settings}.items():
+    for name, value in settings.items():
         desk.panel.form[name].value = value
 
 
@@ -65,7 +65,7 @@ def _points(desk: Any) -> int:
 
 
 def test_fit_stop_and_use_run_and_slide(tissues: Any) -> None:
-    _as_published(tissues, attributes=5)
+    _choose(tissues, attributes=5)
     tissues.click_box(tissues.panel.output_boxes["maps"])
     _fit(tissues, 2000)
     tissues.wait(lambda: _points(tissues) > 2)
@@ -95,7 +95,6 @@ def test_fit_stop_and_use_run_and_slide(tissues: Any) -> None:
 
 
 def test_run_before_fit_is_one_sentence(tissues: Any) -> None:
-    _as_published(tissues)
     tissues.run()
     assert any("has not learned anything yet: fit it" in text for text in tissues.said)
     assert tissues.names == NAMES
@@ -106,10 +105,10 @@ def test_settings_of_the_form_are_in_the_recipe(tissues: Any) -> None:
 
     from qtpy.QtWidgets import QApplication
 
-    _as_published(tissues, down=4, statistics="frozen")
+    _choose(tissues, down=4, statistics="frozen")
     tissues.click(tissues.panel.copy_recipe)
     recipe = nd.Recipe.from_json(json.loads(QApplication.clipboard().text()))
-    known = {"preset": "published", "down": 4, "statistics": "frozen"}
+    known = {"down": 4, "statistics": "frozen"}
     assert known.items() <= recipe.config.items()
 
 
@@ -134,27 +133,9 @@ def test_cancel_at_the_end_of_a_fit_on_a_large_image(desk: Any) -> None:
     large = np.tile(pair(seed=1).first, (8, 8, 1))
     desk.viewer.add_image(large, rgb=True, name="large")
     desk.panel.model.setCurrentText("contrimix")
-    _as_published(desk)
     _fit(desk, 1)
     desk.wait(lambda: "measuring large" in desk.panel.progress.format())
     desk.click(desk.panel.cancel)
     assert desk.wait(lambda: not desk.widget.running, 20) < desk.second
     assert "thrown away" in desk.panel.fitting.verdict.text()
     assert desk.panel.model.currentText() == "contrimix"
-
-
-def test_fluorescence_is_refused_as_published_and_learned_from_by_default(
-    desk: Any,
-) -> None:
-    desk.viewer.open_sample("napari-disentangle", "fluorescence")
-    first = [layer for layer in desk.viewer.layers if "well A" in layer.name]
-    desk.panel.images.check(first)
-    desk.panel.model.setCurrentText("contrimix")
-    _as_published(desk)
-    _fit(desk, 1)
-    desk.wait(lambda: not desk.widget.running)
-    assert any("works on brightfield images" in text for text in desk.said)
-    _as_published(desk, preset="default")
-    _fit(desk, 1)
-    desk.wait(lambda: not desk.widget.running)
-    assert nd.load(desk.panel.model.chosen).modality == "fluorescence"

@@ -285,38 +285,13 @@ def test_too_small_an_image_is_one_sentence(desk: Any) -> None:
     assert desk.panel.fitting.fit.isEnabled()
 
 
-def test_fit_on_channels(desk: Any) -> None:
+def test_fluorescence_needs_no_fit_and_has_none(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "fluorescence")
     first = [layer for layer in desk.viewer.layers if "well A" in layer.name]
     desk.panel.images.check(first)
-    path = _fit(desk)
-    assert nd.load(path).modality == "fluorescence"
-    assert not desk.panel.fitting.after.pixmap().isNull()
+    _begin(desk, 6)
+    desk.wait(lambda: not desk.widget.running)
+    assert any("use it as it is" in text for text in desk.said)
     desk.panel.choose_outputs(("content",))
     desk.run()
     assert len([name for name in desk.names if "content-only" in name]) == 3
-
-
-def test_image_unlike_all_that_the_model_knows_is_said_before_run(tissues: Any) -> None:
-    _fit(tissues, 12)
-    panel = tissues.panel
-    tissues.viewer.open_sample("napari-disentangle", "brightfield")
-    smear = tissues.layer("mauve")
-    panel.images.check([smear])
-    tissues.wait(lambda: "unlike the images" in panel.warning.text())
-    assert panel.warning.isVisible()
-    assert "mauve" in panel.warning.text()
-    assert "rose" not in panel.warning.text()
-    panel.images.check([tissues.viewer.layers["violet"]])
-    assert not panel.warning.isVisible()
-    panel.images.check([smear])
-    panel.model.setCurrentText("mk")
-    tissues.wait(lambda: not tissues.widget._ask_timer.isActive())
-    assert not panel.warning.isVisible()
-
-
-def test_warning_leads_to_the_section_for_fitting(tissues: Any) -> None:
-    panel = tissues.panel
-    assert panel.fitting.fit.visibleRegion().isEmpty()
-    panel.warning.linkActivated.emit("fit")
-    tissues.wait(lambda: not panel.fitting.fit.visibleRegion().isEmpty())

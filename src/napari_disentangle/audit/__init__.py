@@ -13,6 +13,7 @@ from napari_disentangle.audit.fidelity import (
 )
 from napari_disentangle.audit.leak import Leak, Recognised, probe, recognise
 from napari_disentangle.audit.mixing import lisi, silhouette
+from napari_disentangle.audit.palettes import Colours, palettes, picture
 from napari_disentangle.audit.seams import seam_score
 from napari_disentangle.audit.structure import (
     Gradients,
@@ -22,6 +23,7 @@ from napari_disentangle.audit.structure import (
 )
 
 __all__ = [
+    "Colours",
     "Gradients",
     "Leak",
     "Recognised",
@@ -33,6 +35,8 @@ __all__ = [
     "lisi",
     "nuclei",
     "nucleus_dice",
+    "palettes",
+    "picture",
     "probe",
     "psnr",
     "recognise",

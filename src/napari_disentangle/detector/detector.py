@@ -32,7 +32,7 @@ from napari_disentangle.image.channels import ChannelStack
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.model import Model
-from napari_disentangle.model.remarks import unlike_words
+from napari_disentangle.model.remarks import doubt_words
 from napari_disentangle.model.render import Rendering
 
 HELD_OUT = "held-out normals"
@@ -216,7 +216,15 @@ class Detector:
         """What a person should know of the normals, and of an image beside them."""
         own = f"normal {image.name!r}: "  # what its own status says too
         known = (words for words in self.status if not words.startswith(own))
-        return (*known, *self._scales(image), *_hidden(look))
+        return (*known, *self._scales(image), *self._hidden(look))
+
+    def _hidden(self, look: Attribute) -> Iterator[str]:
+        """That a look which is hard to read may be that of what is odd."""
+        if doubt_words(self.on.doubt(look)):
+            yield (
+                "what is odd in it may have been taken for its look, and then is not "
+                "found: score it as it is too (model 'identity')"
+            )
 
     def _scales(self, image: Field) -> Iterator[str]:
         """That raw values are compared which mean different things."""
@@ -333,15 +341,6 @@ class Detector:
             observed=_by_channel(whole, image.axes),
             expected=None if expected is None else _by_channel(expected, image.axes),
             channel_names=image.channel_names if "C" in image.axes else (),
-        )
-
-
-def _hidden(look: Attribute) -> Iterator[str]:
-    """That a look which is like no other may be that of what is odd."""
-    if unlike_words(look.unlike):
-        yield (
-            "what is odd in it may have been taken for its look, and then is not "
-            "found: score it as it is too (model 'identity')"
         )
 
 

@@ -15,6 +15,9 @@ from napari_disentangle.image.arrays import Doubles
 # No image has larger values, and none whose name says that they are exponents.
 _LARGEST, _LARGEST_LOG = 1e12, 50.0
 _LOGS = ("log ", "correct ")
+# First word of a name, and what was written of an attribute, by version 0.1.
+_OLD = {"trust"}
+_NO_MORE = ("unlike",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +44,6 @@ class Attribute:
         Leading axes of ``values``; empty for one attribute per image or batch.
     status
         What a person should know, in words.
-    unlike
-        Distance from all that the model was trained on; ``None`` for closed forms.
     empty
         Channels that show nothing, beside others that do: they have no look to take
         or give, and are left as they are.
@@ -57,7 +58,6 @@ class Attribute:
     model_hash: str
     axes: str = ""
     status: tuple[str, ...] = ()
-    unlike: float | None = None
     empty: tuple[str, ...] = ()
 
     @property
@@ -96,6 +96,11 @@ class Attribute:
 
     def check(self, other: Attribute) -> None:
         """Raise one clear sentence if ``other`` cannot be used with this one."""
+        if other.model == self.model and _OLD & {n.split()[0] for n in other.names}:
+            raise ChannelError(
+                f"the donor's attribute was measured by {self.model!r} of version 0.1, "
+                "whose networks are read no more: measure it again"
+            )
         if other.model_hash != self.model_hash:
             raise ChannelError(
                 f"the donor's attribute belongs to model {other.model!r}, but this is "
@@ -143,7 +148,8 @@ class Attribute:
             arrays = {k: np.asarray(data[k], np.float64) for k in ("values", "spread")}
             tuples = {k: tuple(data[k]) for k in ("names", "channels", "status")}
             tuples["empty"] = tuple(data.get("empty", ()))
-            read = cls(**(data | arrays | tuples))
+            known = {k: v for k, v in data.items() if k not in _NO_MORE}
+            read = cls(**(known | arrays | tuples))
             read.check_shape()
             read.check_values()
         except (KeyError, OverflowError, TypeError, ValueError) as error:
@@ -176,7 +182,7 @@ def average(attributes: Sequence[Attribute]) -> Attribute:
     first = attributes[0]
     for other in attributes[1:]:
         first.check(other)
-    rows = np.stack([_nanmean(_rows(a)) for a in attributes])
+    rows = np.stack([pooled(_rows(a), a.names) for a in attributes])
     spreads = np.stack([a.spread for a in attributes])
     n_tiles = sum(a.n_tiles for a in attributes)
     found = [a for a in attributes if a.found]
@@ -187,8 +193,8 @@ def average(attributes: Sequence[Attribute]) -> Attribute:
         status += (f"no foreground in {missing} of {len(attributes)} images: no vote",)
     return replace(
         first,
-        values=_nanmean(rows),
-        spread=_nanmean(spreads),
+        values=pooled(rows, first.names),
+        spread=pooled(spreads, ()),
         n_tiles=n_tiles,
         axes="",
         status=status,
@@ -208,7 +214,29 @@ def _rows(attribute: Attribute) -> Doubles:
     return attribute.values.reshape(math.prod(shape[:-1]), shape[-1])
 
 
-def _nanmean(rows: Doubles) -> Doubles:
+def pooled(rows: Doubles, names: Sequence[str]) -> Doubles:
+    """Mean (P,) of rows (n, P) of values, in any order; NaN rows do not count.
+
+    What is named ``... of class 3`` weighs as much as the ``share of class 3``.
+    """
     known = rows[np.isfinite(rows).all(axis=1)]
-    mean: Doubles = known.mean(axis=0) if len(known) else rows[0]
+    if not len(known):
+        unknown: Doubles = rows[0]
+        return unknown
+    mean: Doubles = _sum(known) / len(known)
+    place = {name: i for i, name in enumerate(names)}
+    of = [
+        place.get(f"share of {n.partition(' of ')[2]}", i) for i, n in enumerate(names)
+    ]
+    weighed = np.flatnonzero(of != np.arange(len(names)))
+    weights = known[:, np.asarray(of, np.intp)[weighed]]
+    total = _sum(weights)
+    means = _sum(weights * known[:, weighed]) / np.where(total > 0, total, 1)
+    mean[weighed] = np.where(total > 0, means, mean[weighed])
     return mean
+
+
+def _sum(rows: Doubles) -> Doubles:
+    """Sum over rows, the same for any order of them."""
+    total: Doubles = np.sort(rows, axis=0).sum(axis=0)
+    return total

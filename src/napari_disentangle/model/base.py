@@ -126,7 +126,7 @@ class Method:
     robust
         Whether a few pixels far from all others are left out where it measures.
     learns
-        Whether it can be fitted.
+        Kinds of image that it can be fitted to.
     needs_fit
         Whether it says nothing until it was fitted.
     invertible
@@ -140,7 +140,7 @@ class Method:
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
     robust: bool = False
-    learns: bool = False
+    learns: tuple[Modality, ...] = ()
     needs_fit: bool = False
     invertible: bool = True
     smallest_tile: int = 0
@@ -173,37 +173,24 @@ class Method:
         yield from ()
         return values
 
-    def unlike(self, sample: Sample) -> float | None:
-        """Distance from the training images; ``None`` if nothing was learned."""
-        return None
+    def doubt(self, source: Values, target: Values) -> float:
+        """How far readings of the same swap differ, as a share of the full scale."""
+        return 0.0
 
-    def statistics(self, sample: Sample, channels: int) -> Sequence[Values]:
-        """Numbers (S,) that tell an image from the training images.
-
-        One vector per group of so many channels; none if nothing compares them.
-        """
-        return ()
-
-    def lesson(
-        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
-    ) -> Lesson:
+    def lesson(self, weights: Weights | None) -> Lesson:
         """What it learns from.
 
         Parameters
         ----------
-        modality
-            Kind of the images.
         weights
             What to begin with.
-        images
-            :meth:`statistics` of whole images that it is to know.
 
         Raises
         ------
         ValueError
             If it has nothing to learn.
         """
-        raise ValueError("this model has nothing to learn: use nd.fit without steps")
+        raise ValueError("this model has nothing to learn: use it as it is")
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps (K, ...) of a signal (C, ...) with this attribute."""
@@ -253,9 +240,10 @@ class AffineMethod(Method):
 
     def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
         """The signal under another attribute (C, ...)."""
-        return apply_affine(x, *self._between(source, target))
+        return apply_affine(x, *self.map_between(source, target))
 
-    def _between(self, source: Values, target: Values) -> Affine:
+    def map_between(self, source: Values, target: Values) -> Affine:
+        """Affine map of the signal from one attribute to another."""
         if self.between is not None:
             return self.between(source, target)
         (w_s, b_s), (w_t, b_t) = self.frame(source), self.frame(target)

@@ -9,11 +9,9 @@ import numpy as np
 
 from napari_disentangle.compute.device import pick
 from napari_disentangle.errors import DataError, ModelFileError
-from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Weights
-from napari_disentangle.model.measure import sample
 from napari_disentangle.model.model import (
     Donor,
     Model,
@@ -117,15 +115,10 @@ def fit_steps(
     weights, device = start.weights, pick(device)
     looking = FitStep(preparing(steps, {}), start, images)
     smallest = start.method.smallest_tile
-    for found in gather(groups, start.modality == "fluorescence", seed, smallest):
+    for found in gather(groups, seed, smallest):
         bank = found
         yield looking
     assert bank is not None
-    contents: list[Array] = []
-    for image in images:
-        whole = sample(start.method, image, start.channel_index(image))
-        contents += start.method.statistics(whole, len(bank.learn[0][0]))
-        yield looking
     card = {
         "images": [[_seen(image) for image in group] for group in groups],
         "seen before": _memory(weights.card) if weights else [],
@@ -135,7 +128,7 @@ def fit_steps(
         "device": device,
         "began as": weights.hash if weights else None,
     }
-    lesson = start.method.lesson(start.modality, weights, contents)
+    lesson = start.method.lesson(weights)
     for progress in train(bank, lesson, seed, steps, device, card):
         yield FitStep(progress, start, images)
 
@@ -145,9 +138,10 @@ def _learner(
 ) -> Model:
     """The model that fitting begins with, if it can learn from these images."""
     start = beginning(images[0], model, **config)
-    if not start.method.learns:
+    if start.modality not in start.method.learns:
         raise ValueError(
-            f"model {start.name!r} has nothing to learn: use nd.fit without steps"
+            f"model {start.name!r} has nothing to learn from {start.modality} images: "
+            "use it as it is (nd.fit without steps)"
         )
     if steps < 1:
         raise ValueError(f"the budget must be at least 1 step, but it is {steps}")
@@ -286,7 +280,7 @@ def beginning(field: Field, model: str | Path, **config: Any) -> Model:
         nothing = Attribute(np.empty(0), (), np.empty(0), 0, channels, name, "")
         settings = configure(name, config)
         alone = method(name).learned(settings, None).needs_fit
-        weights = None if alone else bundled(name, modality)
+        weights = None if alone else bundled(name, modality, len(channels))
         return no_look(Model(name, settings, modality, channels, nothing, weights))
     settings = configure(known.name, asdict(known.config) | config)
     if known.weights and settings != known.config:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
-from napari_disentangle.image.field import Modality
 from napari_disentangle.model.statistics import Values
 from napari_disentangle.model.tiles import Bank
 
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 
     from napari_disentangle.model.affine.swaps import Swaps
 
-# Pairs in a micro-batch: small enough for 0.3 s on one core.
-BATCH = 16
-# Share of a user's tiles that lie inside the edge of what is known: most are.
-REACH = 0.95
-
 
 class Lesson(Protocol):
     """What the loop has to know of a model.
@@ -31,10 +25,6 @@ class Lesson(Protocol):
     correction that is used at most, and ``falls_back`` whether the model is a closed
     form where it has not learned to be better.
     """
-
-    @property
-    def modality(self) -> Modality:
-        """Kind of image."""
 
     @property
     def rate(self) -> float:

@@ -25,6 +25,7 @@ from napari_disentangle.image.signal import (
 )
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
 from napari_disentangle.image.valid import stray
+from napari_disentangle.model.attribute import pooled
 from napari_disentangle.model.base import Method, Sample, Values
 from napari_disentangle.model.remarks import (
     CONSTANT,
@@ -34,7 +35,6 @@ from napari_disentangle.model.remarks import (
     odd_pixels,
     outlier_words,
     padding_words,
-    unlike_words,
     varies,
     why_blank,
 )
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 # Fewer foreground pixels than this say nothing about a look.
 _FEWEST = 16
 _MAD_TO_STD = 1.4826
+# Tiles whose looks are compared, of an image that has more.
+_VOTES = 16
 # Edge in pixels of the regions in which whole images are gone through.
 _REGION = 256
 # Blocks that are rendered to foresee what would be cut off.
@@ -67,9 +69,6 @@ class Measured:
         Number of tiles that had enough to measure.
     status
         What a person should know, in words.
-    unlike
-        Distance from the training images, of the plane farthest off; ``None`` if the
-        model learned nothing or there was nothing to measure.
     empty
         Channels without foreground beside others that have some, on all planes.
     """
@@ -78,7 +77,6 @@ class Measured:
     spread: Values
     n_tiles: int
     status: tuple[str, ...]
-    unlike: float | None
     empty: tuple[str, ...]
 
 
@@ -102,7 +100,6 @@ class _Look:
     n_tiles: int
     words: tuple[str, ...]
     blank: tuple[str, ...]
-    unlike: float | None = None
     empty: tuple[str, ...] = ()
 
     @property
@@ -134,20 +131,19 @@ def _measure(
     rows = np.stack([look.values for look in looks])
     if found:
         borrow = [bool(look.blank) and not look.constant for look in looks]
-        rows[borrow] = np.mean([look.values for look in found], axis=0)
+        seen = np.stack([look.values for look in found])
+        rows[borrow] = pooled(seen, method.names(_names(field, index)))
     spread = np.mean([look.spread for look in found or looks], axis=0)
     noun = "planes" if len(groups[0]) == 1 else "stacks"
     said = [word for look in looks for word in look.words]
     said += blank_planes([look.blank for look in looks], noun)
     n_tiles = sum(look.n_tiles for look in looks)
-    unlike = max((k.unlike for k in looks if k.unlike is not None), default=None)
-    said += filter(None, [unlike_words(unlike)])
     each = [{*look.empty} for look in found]
     empty = tuple(sorted(set.intersection(*each))) if each else ()
     said += [f"channel {name} shows nothing: it is left as it is" for name in empty]
     values = rows.reshape(*sizes, rows.shape[1])
     status = tuple(dict.fromkeys(said))
-    return Measured(values, spread, n_tiles, status, unlike, empty)
+    return Measured(values, spread, n_tiles, status, empty)
 
 
 def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
@@ -227,7 +223,7 @@ def _measure_planes(
         return _Look(unknown, unknown, 0, words, blank)
     usable = [s for s in samples if _enough(method, s)]
     votes = []
-    for one in usable or [whole]:
+    for one in usable[:: -(-len(usable) // _VOTES) or 1] or [whole]:
         yield
         votes.append(method.estimate(one, config))
     each = np.stack(votes)
@@ -237,9 +233,8 @@ def _measure_planes(
     yield
     regions = partial(_regions, method, field, index, leads)
     values = yield from method.complete(values, regions)
-    unlike = method.unlike(whole)
     empty = empty_channels(foreground, names)
-    return _Look(values, spread, max(1, len(usable)), words, (), unlike, empty)
+    return _Look(values, spread, max(1, len(usable)), words, (), empty)
 
 
 def _regions(

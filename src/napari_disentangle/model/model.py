@@ -141,7 +141,6 @@ class Model:
             model_hash=self.hash,
             axes=axes.get(pool, ""),
             status=found.status + left,
-            unlike=found.unlike,
             empty=found.empty,
         )
 
@@ -168,6 +167,23 @@ class Model:
                 f"model needs {missing} too: {cure}"
             )
         return [field.channel_names.index(c) for c in self.channels]
+
+    def doubt(self, look: Attribute, target: Attribute | None = None) -> float:
+        """How far readings of a swap differ, as a share of the full scale.
+
+        Parameters
+        ----------
+        look
+            Of the image.
+        target
+            The look that it is given; the reference if ``None``.
+        """
+        other = self.reference if target is None else target
+        rows = np.broadcast_arrays(look.values, other.values)
+        n, size = math.prod(rows[0].shape[:-1]), rows[0].shape[-1]
+        pairs = zip(*(row.reshape(n, size) for row in rows), strict=True)
+        known = [pair for pair in pairs if np.isfinite(pair).all()]
+        return max((self.method.doubt(*pair) for pair in known), default=0.0)
 
     def inspect(self, field: Field) -> tuple[str, ...]:
         """Say in words what a person should know before trusting the result."""

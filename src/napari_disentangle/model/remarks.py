@@ -9,7 +9,6 @@ from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground
 from napari_disentangle.image.valid import searched
-from napari_disentangle.model.affine.method import trust
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.base import Values
 
@@ -19,8 +18,8 @@ NOTABLE = 0.01
 _TOLD = 0.001
 # Lost values pile up at the end of the range: this many times as many as beside it.
 _SPIKE = 3
-# Less of a learned correction than this is worth a word.
-_LITTLE = 0.25
+# Difference between readings of a swap from which on a person should know.
+_DOUBTFUL = 0.05
 # Degrees between colours of tissue from which on stains may be others. Images of one
 # source are up to 18 apart in 21 of 23 sources of slides, H&E and DAB 27 to 38
 # (benchmarks/stains.py).
@@ -106,15 +105,13 @@ def blank_planes(blanks: Sequence[tuple[str, ...]], noun: str) -> Iterator[str]:
         yield f"no foreground in {share}: given the mean look of the others"
 
 
-def unlike_words(unlike: float | None) -> str:
-    """That the model has not seen such images, and what that means; empty if it has."""
-    if unlike is None or trust(unlike) >= _LITTLE:
+def doubt_words(doubt: float) -> str:
+    """That readings of one swap differ, and what that means; empty if they agree."""
+    if doubt < _DOUBTFUL:
         return ""
-    share = trust(unlike)
-    used = f"{share:.0%} of its correction is" if share else "its closed form is"
     return (
-        f"unlike the images that the model learned from (distance {unlike:.1f} of "
-        f"their edge): {used} used; fit it on your own images"
+        f"the model's readings of the look differ by {doubt:.0%} of the full scale: "
+        "such images are new to it; look closely, or fit it on your own images"
     )
 
 

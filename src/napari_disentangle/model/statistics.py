@@ -1,4 +1,4 @@
-"""Numbers about pixels: balanced moments, and statistics of what is left of content.
+"""Numbers about pixels: balanced moments.
 
 Pixels are (C, N), in absorbance or intensity; which of them are foreground is given.
 """
@@ -25,11 +25,6 @@ _SLOPE = 1.8
 # bright cells are what differs most between fields of one look. Chosen on fields that
 # no benchmark reports, with a look at two small sources that one does.
 _DIM: dict[Modality, float] = {"brightfield": 1.0, "fluorescence": 0.4}
-_PERCENTS = (5, 10, 20, 35, 50, 75, 95)
-# Statistics are kept in this range, for images that have hardly any foreground.
-_LIMITS = (-6.0, 8.0)
-# Pixels that go into percentiles; more would change nothing.
-_MOST_PIXELS = 2**16
 
 
 def moments(signal: Array, foreground: Mask, modality: Modality) -> Values:
@@ -121,99 +116,12 @@ def balanced(signal: Array, foreground: Mask) -> tuple[Values, Values]:
     return mean, (centred * weights) @ centred.T
 
 
-def whitening(covariance: Values, home: Values) -> Values:
-    """Matrix (C, C) that makes pixels white, turned as if they had come from home.
-
-    They are first brought to the covariance ``home @ home.T`` by the linear map that
-    moves them least (Pitie and Kokaram 2007, section 3), and then to content.
-
-    Parameters
-    ----------
-    covariance
-        Of the pixels (C, C); spread below a thousandth of the largest variance counts
-        as that.
-    home
-        Matrix (C, C) that renders content under the mean look.
-    """
-    values, vectors = np.linalg.eigh(covariance)
-    values = np.maximum(values, max(1e-3 * values[-1], 1e-12))
-    root = (vectors * np.sqrt(values)) @ vectors.T
-    inverse = (vectors / np.sqrt(values)) @ vectors.T
-    squares, turned = np.linalg.eigh(root @ home @ home.T @ root)
-    middle = (turned * np.sqrt(np.maximum(squares, 0))) @ turned.T
-    return np.linalg.solve(home, inverse @ middle @ inverse)
-
-
 def log_std(std: Doubles, mean: Doubles) -> Values:
     """Logarithm of a spread, kept away from zero by a thousandth of the mean."""
     floor = np.maximum(1e-3 * np.abs(mean), 1e-6)
     return np.log(np.maximum(std, floor))
 
 
-# --- statistics of content ---------------------------------------------------------
-def statistics(signal: Array, foreground: Mask, modality: Modality) -> Values:
-    """Numbers about the content of an image that its gains and offsets do not change.
-
-    Parameters
-    ----------
-    signal
-        Pixels (C, N).
-    foreground
-        Which of them are foreground (N,).
-    modality
-        Kind of image.
-
-    Returns
-    -------
-    ndarray
-        Of foreground, in the frame of `balanced`: mean, log spread, correlations,
-        percentiles above the background; of background: mean, log spread; and how
-        much of it there is.
-    """
-    step = -(-signal.shape[1] // _MOST_PIXELS)
-    pixels, chosen = signal[:, ::step], foreground[::step]
-    if not chosen.any():
-        pixels, chosen = signal, foreground
-    found = moments(pixels, chosen, modality)
-    anchor, scale = middle_frame(found)
-    z = (pixels - anchor[:, None]) / scale[:, None]
-    tissue = z[:, chosen]
-    rest = z[:, ~chosen] if not chosen.all() else z.min(axis=1, keepdims=True)
-    correlations = np.atleast_2d(_correlations(tissue))[np.triu_indices(len(z), 1)]
-    empty = 1 - chosen.mean()
-    odds = np.clip(empty, 1e-3, 1 - 1e-3)
-    parts = [
-        tissue.mean(axis=1),
-        _log_spread(tissue),
-        rest.mean(axis=1),
-        _log_spread(rest),
-        correlations,
-        _log_heights(tissue, (found[: len(z)] - anchor) / scale).ravel(),
-        [empty, np.log(odds / (1 - odds)) / 4],
-    ]
-    numbers: Values = np.clip(np.concatenate(parts), *_LIMITS)
-    return numbers
-
-
 def middle_frame(values: Any) -> tuple[Any, Any]:
-    """Anchor and scale (..., C) in which the network sees an image."""
+    """Anchor and scale (..., C) in which the networks see an image."""
     return anchor_and_scale(values, 0.5)
-
-
-def _log_heights(tissue: Array, level: Values) -> Values:
-    """Percentiles above the background: a gain is a shift of their logarithms."""
-    heights = np.percentile(tissue, _PERCENTS, axis=1) - level
-    logs: Values = np.log(np.maximum(heights, 1e-2))
-    return logs
-
-
-def _log_spread(pixels: Array) -> Values:
-    spread: Values = np.log(np.maximum(pixels.std(axis=1), 1e-3))
-    return spread
-
-
-def _correlations(pixels: Array) -> Values:
-    centred = pixels - pixels.mean(axis=1, keepdims=True)
-    standard = centred / np.maximum(centred.std(axis=1, keepdims=True), 1e-6)
-    correlations: Values = standard @ standard.T / pixels.shape[1]
-    return correlations

@@ -31,19 +31,14 @@ class Bank:
 
     Attributes
     ----------
-    kinds
-        Tiles of every look, by kind of image.
+    learn
+        Tiles of every look.
     held_out
         Tiles of every look that are never learned from.
     """
 
-    kinds: Sequence[Sequence[Sequence[Floats]]]
+    learn: Sequence[Sequence[Floats]]
     held_out: Sequence[Sequence[Floats]]
-
-    @property
-    def learn(self) -> list[Sequence[Floats]]:
-        """Tiles of every look, of all kinds of image."""
-        return [look for kind in self.kinds for look in kind]
 
     @property
     def n_tiles(self) -> int:
@@ -52,16 +47,14 @@ class Bank:
 
 
 def gather(
-    groups: Sequence[Sequence[Field]], alone: bool, seed: int, smallest: int = 0
+    groups: Sequence[Sequence[Field]], seed: int, smallest: int = 0
 ) -> Iterator[Bank | None]:
-    """Cut tiles from images; those of a group share a look.
+    """Cut tiles from brightfield images; those of a group share a look.
 
     Parameters
     ----------
     groups
         Images by look.
-    alone
-        Whether every channel is a tile of its own.
     seed
         Decides where tiles lie and which are held out.
     smallest
@@ -86,7 +79,7 @@ def gather(
             for image in group:
                 cut += _tiles(image, edge, seed)
                 yield None
-            looks += _by_look(cut, alone)
+            looks.append(cut)
         enough = [look for look in looks if len(look) >= _FEWEST]
         if (enough and sum(map(len, enough)) >= _PLENTY) or edge == edges[-1]:
             break
@@ -99,20 +92,9 @@ def gather(
     mixed = [[look[i] for i in rng.permutation(len(look))] for look in enough]
     held_out = [max(2, len(look) // _HELD_OUT) for look in mixed]
     yield Bank(
-        [[look[n:] for look, n in zip(mixed, held_out, strict=True)]],
+        [look[n:] for look, n in zip(mixed, held_out, strict=True)],
         [look[:n] for look, n in zip(mixed, held_out, strict=True)],
     )
-
-
-def _by_look(cut: list[Floats], alone: bool) -> list[list[Floats]]:
-    """Tiles of one look; one look per channel if channels stand alone."""
-    if not alone or not cut:
-        return [cut]
-    channels = len(cut[0])
-    return [
-        [tile[c : c + 1] for tile in cut if _shows(tile[c : c + 1])]
-        for c in range(channels)
-    ]
 
 
 def _tiles(image: Field, edge: int, seed: int) -> list[Floats]:
@@ -127,11 +109,7 @@ def _tiles(image: Field, edge: int, seed: int) -> list[Floats]:
         return []
     signals = [_signal(image, plane) for plane in planes]
     every = np.concatenate([s.reshape(len(s), -1) for s in signals], axis=1)
-    modality = image.modality
-    foreground = find_foreground(every, modality)
-    if modality == "fluorescence":
-        signals = _to_one(signals, every)
-    # where the mask is taken before intensities are brought to one
+    foreground = find_foreground(every, image.modality)
     masks = (
         foreground.mask(plane) & image.mask(b.lead, b.y.slice, b.x.slice).ravel()
         for plane, b in zip(np.split(every, len(planes), axis=1), places, strict=True)
@@ -155,18 +133,3 @@ def _signal(image: Field, plane: NDArray[np.generic]) -> Floats:
     space = natural_space(image.modality)
     single, scale = np.dtype(np.float32), image.full_scale
     return plane_to_signal(plane, space, scale, single).numpy()
-
-
-def _to_one(signals: Sequence[Floats], every: Floats) -> list[Floats]:
-    """Intensities between the lowest and highest thousandth of every channel."""
-    finite = (channel[np.isfinite(channel)] for channel in every)
-    ends = [np.percentile(c, (0.1, 99.9)) if c.size else (0, 1) for c in finite]
-    low, high = np.array(ends, np.float32).T[..., None, None]
-    reach = np.where(high > low, high - low, 1)
-    return [((s - low) / reach).astype(np.float32) for s in signals]
-
-
-def _shows(tile: Floats) -> bool:
-    """Whether a channel shows anything in a tile."""
-    found = find_foreground(tile.reshape(1, -1), "fluorescence")
-    return bool(np.isfinite(found.threshold).any())

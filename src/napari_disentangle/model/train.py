@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from napari_disentangle.compute.device import one_thread
-from napari_disentangle.image.field import Modality
 from napari_disentangle.model.base import AffineMethod, Sample, Weights
 from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.registry import MODELS
@@ -33,9 +32,9 @@ if TYPE_CHECKING:
 SWAP = "swap"
 # Of the moving average of the parameters, which is what a model is made of.
 _MOMENTUM = 0.98
-# Held-out swaps are made again after so many steps; fitting stops when so many of
-# these checks brought nothing.
-_CHECK, _PATIENCE = 20, 15
+# Held-out swaps are made again after so many steps, or so large a part of all; fitting
+# stops when so many of these checks brought nothing.
+_CHECK, _CHECKS, _PATIENCE = 20, 40, 15
 # Length of the shortest schedule of learning rates; one of 10 would divide by zero.
 _SHORTEST = 11
 # Held-out swaps, and how many of them are tried between two signs of life.
@@ -141,8 +140,8 @@ def train(
     from napari_disentangle.model.affine.swaps import make
 
     with one_thread():
-        held_out = make(bank.held_out, lesson.modality, _EXAM, (seed, 1))
-    marks = yield from _rivals(lesson.modality, held_out, steps)
+        held_out = make(bank.held_out, _EXAM, (seed, 1))
+    marks = yield from _rivals(held_out, steps)
     rival = max(marks.values(), key=lambda mark: float(mark.mean()))
     net = yield from _telling(lesson.begin(bank, seed), preparing(steps, marks))
     yield from _telling(loading(), preparing(steps, marks))
@@ -159,10 +158,11 @@ def train(
         falls_back=lesson.falls_back,
     )
     told = partial(_told, blank, rival)
+    check = max(_CHECK, steps // _CHECKS)
     for index in range(1, steps + 1):
         with one_thread():
             swap = course.step(bank, (seed, 2, index), index)
-        if index % _CHECK == 0 or index == steps:
+        if index % check == 0 or index == steps:
             exam = _examined(course.mean, lesson, held_out)
             best = best.or_else((yield from _telling(exam, told(index, swap, best))))
         yield told(index, swap, best)
@@ -199,11 +199,11 @@ def _telling(
 
 
 def _rivals(
-    modality: Modality, held_out: Swaps, steps: int
+    held_out: Swaps, steps: int
 ) -> Generator[Progress, None, dict[str, Values]]:
     """Decibels (B,) of every closed form on held-out swaps."""
     marks: dict[str, Values] = {}
-    for name, form in closed_forms(modality).items():
+    for name, form in closed_forms().items():
         with one_thread():
             marks[name] = exam_of(form, held_out)
         yield preparing(steps, marks)
@@ -294,15 +294,15 @@ def preparing(steps: int, marks: Mapping[str, Values]) -> Progress:
     return Progress(0, steps, losses, 0.0, 0.0, None, {})
 
 
-def closed_forms(modality: Modality) -> dict[str, AffineMethod]:
-    """Closed forms that are affine maps of the signal `affine` works in, by name."""
-    space = MODELS["affine"].space(modality)
+def closed_forms() -> dict[str, AffineMethod]:
+    """Closed forms that are affine maps of absorbance, by name."""
     return {
         name: known
         for name, known in MODELS.items()
         if isinstance(known, AffineMethod)
-        and modality in known.modalities
-        and known.space(modality) == space
+        and not known.learns
+        and "brightfield" in known.modalities
+        and known.space("brightfield") == "absorbance"
     }
 
 
@@ -312,7 +312,7 @@ def exam_of(method: AffineMethod, swaps: Swaps) -> Values:
 
     maps = []
     for pair in zip(swaps.source.signal, swaps.donor.signal, strict=True):
-        source, donor = (_estimate(method, t.numpy(), swaps.modality) for t in pair)
+        source, donor = (_estimate(method, t.numpy()) for t in pair)
         axes = torch.eye(len(pair[0]))
         offset = method.transfer(torch.zeros(len(axes), 1), source, donor)
         maps.append((method.transfer(axes, source, donor) - offset, offset[:, 0]))
@@ -320,12 +320,12 @@ def exam_of(method: AffineMethod, swaps: Swaps) -> Values:
     return swaps.decibels(matrices, offsets).numpy()
 
 
-def _estimate(method: AffineMethod, tile: Values, modality: Modality) -> Values:
+def _estimate(method: AffineMethod, tile: Values) -> Values:
     from napari_disentangle.model.affine.swaps import rows
 
-    signal, mask = rows(tile, modality)
+    signal, mask = rows(tile)
     white = np.zeros(len(tile))
-    return method.estimate(Sample(signal, mask, white, modality), method.config())
+    return method.estimate(Sample(signal, mask, white, "brightfield"), method.config())
 
 
 def _descend(

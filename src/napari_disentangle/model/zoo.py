@@ -9,12 +9,9 @@ from napari_disentangle.image.field import Modality
 from napari_disentangle.model.base import Weights
 
 _HERE = Path(__file__).parent / "weights"
-_BUNDLED: dict[str, dict[Modality, str]] = {
-    "affine": {
-        "brightfield": "affine-brightfield",
-        "fluorescence": "affine-fluorescence",
-    },
-    "contrimix": {"brightfield": "contrimix-brightfield"},
+# Name by model, kind of image and number of channels.
+_BUNDLED: dict[tuple[str, Modality, int], str] = {
+    ("affine", "brightfield", 3): "affine-brightfield"
 }
 
 
@@ -34,9 +31,9 @@ def path_of(name: str) -> Path:
 
 
 @cache
-def bundled(model: str, modality: Modality) -> Weights | None:
-    """Weights that a model begins with, if it learns at all."""
+def bundled(model: str, modality: Modality, channels: int) -> Weights | None:
+    """Weights that a model begins with, if there are any for so many channels."""
     from napari_disentangle.model.checkpoint import read_weights
 
-    name = _BUNDLED.get(model, {}).get(modality)
+    name = _BUNDLED.get((model, modality, channels))
     return read_weights(path_of(name)) if name else None

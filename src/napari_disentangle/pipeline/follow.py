@@ -16,7 +16,7 @@ from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
 from napari_disentangle.model.measure import foresee
 from napari_disentangle.model.model import Model, Pool
-from napari_disentangle.model.remarks import NOTABLE, stain_words
+from napari_disentangle.model.remarks import NOTABLE, doubt_words, stain_words
 from napari_disentangle.pipeline.kinds import KINDS, Ingredients, Kind, need
 from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
@@ -193,6 +193,7 @@ def _losses(kind: Kind, given: Ingredients) -> Iterator[str]:
             f"{seen.lost:.0%} of the values would leave the range of "
             f"{image.dtype.name} at full strength and are cut off there"
         )
+    yield from filter(None, [doubt_words(given.model.doubt(given.source, look))])
     if seen.rise > _STEEP:
         yield (
             f"contrast rises {seen.rise:.1f}-fold at full strength, and noise with it: "

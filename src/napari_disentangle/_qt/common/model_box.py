@@ -97,7 +97,7 @@ class ModelBox(QComboBox):  # type: ignore[misc]
         """Whether the chosen model has learned anything."""
         if self.file:
             return self.file.learned
-        return self.chosen in MODELS and MODELS[self.chosen].learns
+        return self.chosen in MODELS and bool(MODELS[self.chosen].learns)
 
     @property
     def beginning(self) -> str:

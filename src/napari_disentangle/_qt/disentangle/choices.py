@@ -11,7 +11,6 @@ from napari_disentangle._qt.common.choices import (
 )
 from napari_disentangle._qt.common.job import Job, Names
 from napari_disentangle._qt.common.picking import LayerList, in_the_middle
-from napari_disentangle._qt.common.unlike import Question, about
 from napari_disentangle._qt.disentangle.fit_job import FitJob
 from napari_disentangle._qt.disentangle.panel import Panel
 from napari_disentangle.errors import DisentangleError
@@ -88,13 +87,6 @@ def fit_of(panel: Panel, viewer: Any) -> FitJob:
         centre=in_the_middle(viewer, panel.images.checked()[0]),
         look_of=donors or images,
     )
-
-
-def questions_of(panel: Panel, layers: Any) -> list[Question]:
-    """What to ask about the images that take part, if the model has learned."""
-    box = panel.model
-    everything = readable(panel, layers) if box.learned else []
-    return [about(one, layers, box.chosen, box.identity) for one in everything]
 
 
 def names_of(panel: Panel, layers: Any) -> list[str]:

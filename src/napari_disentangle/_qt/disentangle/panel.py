@@ -1,13 +1,10 @@
 """What the widget shows: lists, boxes and buttons, without any behaviour of its own."""
 
-from html import escape
-
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGroupBox, QLabel, QPushButton, QSlider
 
 from napari_disentangle._qt.common.panel import BasePanel, box, row, words
 from napari_disentangle._qt.common.picking import LayerList, MarkBox
-from napari_disentangle._qt.disentangle.fit_section import TITLE as FITTING
 from napari_disentangle._qt.disentangle.fit_section import FitSection
 from napari_disentangle.errors import DataError
 from napari_disentangle.pipeline.kinds import KINDS, USUAL, Kind
@@ -46,7 +43,7 @@ class Panel(BasePanel):
                 self._swap(),
                 self._anomaly(),
             ],
-            [self._warning(), *self.run_parts()],
+            self.run_parts(),
         )
         self.model_chosen(self.model.currentText())
         self.set_running(False)
@@ -59,13 +56,6 @@ class Panel(BasePanel):
         for i, text in enumerate(_POOLS.values()):
             self.pool.setItemData(i, text, Qt.ItemDataRole.ToolTipRole)
         return self.model_box("Model", ("one look per", self.pool))
-
-    def _warning(self) -> QLabel:
-        self.warning = words()
-        self.warning.setStyleSheet(_WARNING)
-        self.warning.linkActivated.connect(self.open_fitting)
-        self.show_warnings([])
-        return self.warning
 
     def _outputs(self) -> QGroupBox:
         self.output_boxes = {kind: QCheckBox(_TEXTS[kind]) for kind in _TEXTS}
@@ -135,15 +125,6 @@ class Panel(BasePanel):
 
     def _scroll_to_fitting(self) -> None:
         self.scroll.verticalScrollBar().setValue(self.fitting.y())
-
-    def show_warnings(self, warnings: list[str]) -> None:
-        """Say what to think of before Run, and what cures it."""
-        more = len(warnings) - _SPELLED
-        lines = [escape(words) for words in warnings[:_SPELLED]]
-        lines += [f"... and {more} more"] if more > 0 else []
-        cure = f'<a href="fit" style="color: black">{FITTING} ...</a>'
-        self.warning.setText("<br>".join(["&#9888; " + "<br>".join(lines), cure]))
-        self.warning.setVisible(bool(warnings))
 
     def show_strength(self) -> None:
         """Show the slider's value."""

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSignalBlocker, QTimer
+from qtpy.QtCore import QSignalBlocker
 from superqt.utils import qdebounced, qthrottled
 
 from napari_disentangle._qt.common.choices import errors_said, preferred_device
@@ -32,14 +32,8 @@ from napari_disentangle._qt.common.job import (
     run_job,
 )
 from napari_disentangle._qt.common.picking import groups, marking_layers, sources
-from napari_disentangle._qt.common.unlike import UnlikeCheck
 from napari_disentangle._qt.common.widget import BaseWidget
-from napari_disentangle._qt.disentangle.choices import (
-    fit_of,
-    names_of,
-    questions_of,
-    run_of,
-)
+from napari_disentangle._qt.disentangle.choices import fit_of, names_of, run_of
 from napari_disentangle._qt.disentangle.fit_job import (
     FitJob,
     Kept,
@@ -60,7 +54,6 @@ if TYPE_CHECKING:
 LIVE = 2**21
 _SLIDER_MS = 30
 _REST_MS = 200
-_ASK_MS = 400
 
 
 class DisentangleWidget(BaseWidget):
@@ -78,22 +71,16 @@ class DisentangleWidget(BaseWidget):
         self._donor: Attribute | None = None
         self._swaps: list[Result] = []
         self._fit: FitJob | None = None
-        self._unlike = UnlikeCheck(self)
-        self._asks = False
         self._follow_slider = qthrottled(self._show_strength, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self._show_strength, timeout=_REST_MS)
-        self._ask_timer = QTimer(self, singleShot=True, interval=_ASK_MS)
-        self._ask_timer.timeout.connect(self._ask)
         self.panel.choose_device(preferred_device())
         self._connect()
         self._layers_changed()
 
     def _connect(self) -> None:
         panel = self.panel
-        for choice in (panel.images.itemChanged, panel.donors.itemChanged):
-            choice.connect(self._chosen_by_hand)
-        panel.model.activated.connect(self._chosen_by_hand)
-        panel.measured.activated.connect(self._chosen_by_hand)
+        panel.images.itemChanged.connect(self._choices_changed)
+        panel.donors.itemChanged.connect(self._choices_changed)
         panel.model.currentTextChanged.connect(self._choices_changed)
         panel.strength.valueChanged.connect(self._strength_changed)
         panel.copy_python.clicked.connect(self._copy_python)
@@ -104,7 +91,6 @@ class DisentangleWidget(BaseWidget):
         panel.fitting.stop.clicked.connect(self.stop_and_use)
         panel.fitting.load.clicked.connect(self._load_model)
         panel.fitting.save.clicked.connect(self._save_model)
-        self._unlike.changed.connect(self._show_unlike)
 
     # --- what is chosen -----------------------------------------------------------
     def _layers_changed(self, event: Any = None) -> None:
@@ -130,27 +116,10 @@ class DisentangleWidget(BaseWidget):
         shared = many and not any(layer.rgb for layer in chosen)
         self.panel.pool.setCurrentText("batch" if shared else "image")
 
-    def _chosen_by_hand(self, change: Any = None) -> None:
-        """From now on ask what the model knows: that imports torch."""
-        self._asks = True
-        self._choices_changed()
-
     def _choices_changed(self, change: Any = None) -> None:
-        """Say what a fit would do, and ask again whether the model knows the images."""
+        """Say what a fit would do."""
         names = names_of(self.panel, self.viewer.layers)
         self.panel.fitting.show_plan(names, self.panel.model.start)
-        self._unlike.quit()
-        self.panel.show_warnings([])
-        if self._asks:
-            self._ask_timer.start()
-
-    def _ask(self) -> None:
-        """Ask whether the chosen model knows the images that take part."""
-        if not self.running:
-            self._unlike.ask(questions_of(self.panel, self.viewer.layers))
-
-    def _show_unlike(self) -> None:
-        self.panel.show_warnings(self._unlike.words())
 
     # --- running ------------------------------------------------------------------
     def start(self) -> None:
@@ -158,7 +127,6 @@ class DisentangleWidget(BaseWidget):
         with errors_said():
             job, _ = run_of(self.panel, self.viewer.layers, self._donor)
             self._swaps = []
-            self._asks = True
             self.launch(lambda: run_job(job))
             if not (job.donors or job.recipe.donor):
                 self._say(self.panel.without_donor())
@@ -175,11 +143,6 @@ class DisentangleWidget(BaseWidget):
         """Stop and use (the button): keep the model as it is after this step."""
         if self._fit is not None:
             self._fit.enough.set()
-
-    def launch(self, steps: Any) -> None:
-        """Start a worker, and ask nothing meanwhile."""
-        super().launch(steps)
-        self._unlike.quit()
 
     def _show_running(self, running: bool) -> None:
         self.panel.set_running(running, fitting=self._fit is not None)
@@ -215,11 +178,6 @@ class DisentangleWidget(BaseWidget):
         super()._finished()
         if thrown_away:
             self.panel.fitting.show_thrown_away()
-
-    def _leave(self) -> None:
-        super()._leave()
-        self._unlike.quit()
-        self._ask_timer.stop()
 
     # --- the slider ---------------------------------------------------------------
     def _strength_changed(self, value: int) -> None:
@@ -274,7 +232,6 @@ class DisentangleWidget(BaseWidget):
         """Choose a model from a file."""
         with errors_said():
             file = read_model(path, self.panel.model.modality)
-            self._asks = True
             self.panel.model.add(file)
 
     def _save_model(self) -> None:

@@ -1,8 +1,8 @@
 """Random looks to learn from: changes of appearance, drawn and put on batches of tiles.
 
-Two families for brightfield, mixed half and half, and one for fluorescence. Ranges are
-OUR CHOICE; stain amounts and vectors are those of Ruifrok and Johnston 2001, made to
-vary as in the colour augmentation of Tellez et al. 2018 (IEEE TMI 37(9)).
+Two families for brightfield, mixed half and half. Ranges are OUR CHOICE; stain amounts
+and vectors are those of Ruifrok and Johnston 2001, made to vary as in the colour
+augmentation of Tellez et al. 2018 (IEEE TMI 37(9)).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ import torch
 from skimage.color import rgb_from_hed
 from torch.nn.functional import conv1d, pad
 
-from napari_disentangle.image.field import Modality
 from napari_disentangle.image.signal import from_signal, to_signal
 
 # Reach of a blur in pixels on either side.
@@ -29,64 +28,48 @@ class Looks:
         Linear change of the signal, (B, C, C) and (B, C).
     curve
         Strength of a monotone tone curve (B,); 0 is none.
-    slope
-        Uneven background: its change over the tile (B, C, 2).
     blur
         Standard deviation in pixels (B,).
     noise
         Standard deviation of camera noise in shown values (B,).
     """
 
-    modality: Modality
     matrix: torch.Tensor
     offset: torch.Tensor
     curve: torch.Tensor
-    slope: torch.Tensor
     blur: torch.Tensor
     noise: torch.Tensor
 
     def change(self, signal: torch.Tensor) -> torch.Tensor:
         """What the camera would show without noise (B, C, h, w); 1 is full scale."""
         x = torch.einsum("bij,bjhw->bihw", self.matrix, signal)
-        x = x + self.offset[..., None, None] + _ramp(self.slope, x)
+        x = (x + self.offset[..., None, None]).clamp(min=0)
         curve = self.curve[:, None, None, None]
-        if self.modality == "brightfield":
-            x = x.clamp(min=0)
-            x = x + curve * x * (x - 0.8) / (1 + x)
-        else:
-            x = x.clamp(min=0) ** torch.exp(curve)
-        return _blurred(show(x, self.modality), self.blur)
+        x = x + curve * x * (x - 0.8) / (1 + x)
+        return _blurred(show(x), self.blur)
 
     def photograph(
         self, shown: torch.Tensor, generator: torch.Generator
     ) -> torch.Tensor:
-        """The same as a camera gives it: noisy, and in brightfield 8 bits."""
+        """The same as a camera gives it: noisy, and in 8 bits."""
         noise = torch.randn(shown.shape, generator=generator)
         noisy = shown + self.noise[:, None, None, None] * noise
-        if self.modality == "fluorescence":
-            return noisy
         return (noisy / _GREY_LEVEL).round().clamp(0, 255) * _GREY_LEVEL
 
 
-def show(signal: torch.Tensor, modality: Modality) -> torch.Tensor:
-    """Signal to shown values: transmittance, or intensity as it is."""
-    if modality == "fluorescence":
-        return signal
+def show(signal: torch.Tensor) -> torch.Tensor:
+    """Absorbance to transmittance."""
     return from_signal(signal, "absorbance", 1.0).clamp(0, 1)
 
 
-def see(shown: torch.Tensor, modality: Modality) -> torch.Tensor:
-    """Shown values to signal."""
-    return shown if modality == "fluorescence" else to_signal(shown, "absorbance", 1.0)
+def see(shown: torch.Tensor) -> torch.Tensor:
+    """Transmittance to absorbance."""
+    return to_signal(shown, "absorbance", 1.0)
 
 
-def draw(
-    modality: Modality, batch: int, channels: int, generator: torch.Generator
-) -> Looks:
+def draw(batch: int, channels: int, generator: torch.Generator) -> Looks:
     """Draw one look for each tile of a batch."""
     dice = _Dice(batch, channels, generator)
-    if modality == "fluorescence":
-        return _microscopes(dice)
     return _either(dice.uniform(0, 1) < 0.5, _stains(dice), _scanners(dice))
 
 
@@ -107,10 +90,6 @@ class _Dice:
     def none(self) -> torch.Tensor:
         return torch.zeros(self.batch)
 
-    @property
-    def flat(self) -> torch.Tensor:
-        return torch.zeros(self.batch, self.channels, 2)
-
 
 def _stains(dice: _Dice) -> Looks:
     """Other amounts and colours of three stains."""
@@ -120,7 +99,7 @@ def _stains(dice: _Dice) -> Looks:
     matrix = (torch.linalg.inv(stains) @ changed).mT
     offset = dice.uniform(0, 0.06, 3)
     none = dice.none
-    return Looks("brightfield", matrix, offset, none, dice.flat, none, none)
+    return Looks(matrix, offset, none, none, none)
 
 
 def _scanners(dice: _Dice) -> Looks:
@@ -129,44 +108,22 @@ def _scanners(dice: _Dice) -> Looks:
     gain = (dice.normal(0.2, 1, 1) + dice.normal(0.1, n, 1)).exp()
     matrix = gain * (torch.eye(n) + dice.normal(0.04, n, n))
     return Looks(
-        "brightfield",
         matrix,
         dice.uniform(-0.01, 0.1, 1) + dice.uniform(0, 0.04, n),
         dice.normal(0.15),
-        dice.flat,
         dice.uniform(-0.6, 1.2).clamp(min=0),
         dice.uniform(0, 5 * _GREY_LEVEL),
     )
 
 
-def _microscopes(dice: _Dice) -> Looks:
-    """Other gain, offset, tone, background, sharpness and noise."""
-    n = dice.channels
-    return Looks(
-        "fluorescence",
-        dice.normal(0.4, 1, 1).exp() * torch.eye(n),
-        dice.uniform(0, 0.1, n),
-        dice.normal(0.12),
-        dice.uniform(-0.03, 0.03, n, 2),
-        dice.uniform(-0.8, 0.8).clamp(min=0),
-        dice.uniform(0, 0.015),
-    )
-
-
 def _either(first: torch.Tensor, one: Looks, other: Looks) -> Looks:
     """Tile by tile one of two looks."""
-    names = ("matrix", "offset", "curve", "slope", "blur", "noise")
+    names = ("matrix", "offset", "curve", "blur", "noise")
     mixed = {}
     for name in names:
         a, b = getattr(one, name), getattr(other, name)
         mixed[name] = torch.where(first.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-    return Looks(one.modality, **mixed)
-
-
-def _ramp(slope: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    y, x = (torch.linspace(-0.5, 0.5, n) for n in like.shape[2:])
-    vertical, horizontal = slope[..., 0, None, None], slope[..., 1, None, None]
-    return vertical * y[:, None] + horizontal * x
+    return Looks(**mixed)
 
 
 def _blurred(shown: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:

@@ -1,208 +1,207 @@
-"""The network behind ``affine``: what moments get wrong about an image's look.
+"""The networks behind ``affine``: soft classes of pixels that depend on no look.
 
-It sees tiles in the frame of the closed form `balanced`, and answers with a small
-affine correction of that frame. At k = 1 ContriMix (Nguyen et al. 2023, section 3)
-renders each pixel as a matrix times its content; this keeps the matrix. OUR CHOICE.
+ContriMix (Nguyen et al. 2023, section 3) takes an image for a few content maps times a
+few attribute vectors. Here the maps are classes, which sum to 1 in every pixel, and the
+vectors are their mean colours. OUR CHOICE.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator, Mapping
+
 import torch
 from torch import nn
+from torch.nn.functional import avg_pool2d, pad
 
 from napari_disentangle.image.arrays import Array, Floats
-from napari_disentangle.model.statistics import anchor_and_scale, share, weight
+from napari_disentangle.model.affine.palette import Rule
+from napari_disentangle.model.statistics import middle_frame
 
-# Corrections of the first steps, so that training begins gently at the closed form.
-_SMALL = 0.3
-# Values of content beyond this many standard deviations look alike to the network.
-_REACH = 4.0
+# Edge in pixels of what becomes one pixel of the classes.
+STRIDE = 2
+# Content beyond this many standard deviations looks alike to the networks.
+_LIMIT = 4.0
+# Spread that whitening divides by at least, as a share of the largest variance.
+_LEAST_VARIANCE = 2e-3
+# What the rule of a new network begins with.
+_RIDGE, _FAR = 0.02, 0.4
+_DILATIONS = (1, 2, 4, 8)
+# Pixels around a region that its classes depend on.
+HALO = STRIDE * sum(_DILATIONS)
 
 
-class AffineNet(nn.Module):
-    """Predicts a correction from tiles and statistics.
+class _Reach(nn.Conv2d):
+    """A convolution of 3 x 3 with gaps, as large as its input, and what is positive."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gap = int(self.dilation[0])
+        wide = pad(x, (gap, gap, gap, gap), mode="replicate")
+        return super().forward(wide).relu()
+
+
+class ClassNet(nn.Module):
+    """Sorts the pixels of an image into classes.
 
     Parameters
     ----------
     channels
-        Channels that are corrected together (C).
-    n_statistics
-        Length of the vector of statistics (S).
-    domains
-        Kinds of image it is trained on (K).
+        Channels of the images (C).
+    classes
+        Number of classes (K).
     width
-        Channels of the first convolution.
+        Channels of every convolution.
     """
 
-    centre: torch.Tensor
-    scale: torch.Tensor
-    home: torch.Tensor
-    whiten: torch.Tensor
-    edge: torch.Tensor
-    used: torch.Tensor
-
-    def __init__(
-        self, channels: int, n_statistics: int, domains: int = 1, width: int = 32
-    ) -> None:
+    def __init__(self, channels: int, classes: int = 24, width: int = 24) -> None:
         super().__init__()
         self.channels = channels
-        self.n_features = 4 * width
-        n_values = channels * channels + channels
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, width, 4, stride=4),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(2 * width, 2 * width, 3, stride=2, padding=1),
-            nn.ReLU(),
+        near, middle, far, farthest = _DILATIONS
+        self.fine = nn.Sequential(
+            _Reach(2 * channels, width, 3, dilation=near),
+            _Reach(width, width, 3, dilation=middle),
+        )
+        self.coarse = nn.Sequential(
+            _Reach(width, width, 3, dilation=far),
+            _Reach(width, width, 3, dilation=farthest),
         )
         self.head = nn.Sequential(
-            nn.Linear(4 * width + n_statistics, 4 * width),
+            nn.Conv2d(2 * width, 2 * width, 1),
             nn.ReLU(),
-            nn.Linear(4 * width, n_values),
+            nn.Conv2d(2 * width, classes, 1),
         )
-        self.direct = nn.Linear(n_statistics, n_values, bias=False)
-        self.register_buffer("centre", torch.zeros(n_statistics))
-        self.register_buffer("scale", torch.ones(n_statistics))
-        self.register_buffer("home", torch.zeros(domains, n_statistics))
-        self.register_buffer("whiten", torch.eye(n_statistics).repeat(domains, 1, 1))
-        self.register_buffer("edge", torch.ones(domains))
+        self.log_sharpness = nn.Parameter(torch.zeros(()))
+        self.log_trust = nn.Parameter(torch.zeros(classes))
+        self.log_ridge = nn.Parameter(torch.full((2,), _RIDGE).log())
+        self.log_far = nn.Parameter(torch.tensor(_FAR).log())
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Classes (B, K, h, w) that sum to 1, of what :func:`seen` gives."""
+        # twice as fast on processors
+        fine = self.fine(seen.contiguous(memory_format=torch.channels_last))
+        evidence = self.head(torch.cat([fine, self.coarse(fine)], dim=1))
+        classes: torch.Tensor = (self.log_sharpness.exp() * evidence).softmax(dim=1)
+        return classes
+
+
+class Readers(nn.Module):
+    """Networks that read one image each for itself; what they find is put together.
+
+    Attributes
+    ----------
+    used
+        1, or 0 if what was learned is not to be used.
+    """
+
+    used: torch.Tensor
+
+    def __init__(self, nets: list[ClassNet]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
         self.register_buffer("used", torch.ones(()))
-        last = self.head[-1]
-        assert isinstance(last, nn.Linear)
-        for parameter in (last.weight, last.bias, self.direct.weight):
-            nn.init.zeros_(parameter)
 
-    def see(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Features (B, F) of tiles (B, C, h, w) in the frame of the closed form."""
-        maps = self.body(tiles.clamp(-_REACH, _REACH))
-        strength = (maps.square().mean((2, 3)) + 1e-6).sqrt()
-        return torch.cat([maps.mean((2, 3)), strength], dim=1)
+    def each(self) -> list[ClassNet]:
+        """The networks."""
+        return [net for net in self.nets if isinstance(net, ClassNet)]
 
-    def forward(self, features: torch.Tensor, statistics: torch.Tensor) -> torch.Tensor:
-        """Correction (B, C * C + C): the logarithm of a matrix, then a shift."""
-        standard = self.standard(statistics)
-        seen = torch.cat([features, standard], dim=1)
-        correction: torch.Tensor = self.head(seen) + self.direct(standard)
-        return _SMALL * correction
+    def parts(self) -> Iterator[tuple[slice, Readers]]:
+        """Where the classes of every network are, and that network alone."""
+        start = 0
+        for net in self.each():
+            yield slice(start, start := start + len(net.log_trust)), Readers([net])
 
-    def standard(self, statistics: torch.Tensor) -> torch.Tensor:
-        """Statistics as the network is given them."""
-        return (statistics - self.centre) / self.scale
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Classes (B, K, h, w) of all networks that sum to 1."""
+        return torch.cat([net(seen) for net in self.each()], dim=1) / len(self.nets)
 
-    def unlike(self, statistics: torch.Tensor) -> torch.Tensor:
-        """Distance (B,) from the nearest kind of training image; 1 is its edge.
+    @property
+    def channels(self) -> int:
+        """Channels of the images."""
+        return self.each()[0].channels
 
-        Mahalanobis distance of statistics (B, S), for each kind by its own spread.
-        """
-        away = self.standard(statistics)[None] - self.home[:, None]
-        distance = (away @ self.whiten).square().mean(dim=2).sqrt()
-        return (distance / self.edge[:, None]).amin(dim=0)
+    @property
+    def classes(self) -> int:
+        """Number of the classes of all networks."""
+        return sum(len(net.log_trust) for net in self.each())
 
-    def begin(self, statistics: torch.Tensor) -> None:
-        """Fix what is a standard image from the first ones that are seen (n, S)."""
-        self.centre.copy_(statistics.mean(0))
-        self.scale.copy_(statistics.std(0) + 0.03)
-
-    def remember(self, kinds: Sequence[torch.Tensor], reach: float) -> None:
-        """Remember what training images look like: statistics (n, S) of every kind.
-
-        ``reach`` is the share of them that lies inside the edge.
-        """
-        for k, statistics in enumerate(kinds):
-            standard = self.standard(statistics)
-            self.home[k] = standard.mean(0)
-            values, vectors = torch.linalg.eigh(standard.T.cov(correction=0))
-            # where training images hardly differ, a difference says little
-            self.whiten[k] = vectors / (values + 0.1).sqrt()
-            away = (standard - self.home[k]) @ self.whiten[k]
-            self.edge[k] = away.square().mean(dim=1).sqrt().quantile(reach)
-
-    def include(self, statistics: torch.Tensor) -> None:
-        """Move the edge outwards until images (n, S) lie inside it."""
-        self.edge *= self.unlike(statistics).max().clamp(min=1.0)
+    @property
+    def rule(self) -> Rule:
+        """How much the classes of all networks say."""
+        nets = self.each()
+        trust = torch.cat([net.log_trust for net in nets]).exp()
+        ridge = torch.stack([net.log_ridge for net in nets]).exp().mean(dim=0)
+        far = torch.stack([net.log_far for net in nets]).exp().mean()
+        return Rule(self.used * trust, ridge, far)
 
 
-Net = TypeVar("Net", bound=AffineNet)
-
-
-def frame(
-    moments: torch.Tensor, correction: torch.Tensor, background: torch.Tensor
+def seen(
+    signal: torch.Tensor,
+    moments: torch.Tensor,
+    mean: torch.Tensor,
+    covariance: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Affine map from signal to content.
+    """What the networks see, in which looks differ less.
 
     Parameters
     ----------
+    signal
+        (B, C, h, w), with even h and w; NaN where it is not known.
     moments
-        Of the closed form (B, 4C).
-    correction
-        What the network says (B, C * C + C).
-    background
-        Weight of the background (B, C).
+        Of the closed form `balanced` (B, 4C).
+    mean, covariance
+        Of balanced pixels, (B, C) and (B, C, C).
 
     Returns
     -------
     tuple
-        W (B, C, C) and b (B, C): content is ``W x + b``.
+        Maps (B, 2C, h / 2, w / 2): the signal in the frame of the closed form, and
+        white; and the signal itself (B, C, h / 2, w / 2).
     """
-    anchor, scale = anchor_and_scale(moments, background)
-    n = anchor.shape[-1]
-    log_matrix = correction[:, : n * n].reshape(-1, n, n)
-    matrix = torch.matrix_exp(log_matrix) / scale[:, None, :]
-    return matrix, correction[:, n * n :] - (matrix @ anchor[..., None])[..., 0]
+    known = avg_pool2d(signal.isfinite().to(signal), STRIDE)
+    small = avg_pool2d(signal.nan_to_num(), STRIDE) / known  # NaN where nothing is
+    anchor, scale = (v[..., None, None] for v in middle_frame(moments))
+    framed = (small - anchor) / scale
+    centred = small - mean[..., None, None].to(small)
+    white = torch.einsum("bij,bjhw->bihw", whitening(covariance).to(small), centred)
+    maps = torch.cat([framed, white], dim=1).nan_to_num().clamp(-_LIMIT, _LIMIT)
+    return maps, small
 
 
-def between(
-    source: tuple[torch.Tensor, torch.Tensor], target: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Affine map (B, C, C), (B, C) from one look to another.
-
-    Parameters
-    ----------
-    source, target
-        Moments (B, 4C) and correction (B, C * C + C) of each.
-    """
-    background = weight((share(source[0]) + share(target[0])) / 2)
-    w_s, b_s = frame(*source, background)
-    w_t, b_t = frame(*target, background)
-    offset = torch.linalg.solve(w_t, (b_s - b_t)[..., None])[..., 0]
-    return torch.linalg.solve(w_t, w_s), offset
+def whitening(covariance: torch.Tensor) -> torch.Tensor:
+    """Matrices (B, C, C) that make pixels white and move them least."""
+    values, vectors = torch.linalg.eigh(covariance.double())
+    least = (_LEAST_VARIANCE * values[..., -1:]).clamp(min=1e-8)
+    scaled = vectors / values.maximum(least).sqrt()[..., None, :]
+    white: torch.Tensor = scaled @ vectors.mT
+    return white
 
 
-def build(
-    tensors: Mapping[str, Floats],
-    kind: type[Net] = AffineNet,  # type: ignore[assignment]
-) -> Net:
-    """A network of a kind from its tensors by name, ready to be asked.
+def build(tensors: Mapping[str, Floats]) -> Readers:
+    """Networks from their tensors by name, ready to be asked.
 
     Raises
     ------
     ValueError
-        If they are not those of such a network.
+        If they are not those of such networks.
     """
     try:
-        width, channels = tensors["body.0.weight"].shape[:2]
+        count = 1 + max(int(k.split(".")[1]) for k in tensors if k.startswith("nets."))
         with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
-            net = kind(channels, len(tensors["centre"]), len(tensors["edge"]), width)
-        net.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()})
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(f"these are not the weights of the model ({error})") from error
-    return net.eval().requires_grad_(requires_grad=False)
+            nets = [_blank(tensors, f"nets.{i}") for i in range(count)]
+        readers = Readers(nets)
+        readers.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()})
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        old = ", but of version 0.1, which reads them" * ("home" in tensors)
+        raise ValueError(
+            f"these are not the weights of the model{old}: {error}"
+        ) from error
+    return readers.eval().requires_grad_(requires_grad=False)
+
+
+def _blank(tensors: Mapping[str, Floats], name: str) -> ClassNet:
+    width, seen = tensors[f"{name}.fine.0.weight"].shape[:2]
+    return ClassNet(seen // 2, len(tensors[f"{name}.log_trust"]), width)
 
 
 def tensors_of(net: nn.Module) -> dict[str, Array]:
     """A network's parameters and buffers by name."""
     return {k: v.detach().cpu().numpy().copy() for k, v in net.state_dict().items()}
-
-
-def like(tensors: Mapping[str, Floats], domains: int) -> dict[str, Floats]:
-    """The same tensors with room for other kinds of image."""
-    domain = ("home", "whiten", "edge")
-    return {
-        k: np.resize(v, (domains, *v.shape[1:])) if k in domain else v
-        for k, v in tensors.items()
-    }

@@ -10,30 +10,29 @@ import numpy as np
 import torch
 
 from napari_disentangle.image.arrays import Array, Doubles, Floats, Mask
-from napari_disentangle.image.field import Modality
 from napari_disentangle.image.foreground import find_foreground
-from napari_disentangle.model.affine.looks import draw, see, show
-from napari_disentangle.model.affine.net import AffineNet, between
-from napari_disentangle.model.statistics import (
-    balanced,
-    middle_frame,
-    moments,
-    statistics,
+from napari_disentangle.model.affine.looks import Looks, draw, see, show
+from napari_disentangle.model.affine.net import Readers, seen
+from napari_disentangle.model.affine.palette import (
+    Palette,
+    Rule,
+    between,
+    correction,
+    palette,
 )
+from napari_disentangle.model.statistics import balanced, moments
 
 Tiles = Sequence[Sequence[Floats]]
 
-# Squared error below which a swap is good enough (45 dB).
-_ENOUGH = 3e-5
-# Weight of swaps whose donor shows the same content, and of the size of corrections.
-ALIKE, SIZE = 0.2, 0.05
+# Squared error below which a swap is good enough (40 dB).
+_ENOUGH = 1e-4
 DECIBEL = 10 / np.log(10)
 # Rows of a tile that moments and statistics are taken from; every row is not needed.
 _ROWS = 16
 # Every so many-th pixel along both axes is compared with the truth.
 _SPARSE = 2
-# Share of swaps whose image is as it came, not under a second look.
-_AS_IT_CAME = 0.4
+# Shares of tiles that are as they came, and under one look after the other.
+_AS_IT_CAME, _TWICE = 0.15, 0.4
 # Signals beyond this are lost in any case, and would only make gradients overflow.
 _SANE = (-0.5, 4.0)
 
@@ -46,15 +45,14 @@ class View:
     ----------
     signal
         (B, C, h, w).
-    moments, statistics
-        Of the closed form (B, 4C), and of the content (B, S).
+    moments
+        Of the closed form `balanced` (B, 4C).
     mean, covariance
-        Of balanced pixels, float64: (B, C), (B, C, C).
+        Of balanced pixels, (B, C) and (B, C, C).
     """
 
     signal: torch.Tensor
     moments: torch.Tensor
-    statistics: torch.Tensor
     mean: torch.Tensor
     covariance: torch.Tensor
 
@@ -71,46 +69,24 @@ class View:
 class Swaps:
     """Swaps to be made: from one view, to the look of a donor, and what comes out.
 
-    ``alike`` shows the same content as ``source``, in the look of ``donor``; ``truth``
-    is what a camera shows without noise, brought to ``reach`` 1.
+    ``truth`` is what a camera shows without noise.
     """
 
-    modality: Modality
     source: View
     donor: View
-    alike: View
     truth: torch.Tensor
-    reach: torch.Tensor
-
-    @property
-    def statistics(self) -> torch.Tensor:
-        """Of all views."""
-        views = (self.source, self.donor, self.alike)
-        return torch.cat([view.statistics for view in views])
 
     def to(self, device: str) -> Swaps:
         """The same on another device."""
         return Swaps(
-            self.modality,
-            self.source.to(device),
-            self.donor.to(device),
-            self.alike.to(device),
-            self.truth.to(device),
-            self.reach.to(device),
+            self.source.to(device), self.donor.to(device), self.truth.to(device)
         )
 
     def parts(self, size: int) -> Iterator[Swaps]:
         """The same, some at a time."""
         for start in range(0, len(self.truth), size):
             rows = slice(start, start + size)
-            yield Swaps(
-                self.modality,
-                self.source.part(rows),
-                self.donor.part(rows),
-                self.alike.part(rows),
-                self.truth[rows],
-                self.reach[rows],
-            )
+            yield Swaps(self.source.part(rows), self.donor.part(rows), self.truth[rows])
 
     def decibels(self, matrix: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:
         """Peak signal to noise ratio (B,) of swaps by these affine maps."""
@@ -123,19 +99,17 @@ class Swaps:
         return self._decibels(made, self.truth)
 
     def _decibels(self, signal: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        error = (show(signal.clamp(*_SANE), self.modality) - truth) / self.reach
+        error = show(signal.clamp(*_SANE)) - truth
         return -10 * torch.log10(error.square().mean((1, 2, 3)) + _ENOUGH)
 
 
-def make(tiles: Tiles, modality: Modality, batch: int, seed: tuple[int, ...]) -> Swaps:
+def make(tiles: Tiles, batch: int, seed: tuple[int, ...]) -> Swaps:
     """Draw swaps: two tiles of one look each, looks in turn, every look as often.
 
     Parameters
     ----------
     tiles
         Tiles by look, at least two of each.
-    modality
-        Decides which looks are drawn.
     batch
         Number of swaps.
     seed
@@ -146,60 +120,79 @@ def make(tiles: Tiles, modality: Modality, batch: int, seed: tuple[int, ...]) ->
     order = rng.permutation(max(batch, len(tiles)))[:batch] % len(tiles)
     pairs = [_pair(tiles[look], rng) for look in order]
     first, second = (
-        show(torch.from_numpy(np.stack(side)), modality)
-        for side in zip(*pairs, strict=True)
+        show(torch.from_numpy(np.stack(side))) for side in zip(*pairs, strict=True)
     )
-    channels = first.shape[1]
-    before = draw(modality, batch, channels, generator)
-    after = draw(modality, batch, channels, generator)
-    as_it_came = torch.rand(batch, generator=generator) < _AS_IT_CAME
-    other = before.photograph(before.change(see(first, modality)), generator)
-    source = torch.where(as_it_came[:, None, None, None], first, other)
-    truth = after.change(see(first, modality))
-    donor = after.photograph(after.change(see(second, modality)), generator)
-    alike = after.photograph(truth, generator)
-    return Swaps(
-        modality,
-        view(see(source, modality), modality),
-        view(see(donor, modality), modality),
-        view(see(alike, modality), modality),
-        truth,
-        _reach(truth, modality),
-    )
+    before, after = (_drawn(first, generator) for _ in range(2))
+    source = before.photograph(before.change(first), generator)
+    truth = after.change(first)
+    donor = after.photograph(after.change(second), generator)
+    return Swaps(view(see(source)), view(see(donor)), truth)
 
 
-def loss(net: AffineNet, swaps: Swaps) -> tuple[torch.Tensor, torch.Tensor]:
+@dataclass(frozen=True, eq=False)
+class _Photographs:
+    """What is done to tiles (B, C, h, w) that a camera showed: one look or two."""
+
+    first: Looks
+    second: Looks
+    count: torch.Tensor
+
+    def change(self, shown: torch.Tensor) -> torch.Tensor:
+        """Under no, one or both looks, without noise."""
+        one = self.first.change(see(shown))
+        two = self.second.change(see(one))
+        count = self.count[:, None, None, None]
+        return torch.where(count > 1, two, torch.where(count > 0, one, shown))
+
+    def photograph(
+        self, shown: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        """The same as a camera gives it."""
+        noisy = self.first.photograph(shown, generator)
+        return torch.where(self.count[:, None, None, None] > 0, noisy, shown)
+
+
+def _drawn(like: torch.Tensor, generator: torch.Generator) -> _Photographs:
+    """Looks for tiles: none for some, one after the other for others."""
+    batch, channels = like.shape[:2]
+    first, second = (draw(batch, channels, generator) for _ in range(2))
+    chance = torch.rand(batch, generator=generator)
+    count = (chance >= _AS_IT_CAME).int() + (chance >= 1 - _TWICE).int()
+    return _Photographs(first, second, count)
+
+
+def errors(net: Readers, swaps: Swaps) -> tuple[torch.Tensor, torch.Tensor]:
     """What fitting makes smaller, and the decibels of the swaps (B,)."""
-    source, donor, alike = _answers(net, (swaps.source, swaps.donor, swaps.alike))
-    swapped = swaps.decibels(*between(source, donor))
-    same = swaps.decibels(*between(source, alike))
-    size = torch.stack([source[1], donor[1]]).square().mean()
-    return SIZE * size - (swapped.mean() + ALIKE * same.mean()) / DECIBEL, swapped
+    own, other = _palettes(net, swaps)
+    found = []
+    for classes, one in net.parts():
+        pair = own.only(classes), other.only(classes)
+        found.append(swaps.decibels(*_map(*pair, one.rule)))
+    decibels = torch.stack(found)
+    return -decibels.mean() / DECIBEL, decibels.mean(dim=0)
 
 
-def exam(net: AffineNet, swaps: Swaps) -> Doubles:
-    """Decibels (B,) of swaps by a network."""
+def exam(net: Readers, swaps: Swaps) -> Doubles:
+    """Decibels (B,) of the swaps of all networks together."""
     with torch.no_grad():
-        source, donor = _answers(net, (swaps.source, swaps.donor))
-        found: Doubles = swaps.decibels(*between(source, donor)).cpu().numpy()
+        moved = _map(*_palettes(net, swaps), net.rule)
+        found: Doubles = swaps.decibels(*moved).cpu().numpy()
     return found
 
 
-def _answers(
-    net: AffineNet, views: Sequence[View]
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Moments and correction of every view, in one pass of the network."""
-    tiles = torch.cat([_framed(view) for view in views])
-    given = torch.cat([view.statistics for view in views])
-    corrections = net(net.see(tiles), given).split([len(v.signal) for v in views])
-    return [(v.moments, c) for v, c in zip(views, corrections, strict=True)]
+def _map(own: Palette, other: Palette, rule: Rule) -> tuple[torch.Tensor, torch.Tensor]:
+    """Affine maps of swaps."""
+    return between(own, other, correction(own, other, rule))
 
 
-def _framed(view: View) -> torch.Tensor:
-    """Tiles (B, C, h, w) in the frame of the closed form."""
-    anchor, scale = (v[..., None, None] for v in middle_frame(view.moments))
-    seen: torch.Tensor = (view.signal - anchor) / scale
-    return seen
+def _palettes(net: Readers, swaps: Swaps) -> tuple[Palette, Palette]:
+    """Palettes of sources and donors, in one pass of the networks."""
+    pairs = zip(vars(swaps.source).values(), vars(swaps.donor).values(), strict=True)
+    both = View(*(torch.cat(pair) for pair in pairs))
+    maps, small = seen(both.signal, both.moments, both.mean, both.covariance)
+    found = palette(both.moments, net(maps), small)
+    n = len(swaps.truth)
+    return found.part(slice(n)), found.part(slice(n, None))
 
 
 def _pair(tiles: Sequence[Floats], rng: np.random.Generator) -> list[Floats]:
@@ -207,32 +200,21 @@ def _pair(tiles: Sequence[Floats], rng: np.random.Generator) -> list[Floats]:
     return [np.rot90(tiles[i], int(rng.integers(4)), (1, 2)) for i in chosen]
 
 
-def view(signal: torch.Tensor, modality: Modality) -> View:
+def view(signal: torch.Tensor) -> View:
     """What a model sees of signals (B, C, h, w)."""
-    found = [_measure(tile.cpu().numpy(), modality) for tile in signal]
-    parts = [torch.from_numpy(np.stack(p)) for p in zip(*found, strict=True)]
-    single = [part.to(signal) for part in parts[:2]]
-    double = [part.double().to(signal.device) for part in parts[2:]]
-    return View(signal, *single, *double)
+    found = [_measure(tile.cpu().numpy()) for tile in signal]
+    parts = (torch.from_numpy(np.stack(p)) for p in zip(*found, strict=True))
+    return View(signal, *(part.to(signal) for part in parts))
 
 
-def _measure(tile: Array, modality: Modality) -> tuple[Any, ...]:
-    own = rows(tile, modality)
-    return moments(*own, modality), statistics(*own, modality), *balanced(*own)
+def _measure(tile: Array) -> tuple[Any, ...]:
+    own = rows(tile)
+    return moments(*own, "brightfield"), *balanced(*own)
 
 
-def rows(tile: Array, modality: Modality) -> tuple[Array, Mask]:
+def rows(tile: Array) -> tuple[Array, Mask]:
     """Some rows (C, N) of a tile, and what is foreground: all if nothing stands out."""
     step = max(1, tile.shape[1] // _ROWS)
     signal = tile[:, step // 2 :: step].reshape(len(tile), -1)
-    mask = find_foreground(signal, modality).mask(signal)
+    mask = find_foreground(signal, "brightfield").mask(signal)
     return signal, mask if mask.sum() >= _ROWS else np.ones_like(mask)
-
-
-def _reach(truth: torch.Tensor, modality: Modality) -> torch.Tensor:
-    """Range (B, C, 1, 1) that decibels refer to."""
-    if modality == "brightfield":
-        return torch.ones(*truth.shape[:2], 1, 1)
-    flat = truth.flatten(2)
-    top, bottom = (flat.quantile(q, dim=2) for q in (0.999, 0.001))
-    return (top - bottom).clamp(min=1e-3)[..., None, None]

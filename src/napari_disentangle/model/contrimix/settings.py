@@ -5,24 +5,21 @@ from typing import Annotated, Literal
 
 from napari_disentangle.model.settings import Settings
 
-# How often the attribute is read by default.
-PASSES = 3
 # Edge in pixels of the least that the attribute encoder as published can see.
 SMALLEST = 64
 
-Preset = Literal["default", "published"]
+Preset = Literal["published"]
 Statistics = Literal["image", "frozen"]
 
 
 @dataclass(frozen=True)
 class Config(Settings):
-    """Settings; all but the first are of the preset ``"published"`` only.
+    """Settings of the model as its authors have it.
 
     Attributes
     ----------
     preset
-        ``"published"`` is the paper's networks, losses and mixing; ``"default"`` what
-        our study found to be best.
+        The paper's networks, losses and mixing are the only one.
     attributes
         Content maps, and columns of the attribute's matrix (n).
     down
@@ -34,8 +31,16 @@ class Config(Settings):
         ``"frozen"``, those of training.
     """
 
-    preset: Preset = "default"
+    preset: Preset = "published"
     attributes: Annotated[int, {"min": 1, "max": 64}] = 4
     down: Annotated[int, {"choices": [1, 2, 4]}] = 1
     mixings: Annotated[int, {"min": 1, "max": 16}] = 3
     statistics: Statistics = "image"
+
+    def __post_init__(self) -> None:
+        if str(self.preset) == "default":
+            raise ValueError(
+                "the preset 'default' of contrimix is no more: model 'affine' has "
+                "taken its place"
+            )
+        super().__post_init__()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_disentangle.image.field import Modality
 from napari_disentangle.model.base import Weights
 from napari_disentangle.model.contrimix.settings import SMALLEST, Config
 from napari_disentangle.model.lesson import device_of
@@ -34,7 +33,6 @@ class Mixing:
     can bear, OUR CHOICE.
     """
 
-    modality: Modality
     settings: Config
     start: Weights | None = None
     rate: float = 1e-3

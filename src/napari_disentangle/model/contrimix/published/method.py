@@ -8,7 +8,7 @@ mean over sampled tiles, weighted by their foreground.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -36,11 +36,13 @@ class Published(Method):
 
     settings: Config
     weights: Weights | None = None
-    description: str = "ContriMix as published."
+    description: str = (
+        "ContriMix as published: content maps and a matrix per image, to be fitted."
+    )
     config: type[Any] = Config
     modalities: tuple[Modality, ...] = ("brightfield",)
     invertible: bool = False
-    learns: bool = True
+    learns: tuple[Modality, ...] = ("brightfield",)
     needs_fit: bool = True
     smallest_tile: int = SMALLEST
 
@@ -104,13 +106,11 @@ class Published(Method):
         matrix = values[: -self._n_statistics]
         return np.concatenate([matrix, found.double().numpy()])
 
-    def lesson(
-        self, modality: Modality, weights: Weights | None, images: Sequence[Values]
-    ) -> Lesson:
+    def lesson(self, weights: Weights | None) -> Lesson:
         """ContriMix's own losses."""
         from napari_disentangle.model.contrimix.published.lesson import Mixing
 
-        return Mixing(modality, self.settings, weights)
+        return Mixing(self.settings, weights)
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps (n, h, w) of a signal (C, h, w); where k > 1, k x k alike."""

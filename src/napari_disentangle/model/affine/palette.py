@@ -1,0 +1,171 @@
+"""Palettes: the mean colours of classes, and the swap from one to another.
+
+All is batched (B, ...) and can be differentiated. OUR CHOICE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from napari_disentangle.model.statistics import anchor_and_scale, share, weight
+
+# Of masses, so that a class that is missing has a colour as well.
+_NOTHING = 1e-9
+# The correction counts half as much where classes have this much in common; two images
+# of the same masses have 0.5.
+_LITTLE = 0.02
+# Regressions, each weighted by the one before.
+_ROUNDS = 3
+# Most and least that the correction may stretch a colour.
+_STRETCH = 6.0
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """What a look does to classes of pixels.
+
+    Attributes
+    ----------
+    moments
+        Of the closed form `balanced` (B, 4C).
+    colours
+        Mean signal of every class (B, K, C).
+    masses
+        Share of every class (B, K).
+    """
+
+    moments: torch.Tensor
+    colours: torch.Tensor
+    masses: torch.Tensor
+
+    def part(self, rows: slice) -> Palette:
+        """Some of the images."""
+        return Palette(self.moments[rows], self.colours[rows], self.masses[rows])
+
+    def only(self, classes: slice) -> Palette:
+        """Some of the classes, as if there were no others."""
+        masses = self.masses[:, classes]
+        total = masses.sum(dim=1, keepdim=True) + _NOTHING
+        return Palette(self.moments, self.colours[:, classes], masses / total)
+
+
+def palette(
+    moments: torch.Tensor, classes: torch.Tensor, signal: torch.Tensor
+) -> Palette:
+    """Colours of classes.
+
+    Parameters
+    ----------
+    moments
+        Of the images (B, 4C).
+    classes
+        Shares (B, K, h, w) of every pixel.
+    signal
+        (B, C, h, w); NaN where it is not known.
+    """
+    known = signal.isfinite().all(dim=1).flatten(1)[:, None]
+    q = classes.flatten(2) * known
+    x = signal.nan_to_num().flatten(2)
+    sums, masses = q @ x.mT, q.sum(dim=2)
+    total = masses.sum(dim=1, keepdim=True) + _NOTHING
+    mean = sums.sum(dim=1, keepdim=True) / total[..., None]
+    few = _NOTHING * total
+    colours = (sums + few[..., None] * mean) / (masses + few)[..., None]
+    return Palette(moments, colours, masses / total)
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """How much classes say about a swap; learned.
+
+    Attributes
+    ----------
+    trust
+        Weight of every class (K,).
+    ridge
+        Penalties (2,) of a change of colours, and of a shift.
+    far
+        Distance at which a class that says something else than the others weighs half.
+    """
+
+    trust: torch.Tensor
+    ridge: torch.Tensor
+    far: torch.Tensor
+
+
+def correction(
+    source: Palette, target: Palette, rule: Rule
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the classes add to the closed form, in its frame.
+
+    Ridge regression of the colours that the target's classes have on those that the
+    source's classes would get from the closed form, weighted by what both have, and
+    again by how well it fits: a class that shows other things in the two images says
+    something else than the others (iteratively reweighted least squares with Cauchy's
+    weights, Holland and Welsch 1977).
+
+    Returns
+    -------
+    tuple
+        Matrix (B, C, C) and offset (B, C): ``z`` becomes ``z + matrix @ z + offset``.
+        Both are zero if the palettes are the same or have nothing in common.
+    """
+    background = _background(source, target)
+    x, y = (_standard(one, background) for one in (source, target))
+    common = rule.trust * source.masses * target.masses
+    common = common / (source.masses + target.masses + _NOTHING)
+    total = common.sum(dim=1, keepdim=True)
+    n = x.shape[-1]
+    known = torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
+    penalty = torch.cat([rule.ridge[:1].expand(n), rule.ridge[1:]])
+    penalty = torch.diag_embed(penalty * (1 + _LITTLE / (total + _NOTHING)))
+    weights = common
+    for _ in range(_ROUNDS):
+        weighted = known.mT * weights[:, None]
+        found = torch.linalg.solve(weighted @ known + penalty, weighted @ (y - x))
+        apart = (y - x - known @ found).square().sum(dim=-1)
+        weights = common / (1 + apart / rule.far**2)
+        kept = weights.sum(dim=1, keepdim=True) + _NOTHING
+        weights = weights * (total / kept)
+    return found.mT[..., :n], found.mT[..., n]
+
+
+def between(
+    source: Palette, target: Palette, found: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Affine map (B, C, C), (B, C) of the signal: the closed form and a correction."""
+    background = _background(source, target)
+    anchor_s, scale_s = anchor_and_scale(source.moments, background)
+    anchor_t, scale_t = anchor_and_scale(target.moments, background)
+    matrix, offset = found
+    whole = matrix + torch.eye(matrix.shape[-1]).to(matrix)
+    moved = scale_t[..., None] * whole / scale_s[:, None, :]
+    shift = anchor_t + scale_t * offset - (moved @ anchor_s[..., None])[..., 0]
+    return moved, shift
+
+
+def held(matrix: torch.Tensor) -> torch.Tensor:
+    """A correction (B, C, C) that neither flattens colours nor tears them apart."""
+    one = torch.eye(matrix.shape[-1]).to(matrix)
+    left, stretch, right = torch.linalg.svd(matrix + one)
+    kept = stretch.clamp(1 / _STRETCH, _STRETCH)
+    if torch.equal(kept, stretch):
+        return matrix
+    held: torch.Tensor = (left * kept[:, None, :]) @ right - one
+    return held
+
+
+def _background(source: Palette, target: Palette) -> torch.Tensor:
+    """Weight of the background, in both frames."""
+    both = share(source.moments) + share(target.moments)
+    background: torch.Tensor = weight(both / 2)
+    return background
+
+
+def _standard(one: Palette, background: torch.Tensor) -> torch.Tensor:
+    """Colours (B, K, C) in the frame of the closed form."""
+    anchor, scale = anchor_and_scale(one.moments, background)
+    standard: torch.Tensor = (one.colours - anchor[:, None]) / scale[:, None]
+    return standard

@@ -1,0 +1,200 @@
+"""The floor of `affine`: what holds of a swap by classes whatever the classes are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import napari_disentangle as nd
+from napari_disentangle import audit
+from napari_disentangle.errors import DataError
+from napari_disentangle.model.affine.net import HALO, ClassNet
+from napari_disentangle.model.affine.palette import (
+    Palette,
+    Rule,
+    between,
+    correction,
+    held,
+    palette,
+)
+from napari_disentangle.model.attribute import average, pooled
+from napari_disentangle.samples import synthetic
+
+if TYPE_CHECKING:
+    from napari_disentangle.model.attribute import Attribute
+
+CLASSES = 6
+NOTHING = torch.zeros(1, 3, 3, dtype=torch.float64), torch.zeros(1, 3).double()
+
+
+def drawn(seed: int) -> Palette:
+    """A palette as images have it: a light background, and colours beyond it."""
+    rng = np.random.default_rng(seed)
+    background, foreground = rng.uniform(0, 0.1, 3), rng.uniform(0.2, 0.8, 3)
+    spread, share = np.log(rng.uniform(0.05, 0.3, 3)), np.full(3, rng.uniform(0.1, 0.9))
+    moments = np.concatenate([background, foreground, spread, share])
+    colours = rng.uniform(0, 1.2, (CLASSES, 3))
+    masses = rng.dirichlet(np.ones(CLASSES))
+    return Palette(*(torch.from_numpy(v[None]) for v in (moments, colours, masses)))
+
+
+def rule(seed: int) -> Rule:
+    rng = np.random.default_rng(seed)
+    trust = torch.from_numpy(np.exp(rng.normal(0, 1, CLASSES)))
+    return Rule(trust, torch.tensor([0.02, 0.03]).double(), torch.tensor(0.4).double())
+
+
+def swap(source: Palette, target: Palette, how: Rule) -> tuple[Any, Any]:
+    return between(source, target, correction(source, target, how))
+
+
+seeds = st.integers(0, 2**31)
+
+
+@given(seeds)
+def test_the_same_palette_is_the_identity_exactly(seed: int) -> None:
+    own = drawn(seed)
+    matrix, offset = swap(own, own, rule(seed))
+    assert torch.equal(matrix[0], torch.eye(3).double())
+    assert not offset.any()
+
+
+@given(seeds)
+def test_no_class_in_common_is_the_closed_form_exactly(seed: int) -> None:
+    source, target = drawn(seed), drawn(seed + 1)
+    first = torch.arange(CLASSES) < CLASSES // 2
+    source = replace(source, masses=source.masses * first)
+    target = replace(target, masses=target.masses * ~first)
+    found = swap(source, target, rule(seed))
+    prior = between(source, target, NOTHING)
+    assert all(torch.equal(a, b) for a, b in zip(found, prior, strict=True))
+
+
+@given(seeds, st.floats(0.01, 100))
+def test_the_size_of_an_image_changes_nothing(seed: int, times: float) -> None:
+    rng = np.random.default_rng(seed)
+    classes = torch.from_numpy(rng.dirichlet(np.ones(CLASSES), (1, 8, 8))).movedim(3, 1)
+    signal = torch.from_numpy(rng.uniform(0, 1, (1, 3, 8, 8)))
+    moments = drawn(seed).moments
+    one, other = (
+        palette(moments, classes, signal),
+        palette(moments, classes * times, signal),
+    )
+    torch.testing.assert_close(one.masses, other.masses, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(one.colours, other.colours, rtol=1e-6, atol=1e-9)
+
+
+@given(seeds)
+def test_the_order_of_classes_means_nothing(seed: int) -> None:
+    source, target, how = drawn(seed), drawn(seed + 1), rule(seed)
+    order = np.random.default_rng(seed).permutation(CLASSES)
+
+    def mixed(one: Palette) -> Palette:
+        return Palette(one.moments, one.colours[:, order], one.masses[:, order])
+
+    found = swap(source, target, how)
+    again = swap(mixed(source), mixed(target), replace(how, trust=how.trust[order]))
+    for a, b in zip(found, again, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
+
+
+@given(seeds, st.floats(0.1, 100))
+def test_every_map_can_be_undone(seed: int, far: float) -> None:
+    """Also where colours are torn apart: no colour is stretched more than six-fold."""
+    source, target = drawn(seed), drawn(seed + 1)
+    target = replace(target, colours=target.colours * far)
+    matrix, _ = correction(source, target, rule(seed))
+    stretched = torch.linalg.svdvals(held(matrix) + torch.eye(3).double())
+    assert stretched.min() >= 1 / 6 - 1e-9
+    assert stretched.max() <= 6 + 1e-9
+
+
+def looks(model: Any, count: int) -> list[Attribute]:
+    kinds = (synthetic.VIOLET, synthetic.ROSE)
+    pictures = (
+        synthetic.render(synthetic.tissue(i, 96), kinds[i % 2], 1.0, i)
+        for i in range(count)
+    )
+    return [model.attribute(nd.Field(picture, "YXC")) for picture in pictures]
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    picture = synthetic.render(synthetic.tissue(9, 96), synthetic.ROSE, 1.0, 9)
+    return nd.fit(nd.Field(picture, "YXC"), "affine")
+
+
+def test_images_are_pooled_in_any_order(model: Any) -> None:
+    found = {
+        average(some).values.tobytes() for some in permutations(looks(model, 4), 4)
+    }
+    assert len(found) == 1
+
+
+def test_colours_are_pooled_by_what_they_fill() -> None:
+    names = ("R of class 1", "G of class 1", "share of class 1", "background R")
+    rows = np.array([[1.0, 4.0, 0.3, 2.0], [5.0, 8.0, 0.1, 4.0], [np.nan] * 4])
+    np.testing.assert_allclose(pooled(rows, names), [2.0, 5.0, 0.2, 3.0])
+    nowhere = rows * [1, 1, 0, 1]
+    np.testing.assert_allclose(pooled(nowhere, names), [3.0, 6.0, 0.0, 3.0])
+
+
+def test_shares_sum_to_one_and_colours_to_the_mean(model: Any) -> None:
+    (look, *_) = looks(model, 1)
+    known = dict(zip(look.names, look.values, strict=True))
+    shares = {k[9:]: v for k, v in known.items() if k.startswith("share of ")}
+    np.testing.assert_allclose(sum(shares.values()), 1, rtol=1e-6)
+    picture = synthetic.render(synthetic.tissue(0, 96), synthetic.VIOLET, 1.0, 0)
+    light = picture[:96, :96].astype(float) + 1
+    absorbance = -np.log10(light / 256).reshape(48, 2, 48, 2, 3).mean(axis=(1, 3))
+    for i, channel in enumerate("RGB"):
+        mean = sum(share * known[f"{channel} of {k}"] for k, share in shares.items())
+        np.testing.assert_allclose(mean, absorbance[..., i].mean(), rtol=0.02)
+
+
+def test_the_halo_is_all_that_a_class_depends_on() -> None:
+    torch.manual_seed(0)
+    net = ClassNet(3, 5, 8).eval()
+    size = 4 * HALO
+    seen = torch.randn(1, 6, size // 2, size // 2)
+    other = seen.clone()
+    middle, reach = size // 4, HALO // 2
+    other[..., : middle - reach, :] = 9.0
+    with torch.no_grad():
+        one, two = net(seen)[0, :, middle], net(other)[0, :, middle]
+        assert torch.allclose(one, two, atol=1e-6)
+        other[..., middle - reach, :] = 9.0
+        assert not torch.allclose(one, net(other)[0, :, middle], atol=1e-6)
+
+
+def test_a_palette_shows_what_a_swap_does(model: Any) -> None:
+    pictures = [
+        synthetic.render(synthetic.tissue(i, 96), look, 1.0, i)
+        for i, look in enumerate((synthetic.VIOLET, synthetic.ROSE))
+    ]
+    image, other = (nd.Field(p, "YXC") for p in pictures)
+    look, donor = model.attribute(image), model.attribute(other)
+    before, theirs, after = audit.palettes(model, look, donor)
+    assert np.all(np.diff(before.rgb.sum(axis=1)) < 0.2)
+    np.testing.assert_allclose([r.shares.sum() for r in (before, theirs)], 1, rtol=1e-6)
+    apart = [
+        np.average(abs(r.rgb - theirs.rgb), 0, theirs.shares) for r in (before, after)
+    ]
+    assert apart[1].sum() < apart[0].sum()
+    drawn = audit.picture((before, theirs, after), width=100)
+    assert drawn.shape == (3 * 40 + 2 * 6, 100, 3)
+    np.testing.assert_allclose(drawn[0, 0], 255 * before.rgb[0], atol=1)
+
+
+def test_other_models_have_no_palette() -> None:
+    field = nd.Field(synthetic.render(synthetic.tissue(0, 96), synthetic.ROSE), "YXC")
+    plain = nd.fit(field, "mk")
+    with pytest.raises(DataError, match="have a palette, but these are of 'mk'"):
+        audit.palettes(plain, plain.reference, plain.reference)
