@@ -54,7 +54,7 @@ ALPHA = 0.05
 # Of the map whose maximum is the score of an image, in pixels.
 SMOOTH = 2.0
 # What content is rendered by, by kind of image.
-ON = {"brightfield": "affine-brightfield", "fluorescence": "affine-fluorescence"}
+ON = {"brightfield": "affine-brightfield", "fluorescence": "affine"}
 FULL = [name for name in STUDIES if name != "synthetic"]
 QUICK, QUICK_DETECTORS = "synthetic", ("mahalanobis", "context")
 SHARING = Sharing()

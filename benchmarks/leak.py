@@ -42,6 +42,7 @@ from napari_disentangle.audit import (
     nucleus_dice,
     probe,
 )
+from napari_disentangle.model.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +140,11 @@ def rows(dealt: Dealt) -> list[list[str]]:
     """One row per model."""
     fields = [swap.field_of(picture) for picture in dealt.pictures]
     modality = fields[0].modality
-    names = [n for n, e in nd.models().items() if modality in e.modalities]
+    names = [
+        n
+        for n, e in nd.models().items()
+        if modality in e.modalities and not MODELS[n].needs_fit
+    ]
     done: dict[str, Sequence[Array]] = {
         RAW: dealt.pictures,
         FLAT: [np.full_like(p, dealt.pictures[0].mean()) for p in dealt.pictures],

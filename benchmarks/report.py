@@ -47,18 +47,18 @@ The foreground rule (one of five), `levels` (one of six variants) and the order 
 other crops and looks than here, but partly the same slides and fields. `balanced` was
 settled on slides and fields that are not reported (three scanners, BCCD, violet and DSB
 nuclei); what it takes for the dimmer foreground in fluorescence was looked at on the
-two small sources too. For `affine` reported swaps of two sources were looked at, see
-below.
+two small sources too. The vote of `affine` in fluorescence was chosen among sixteen
+with a look at the reported pairs.
 
 """
 
 NONE = """\
 *none* is the PSNR without a swap; the best mean of a row is bold. Synthetic tissue has
 exactly two stains and an even slide, as `macenko` assumes: it is left out of the mean.
-`affine` and `contrimix` are the bundled models; *seen*: they learned from these images,
-so they are not scored on them (below `affine` is, with models that never saw them). In
-fluorescence `contrimix` comes untrained and is a closed form of its own; where `affine`
-is not scored, it is not either. `balanced` and `levels` are closed forms of our own.
+`affine` is the bundled model; *seen*: it learned from these images, so it is not scored
+on them (below it is, with models that never saw them). In fluorescence it learns
+nothing and is a vote of closed forms. `balanced` and `levels` are closed forms of our
+own. `contrimix` says nothing before it was fitted, and is left out.
 """
 
 SAME_CONTENT = """\

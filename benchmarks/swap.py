@@ -77,9 +77,10 @@ def _all_models(
     source: Source, group: str, generator: Generator, case: Case
 ) -> Iterator[Result]:
     for model, entry in nd.models().items():
-        if source.modality not in entry.modalities:
+        known = MODELS[model]
+        if source.modality not in entry.modalities or known.needs_fit:
             continue
-        if source.seen and MODELS[model].learns:
+        if source.seen and source.modality in known.learns:
             continue
         fitted = nd.fit(field_of(case.picture), model)
         result, refused = swapped(fitted, case.picture, case.donor)
