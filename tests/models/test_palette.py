@@ -48,7 +48,8 @@ def drawn(seed: int) -> Palette:
 def rule(seed: int) -> Rule:
     rng = np.random.default_rng(seed)
     trust = torch.from_numpy(np.exp(rng.normal(0, 1, CLASSES)))
-    return Rule(trust, torch.tensor([0.02, 0.03]).double(), torch.tensor(0.4).double())
+    ridge, far = torch.tensor([0.02, 0.03]).double(), torch.tensor(0.2).double()
+    return Rule(trust, ridge, far, rounds=8)
 
 
 def swap(source: Palette, target: Palette, how: Rule) -> tuple[Any, Any]:

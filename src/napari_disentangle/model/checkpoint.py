@@ -29,7 +29,7 @@ def write_checkpoint(
         If it cannot be written there.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     text = json.dumps({"format": FORMAT, **header}, sort_keys=True)
     contiguous = {name: np.asarray(t, order="C") for name, t in tensors.items()}
@@ -38,7 +38,8 @@ def write_checkpoint(
         # whole or absent: the file comes to its name when it is on the disk
         with TemporaryDirectory(prefix=".saving-", dir=place.parent) as folder:
             made = Path(folder) / place.name
-            save_file(contiguous, made, metadata={_KEY: text})
+            # save_file would lock others out
+            made.write_bytes(save(contiguous, metadata={_KEY: text}))
             os.replace(made, place)
     except (OSError, SafetensorError) as error:
         raise ModelFileError(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _FEWEST = 16
 _MAD_TO_STD = 1.4826
 # Tiles whose looks are compared, of an image that has more.
-_VOTES = 16
+_VOTES = 8
 # Edge in pixels of the regions in which whole images are gone through.
 _REGION = 256
 # Blocks that are rendered to foresee what would be cut off.

@@ -19,7 +19,7 @@ _TOLD = 0.001
 # Lost values pile up at the end of the range: this many times as many as beside it.
 _SPIKE = 3
 # Difference between readings of a swap from which on a person should know.
-_DOUBTFUL = 0.05
+_DOUBTFUL = 0.03
 # Degrees between colours of tissue from which on stains may be others. Images of one
 # source are up to 18 apart in 21 of 23 sources of slides, H&E and DAB 27 to 38
 # (benchmarks/stains.py).

@@ -16,8 +16,6 @@ _NOTHING = 1e-9
 # The correction counts half as much where classes have this much in common; two images
 # of the same masses have 0.5.
 _LITTLE = 0.02
-# Regressions, each weighted by the one before.
-_ROUNDS = 3
 # Most and least that the correction may stretch a colour.
 _STRETCH = 6.0
 
@@ -88,11 +86,14 @@ class Rule:
         Penalties (2,) of a change of colours, and of a shift.
     far
         Distance at which a class that says something else than the others weighs half.
+    rounds
+        Regressions, each weighted by the one before.
     """
 
     trust: torch.Tensor
     ridge: torch.Tensor
     far: torch.Tensor
+    rounds: int
 
 
 def correction(
@@ -122,7 +123,7 @@ def correction(
     penalty = torch.cat([rule.ridge[:1].expand(n), rule.ridge[1:]])
     penalty = torch.diag_embed(penalty * (1 + _LITTLE / (total + _NOTHING)))
     weights = common
-    for _ in range(_ROUNDS):
+    for _ in range(rule.rounds):
         weighted = known.mT * weights[:, None]
         found = torch.linalg.solve(weighted @ known + penalty, weighted @ (y - x))
         apart = (y - x - known @ found).square().sum(dim=-1)

@@ -167,7 +167,7 @@ def errors(net: Readers, swaps: Swaps) -> tuple[torch.Tensor, torch.Tensor]:
     found = []
     for classes, one in net.parts():
         pair = own.only(classes), other.only(classes)
-        found.append(swaps.decibels(*_map(*pair, one.rule)))
+        found.append(swaps.decibels(*_map(*pair, one.lenient)))
     decibels = torch.stack(found)
     return -decibels.mean() / DECIBEL, decibels.mean(dim=0)
 
