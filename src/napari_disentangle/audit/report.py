@@ -191,6 +191,7 @@ def _rivals(model: Model) -> Iterator[str]:
         if (
             model.modality in known.modalities
             and isinstance(known, AffineMethod)
+            and not known.learns
             and name not in ("identity", model.name)
         ):
             yield name

@@ -32,7 +32,7 @@ from napari_disentangle.image.channels import ChannelStack
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.model import Model
-from napari_disentangle.model.remarks import doubt_words
+from napari_disentangle.model.remarks import doubt_words, is_another
 from napari_disentangle.model.render import Rendering
 
 HELD_OUT = "held-out normals"
@@ -220,7 +220,8 @@ class Detector:
 
     def _hidden(self, look: Attribute) -> Iterator[str]:
         """That a look which is hard to read may be that of what is odd."""
-        if doubt_words(self.on.doubt(look)):
+        usual = self.on.reference
+        if doubt_words(self.on.doubt(look)) or is_another(look, usual):
             yield (
                 "what is odd in it may have been taken for its look, and then is not "
                 "found: score it as it is too (model 'identity')"
