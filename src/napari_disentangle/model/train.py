@@ -34,7 +34,7 @@ SWAP = "swap"
 _MOMENTUM = 0.98
 # Held-out swaps are made again after so many steps, or so large a part of all; fitting
 # stops when so many of these checks brought nothing.
-_CHECK, _CHECKS, _PATIENCE = 20, 40, 15
+_CHECK, _CHECKS, _PATIENCE = 30, 40, 12
 # Length of the shortest schedule of learning rates; one of 10 would divide by zero.
 _SHORTEST = 11
 # Held-out swaps, and how many of them are tried between two signs of life.
