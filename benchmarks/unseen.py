@@ -134,13 +134,17 @@ def _mean(
     return bootstrap(pairs).mean
 
 
-def section(found: Sequence[Score]) -> str:
+def section(found: Sequence[Score], left_out: Sequence[str]) -> str:
     """All of the section as Markdown."""
+    missing = f"Left out, as it was not asked for: {', '.join(left_out) or 'nothing'}."
     lines = list(rows(found))
     mean = [f"{np.mean([float(r[i].split()[0]) for r in lines]):+.2f}" for i in (4, 5)]
     head = ["images", "looks", "groups", "best published", "balanced", "affine"]
     return page.section(
-        COMMAND, METHOD, table(head, [*lines, ["*mean of rows*", "", "", "", *mean]])
+        COMMAND,
+        METHOD,
+        table(head, [*lines, ["*mean of rows*", "", "", "", *mean]]),
+        missing,
     )
 
 
@@ -161,19 +165,21 @@ def main() -> None:
     """Run the study from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one row, printed")
-    quick = parser.parse_args().quick
+    every = [part.name for part in PARTS]
+    parser.add_argument("--parts", nargs="+", default=every, choices=every)
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    if quick:
+    if given.quick:
         learned = weights(PARTS[0], QUICK_STEPS)
         found = list(scores(named("synthetic tissue"), learned, 1))
-        sys.stdout.write(section(found))
+        sys.stdout.write(section(found, every))
         return
     found = list(scores(named(SCANNERS), None, PAIRS))
-    for part in PARTS:
+    for part in (part for part in PARTS if part.name in given.parts):
         learned = weights(part)
         for source in part.sources:
             found += scores(source, learned, PAIRS)
-    page.put(section(found))
+    page.put(section(found, [name for name in every if name not in given.parts]))
 
 
 if __name__ == "__main__":
