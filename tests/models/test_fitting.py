@@ -454,6 +454,18 @@ def test_a_file_with_other_tensors_is_refused(
     assert one_sentence(error)
 
 
+def test_networks_of_the_version_before_say_who_reads_them(
+    tmp_path: Path, fitted: Model
+) -> None:
+    path = tmp_path / "m.safetensors"
+    fitted.save(path)
+    with safe_open(path, framework="numpy") as file:
+        header = dict(file.metadata())
+    save_file({"home": np.zeros((1, 9), "float32")}, path, metadata=header)
+    with pytest.raises(ModelFileError, match=r"version 0\.1, the last to read it"):
+        nd.load(path)
+
+
 # --- the zoo --------------------------------------------------------------------------
 @pytest.mark.parametrize("name", nd.zoo())
 def test_bundled_models_work_and_say_what_they_are(name: str) -> None:

@@ -120,6 +120,8 @@ def doubt_words(doubt: float) -> str:
 
 def is_another(look: Attribute, reference: Attribute) -> bool:
     """Whether foreground rises very much more, or less, than that of a reference."""
+    if not (look.found and reference.found):
+        return False
     rises = []
     for one in (look, reference):
         known = dict(zip(one.names, one.values.T, strict=True))

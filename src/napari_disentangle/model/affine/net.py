@@ -193,6 +193,8 @@ def build(tensors: Mapping[str, Floats]) -> Readers:
     ValueError
         If they are not those of such networks.
     """
+    if "home" in tensors:
+        raise ValueError("its network is of version 0.1, the last to read it: fit anew")
     try:
         count = 1 + max(int(k.split(".")[1]) for k in tensors if k.startswith("nets."))
         with torch.random.fork_rng(devices=[]):  # nobody's chance is used up
@@ -200,10 +202,7 @@ def build(tensors: Mapping[str, Floats]) -> Readers:
         readers = Readers(nets)
         readers.load_state_dict({k: torch.tensor(v) for k, v in tensors.items()})
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
-        old = ", but of version 0.1, which reads them" * ("home" in tensors)
-        raise ValueError(
-            f"these are not the weights of the model{old}: {error}"
-        ) from error
+        raise ValueError(f"these are not the weights of the model: {error}") from error
     return readers.eval().requires_grad_(requires_grad=False)
 
 
