@@ -7,7 +7,6 @@ minutes, one thread); ``--quick`` prints a pair of synthetic tissue.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -67,10 +66,7 @@ def main() -> None:
     lines = [line for n in names for line in rows(named(n), 2 if quick else PAIRS)]
     head = ["images", "looks", "groups", *MODELS]
     text = page.section(COMMAND, METHOD, table(head, lines))
-    if quick:
-        sys.stdout.write(text)
-    else:
-        page.put(text)
+    page.give(text, quick)
 
 
 if __name__ == "__main__":

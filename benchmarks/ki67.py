@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -163,10 +162,8 @@ def main() -> None:
         *("equally sharp: brown area", "equally sharp: nuclei", "PSNR dB"),
     ]
     text = page.section(COMMAND, METHOD, table(head, list(lines(*pair))))
-    if quick:
-        sys.stdout.write(text)
-    else:
-        page.put(text)
+    page.give(text, quick)
+    if not quick:
         draw(*pair)
 
 

@@ -9,10 +9,10 @@ tissue and prints.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 import zlib
 from collections import defaultdict
+from dataclasses import replace
 
 import looks
 import numpy as np
@@ -63,14 +63,7 @@ def rows(source: Source, limit: int, seeds: tuple[int, ...], steps: int) -> list
             models = {name: nd.fit(field, name) for name in PUBLISHED}
             models[BUNDLED] = nd.fit(field, "affine")
             for name, (model, _, _) in fits.items():
-                models[name] = nd.Model(
-                    model.name,
-                    model.config,
-                    model.modality,
-                    model.channels,
-                    model.look(field),
-                    model.weights,
-                )
+                models[name] = replace(model, reference=model.look(field))
             own = scores[family.__name__]
             own[NONE].append((pair.group, psnr(case.picture, case.truth)))
             for name, model in models.items():
@@ -108,10 +101,7 @@ def main() -> None:
         lines = rows(named(SCANNERS), PAIRS, SEEDS, STEPS)
     head = ["images", "looks", "model", "best published", "dB over it", "s", "verdict"]
     text = page.section(COMMAND, METHOD, table(head, lines))
-    if quick:
-        sys.stdout.write(text)
-    else:
-        page.put(text)
+    page.give(text, quick)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "studies.md"
@@ -12,6 +13,14 @@ def section(command: str, *parts: str) -> str:
     begin = f"<!-- begin: written by `{command}`, do not edit -->"
     end = f"<!-- end: written by `{command}` -->"
     return "\n\n".join(part.strip() for part in (begin, *parts, end)) + "\n"
+
+
+def give(text: str, quick: bool) -> None:
+    """Print what was only tried; put in the page what was measured."""
+    if quick:
+        sys.stdout.write(text)
+    else:
+        put(text)
 
 
 def put(text: str, page: Path = PAGE) -> None:

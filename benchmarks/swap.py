@@ -9,7 +9,6 @@ look(A). ``python benchmarks/swap.py`` writes the tables of ``docs/studies.md``
 from __future__ import annotations
 
 import argparse
-import sys
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -146,10 +145,7 @@ def main() -> None:
     left_out = [s.name for s in SOURCES if s not in chosen]
     found = list(measure(chosen, QUICK_PAIRS if quick else PAIRS, SEED))
     text = report.section(found, SEED, left_out)
-    if quick:
-        sys.stdout.write(text)
-    else:
-        page.put(text)
+    page.give(text, quick)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 import napari_disentangle as nd
 from napari_disentangle import audit
 from napari_disentangle.errors import DataError
-from napari_disentangle.model.affine.net import HALO, ClassNet
 from napari_disentangle.model.affine.palette import (
     Palette,
     Rule,
@@ -158,21 +157,6 @@ def test_shares_sum_to_one_and_colours_to_the_mean(model: Any) -> None:
     for i, channel in enumerate("RGB"):
         mean = sum(share * known[f"{channel} of {k}"] for k, share in shares.items())
         np.testing.assert_allclose(mean, absorbance[..., i].mean(), rtol=0.02)
-
-
-def test_the_halo_is_all_that_a_class_depends_on() -> None:
-    torch.manual_seed(0)
-    net = ClassNet(3, 5, 8).eval()
-    size = 4 * HALO
-    seen = torch.randn(1, 6, size // 2, size // 2)
-    other = seen.clone()
-    middle, reach = size // 4, HALO // 2
-    other[..., : middle - reach, :] = 9.0
-    with torch.no_grad():
-        one, two = net(seen)[0, :, middle], net(other)[0, :, middle]
-        assert torch.allclose(one, two, atol=1e-6)
-        other[..., middle - reach, :] = 9.0
-        assert not torch.allclose(one, net(other)[0, :, middle], atol=1e-6)
 
 
 def test_a_palette_shows_what_a_swap_does(model: Any) -> None:

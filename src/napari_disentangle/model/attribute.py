@@ -14,7 +14,7 @@ from napari_disentangle.image.arrays import Doubles
 
 # No image has larger values, and none whose name says that they are exponents.
 _LARGEST, _LARGEST_LOG = 1e12, 50.0
-_LOGS = ("log ", "correct ")
+_LOG = "log "
 # First word of a name, and what was written of an attribute, by version 0.1.
 _OLD = {"trust"}
 _NO_MORE = ("unlike",)
@@ -96,7 +96,9 @@ class Attribute:
 
     def check(self, other: Attribute) -> None:
         """Raise one clear sentence if ``other`` cannot be used with this one."""
-        if other.model == self.model and _OLD & {n.split()[0] for n in other.names}:
+        if other.model == self.model and _OLD & {
+            n.partition(" ")[0] for n in other.names
+        }:
             raise ChannelError(
                 f"the donor's attribute was measured by {self.model!r} of version 0.1, "
                 "whose networks are read no more: measure it again"
@@ -160,7 +162,7 @@ class Attribute:
         """Raise a ``ValueError`` if no image could have such values."""
         known = np.abs(np.nan_to_num(self.values, nan=0.0))  # NaN: nothing to measure
         for i, name in enumerate(self.names):
-            most = _LARGEST_LOG if name.startswith(_LOGS) else _LARGEST
+            most = _LARGEST_LOG if name.startswith(_LOG) else _LARGEST
             value = known[..., i].max(initial=0.0)
             if value > most:
                 raise ValueError(f"{name} is {value:.3g}, and at most {most:.0e}")
@@ -225,11 +227,10 @@ def pooled(rows: Doubles, names: Sequence[str]) -> Doubles:
         return unknown
     mean: Doubles = _sum(known) / len(known)
     place = {name: i for i, name in enumerate(names)}
-    of = [
-        place.get(f"share of {n.partition(' of ')[2]}", i) for i, n in enumerate(names)
-    ]
+    shares = (f"share of {name.partition(' of ')[2]}" for name in names)
+    of = np.array([place.get(s, i) for i, s in enumerate(shares)], np.intp)
     weighed = np.flatnonzero(of != np.arange(len(names)))
-    weights = known[:, np.asarray(of, np.intp)[weighed]]
+    weights = known[:, of[weighed]]
     total = _sum(weights)
     means = _sum(weights * known[:, weighed]) / np.where(total > 0, total, 1)
     mean[weighed] = np.where(total > 0, means, mean[weighed])

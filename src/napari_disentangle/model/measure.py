@@ -223,7 +223,8 @@ def _measure_planes(
         return _Look(unknown, unknown, 0, words, blank)
     usable = [s for s in samples if _enough(method, s)]
     votes = []
-    for one in usable[:: -(-len(usable) // _VOTES) or 1] or [whole]:
+    step = max(1, -(-len(usable) // _VOTES))
+    for one in usable[::step] or [whole]:
         yield
         votes.append(method.estimate(one, config))
     each = np.stack(votes)

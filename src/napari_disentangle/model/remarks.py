@@ -125,7 +125,9 @@ def is_another(look: Attribute, reference: Attribute) -> bool:
     rises = []
     for one in (look, reference):
         known = dict(zip(one.names, one.values.T, strict=True))
-        channels = [c for c in one.channels if f"foreground {c}" in known]
+        empty = {*look.empty, *reference.empty}
+        named = (c for c in one.channels if c not in empty)
+        channels = [c for c in named if f"foreground {c}" in known]
         pairs = [(known[f"foreground {c}"], known[f"background {c}"]) for c in channels]
         rises.append(np.array([np.nanmean(high - low) for high, low in pairs]))
     own, usual = np.maximum(np.abs(rises), 1e-9)

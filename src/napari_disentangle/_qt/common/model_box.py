@@ -88,11 +88,6 @@ class ModelBox(QComboBox):  # type: ignore[misc]
         return self._files.get(self.chosen)
 
     @property
-    def identity(self) -> str:
-        """What tells the chosen model from all others."""
-        return self.file.hash if self.file else self.chosen
-
-    @property
     def learned(self) -> bool:
         """Whether the chosen model has learned anything."""
         if self.file:

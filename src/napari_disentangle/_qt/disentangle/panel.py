@@ -20,10 +20,6 @@ _POOLS = {
     "frame": "one look per plane",
 }
 _CHECK_DONOR = "check an image under 'Swap to the look of'"
-# Black on amber is read on light and on dark.
-_WARNING = "background: #f2c14e; color: black; padding: 4px; border-radius: 3px;"
-# Warnings that are spelled out.
-_SPELLED = 2
 
 
 class Panel(BasePanel):

@@ -57,6 +57,7 @@ class Classes:
         if self.start is not None:
             known = build(self.start.tensors)
             _check_channels(known.channels, channels)
+            known.used.fill_(1.0)  # what was not enough before may be now
             return known.requires_grad_().train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

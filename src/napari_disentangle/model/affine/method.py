@@ -206,8 +206,11 @@ def _net(weights: Weights) -> Readers:
 
 
 METHOD = Vote(
-    **{
-        **vars(vote.METHOD),
-        "description": "Learned: reads colours class by class; can be fitted.",
-    }
+    description="Reads colours class by class (learned, can be fitted); in "
+    "fluorescence closed forms vote.",
+    names=vote.names,
+    estimate=vote.estimate,
+    frame=vote.frame,
+    between=vote.between,
+    robust=True,
 )

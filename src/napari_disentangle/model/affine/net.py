@@ -30,8 +30,6 @@ _RIDGE, _FAR = 0.02, 0.4
 # used; and how much less it puts up with then. Chosen on groups that are not reported.
 _LEARNING, _ROUNDS, _STRICT = 3, 8, 0.5
 _DILATIONS = (1, 2, 4, 8)
-# Pixels around a region that its classes depend on.
-HALO = STRIDE * sum(_DILATIONS)
 
 
 class _Reach(nn.Conv2d):
@@ -111,7 +109,9 @@ class Readers(nn.Module):
         """Where the classes of every network are, and that network alone."""
         start = 0
         for net in self.each():
-            yield slice(start, start := start + len(net.log_trust)), Readers([net])
+            alone = Readers([net])
+            alone.used = self.used
+            yield slice(start, start := start + len(net.log_trust)), alone
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         """Classes (B, K, h, w) of all networks that sum to 1."""

@@ -9,7 +9,7 @@ more. OUR CHOICE, from no paper.
 
 import numpy as np
 
-from napari_disentangle.model.base import Affine, AffineMethod, Sample, Values
+from napari_disentangle.model.base import Affine, Sample, Values
 from napari_disentangle.model.closed import balanced, levels, meanstd
 
 _FORMS = {
@@ -26,20 +26,23 @@ def names(channels: tuple[str, ...]) -> tuple[str, ...]:
     if len(channels) == 1:
         return balanced.METHOD.names(channels)
     first, *others = _FORMS.items()
-    more = (f"{form}: {n}" for form, known in others for n in known.names(channels))
+    more = (f"{n} by {form}" for form, known in others for n in known.names(channels))
     return (*first[1].names(channels), *more)
 
 
-def _estimate(sample: Sample, config: object) -> Values:
+def estimate(sample: Sample, config: object) -> Values:
+    """Values of every form."""
     forms = list(_FORMS.values())[: 1 if len(sample.signal) == 1 else None]
     return np.concatenate([form.estimate(sample, config) for form in forms])
 
 
-def _frame(values: Values) -> Affine:
+def frame(values: Values) -> Affine:
+    """Frame of `balanced`."""
     return balanced.METHOD.frame(_parts(values)[0])
 
 
-def _between(source: Values, target: Values) -> Affine:
+def between(source: Values, target: Values) -> Affine:
+    """Map by the median of where background and foreground come to lie."""
     pairs = zip(_FORMS.values(), _parts(source), _parts(target), strict=False)
     maps = [form.map_between(own, other) for form, own, other in pairs]
     if len(maps) == 1:
@@ -64,13 +67,3 @@ def _parts(values: Values) -> list[Values]:
         return [values]
     n = len(values) // sum(sizes)
     return np.split(values, n * np.cumsum(sizes)[:-1])
-
-
-METHOD = AffineMethod(
-    description="Three closed forms vote where background and foreground belong.",
-    names=names,
-    estimate=_estimate,
-    frame=_frame,
-    between=_between,
-    robust=True,
-)
