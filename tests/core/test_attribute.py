@@ -62,6 +62,12 @@ def test_what_is_no_attribute_is_refused(damage):
         nd.Attribute.from_json(attribute().to_json() | damage)
 
 
+def test_names_that_are_numbers_are_read_as_words():
+    saved = attribute().to_json()
+    read = nd.Attribute.from_json(saved | {"names": list(range(len(saved["names"])))})
+    assert set(map(type, read.names)) == {str}
+
+
 @pytest.mark.parametrize("data", [None, [], "text", {}])
 def test_what_is_no_mapping_is_refused(data):
     with pytest.raises(ModelFileError, match="not a saved attribute"):

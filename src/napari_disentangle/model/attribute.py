@@ -148,7 +148,8 @@ class Attribute:
         """
         try:
             arrays = {k: np.asarray(data[k], np.float64) for k in ("values", "spread")}
-            tuples = {k: tuple(data[k]) for k in ("names", "channels", "status")}
+            keys = ("names", "channels", "status")
+            tuples = {k: tuple(map(str, data[k])) for k in keys}
             tuples["empty"] = tuple(data.get("empty", ()))
             known = {k: v for k, v in data.items() if k not in _NO_MORE}
             read = cls(**(known | arrays | tuples))
