@@ -13,7 +13,7 @@ import pytest
 import napari_disentangle as nd
 from napari_disentangle.cli.main import main
 from napari_disentangle.errors import DataError
-from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
 from napari_disentangle.samples.data import load

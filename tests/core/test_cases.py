@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 import napari_disentangle as nd
 from napari_disentangle.cli.main import main
 from napari_disentangle.errors import DataError, DisentangleError
-from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.samples.data import load
 
 CASES = Path(__file__).parents[1] / "cases"

@@ -14,7 +14,7 @@ from strategies import DETECTORS, LEARNERS, SCORERS, fitted, scene, stored
 import napari_disentangle as nd
 from napari_disentangle.detector.calibration import calibration
 from napari_disentangle.detector.detector import HELD_OUT, SELF
-from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.samples.synthetic import (
     ROSE,
     VIOLET,

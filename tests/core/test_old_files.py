@@ -9,7 +9,7 @@ import pytest
 
 import napari_disentangle as nd
 from napari_disentangle.errors import ChannelError
-from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.pipeline.inputs import Inputs
 
 WRITTEN = Path(__file__).parent / "written_2026_11_27"
 

@@ -16,7 +16,8 @@ import napari_disentangle as nd
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.base import AffineMethod
 from napari_disentangle.model.fit import no_look
-from napari_disentangle.pipeline.follow import Inputs, Step
+from napari_disentangle.pipeline.follow import Step
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import KINDS
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, RecipeError, Source
@@ -490,3 +491,75 @@ def test_an_existing_output_is_refused_before_anything_is_computed(tmp_path):
     list(nd.run(recipe, tmp_path / "out"))
     with pytest.raises(nd.DisentangleError, match="exists already"):
         next(nd.run(recipe, tmp_path / "out"))
+
+
+# --- batches --------------------------------------------------------------------------
+def _wells() -> list[nd.Field]:
+    """Two wells of two images each: the second well is twice as bright, plus 100."""
+    rng = np.random.default_rng(3)
+    cells = rng.random((8, 8)).repeat(16, 0).repeat(16, 1) > 0.5
+    made = []
+    for well, gain, offset in (("A", 1, 0), ("B", 2, 100)):
+        for site, level in enumerate((800, 1400)):
+            noise = rng.normal(100, 10, cells.shape)
+            values = (level * cells + noise) * gain + offset
+            name = f"{well}{site}"
+            made.append(nd.Field(np.rint(values).astype("u2"), "YX", name=name))
+    return made
+
+
+def _named(images, batches):
+    sources = (
+        Source(name=one.name, batch=batch)
+        for one, batch in zip(images, batches, strict=True)
+    )
+    return Recipe(
+        images=tuple(sources),
+        model="meanstd_unmasked",
+        pool="batch",
+        outputs=("content",),
+    )
+
+
+def test_every_batch_is_brought_to_one_look_and_differs_within_as_before():
+    images, batches = _wells(), ["A", "A", "B", "B"]
+    made = outputs(_named(images, batches), Inputs(images, batches=batches))
+    means = [float(np.mean(one.lazy)) for one in made]
+    assert np.mean(means[:2]) == pytest.approx(np.mean(means[2:]), rel=0.005)
+    assert means[1] - means[0] > 150
+    assert means[3] - means[2] > 150
+
+
+def test_reference_images_say_the_look_that_all_others_get():
+    images, batches = _wells(), ["A", "A", "B", "B"]
+    recipe = _named(images[:2], batches[:2])
+    inputs = Inputs(images[:2], references=images[2:], batches=batches[:2])
+    made = outputs(recipe, inputs)
+    expected = np.mean([np.mean(one.levels[0]) for one in images[2:]])
+    found = np.mean([np.mean(one.lazy) for one in made])
+    assert found == pytest.approx(expected, rel=0.005)
+
+
+def test_an_image_that_cannot_be_measured_leaves_the_batches_of_the_others():
+    images, batches = _wells(), ["A", "A", "B", "B"]
+    blue = nd.Field(np.ones((2, 8, 8), "u2"), "CYX", channel_names=("x", "y"))
+    with_odd, said = [images[0], blue, *images[1:]], ["A", "A", "A", "B", "B"]
+    made = outputs(_named(with_odd, said), Inputs(with_odd, batches=said))
+    alone = outputs(_named(images, batches), Inputs(images, batches=batches))
+    for one, other in zip(made, alone, strict=True):
+        np.testing.assert_array_equal(np.asarray(one.lazy), np.asarray(other.lazy))
+
+
+def test_batches_are_read_from_the_file_of_a_recipe(tmp_path):
+    images, batches = _wells(), ["A", "A", "B", "B"]
+    kept = [saved(one, tmp_path / f"{one.name}.tif") for one in images]
+    recipe = _named(kept, batches)
+    sources = [
+        s.model_copy(update={"path": one.path})
+        for s, one in zip(recipe.images, kept, strict=True)
+    ]
+    recipe.model_copy(update={"images": tuple(sources)}).save(tmp_path / "r.yaml")
+    files = ran(Recipe.load(tmp_path / "r.yaml"), tmp_path / "out")
+    expected = outputs(recipe, Inputs(images, batches=batches))
+    for path, one in zip(files, expected, strict=True):
+        np.testing.assert_array_equal(values(path)[0], np.asarray(one.lazy)[None])

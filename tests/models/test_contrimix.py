@@ -32,7 +32,8 @@ from napari_disentangle.model.contrimix.settings import Config
 from napari_disentangle.model.remarks import NO_FOREGROUND
 from napari_disentangle.model.render import Contents
 from napari_disentangle.model.tiles import Bank
-from napari_disentangle.pipeline.follow import Inputs, follow
+from napari_disentangle.pipeline.follow import follow
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.output import make
 from napari_disentangle.samples import synthetic
 

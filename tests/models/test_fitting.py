@@ -28,7 +28,7 @@ from napari_disentangle.model.affine.net import ClassNet, Readers, tensors_of
 from napari_disentangle.model.base import Weights
 from napari_disentangle.model.fit import no_look, unfitted
 from napari_disentangle.model.remarks import doubt_words
-from napari_disentangle.pipeline.follow import Inputs
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.samples import synthetic
 
 if TYPE_CHECKING:

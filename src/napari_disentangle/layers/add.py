@@ -11,7 +11,8 @@ from napari_disentangle.layers.source import axes_in_file
 from napari_disentangle.layers.style import Picked, Style
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.model import Model, Pool
-from napari_disentangle.pipeline.follow import Inputs, follow
+from napari_disentangle.pipeline.follow import follow
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import Kind, usual
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe

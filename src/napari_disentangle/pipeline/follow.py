@@ -1,5 +1,7 @@
 """Following a recipe: the one path behind the widget, the console and the CLI."""
 
+from __future__ import annotations
+
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -17,6 +19,7 @@ from napari_disentangle.model.fit import place, unfitted
 from napari_disentangle.model.measure import foresee
 from napari_disentangle.model.model import Model, Pool
 from napari_disentangle.model.remarks import NOTABLE, doubt_words, stain_words
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import KINDS, Ingredients, Kind, need
 from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
@@ -59,15 +62,6 @@ class Failed:
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """The images of a recipe, ready to be read."""
-
-    images: Sequence[Field]
-    donors: Sequence[Field] = ()
-    normals: Sequence[Field] = ()
-
-
 def follow(
     recipe: Recipe,
     inputs: Inputs,
@@ -108,7 +102,7 @@ def follow(
     if model is None:
         model = unfitted(inputs.images[0], recipe.model, **recipe.config)
     sources = yield from _sources(model, recipe, inputs)
-    inputs = replace(inputs, images=list(sources))
+    inputs = inputs.having(sources)
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     sources = {
@@ -218,10 +212,23 @@ def _sources(
         pool: Pool = "image" if batch else recipe.pool
         sources = yield from _usable(model, inputs.images, pool)
         if batch:
-            sources = dict.fromkeys(sources, average([*sources.values()]))
+            sources = _shared(sources, inputs)
     yield Step("measuring", _MEASURED)
     cautions = tuple(_cautions(recipe, inputs))
     return {image: _told(source, cautions) for image, source in sources.items()}
+
+
+def _shared(
+    sources: Mapping[Field, Attribute], inputs: Inputs
+) -> dict[Field, Attribute]:
+    """The mean attribute of the batch of every image."""
+    looks: dict[Field, Attribute] = {}
+    for images in inputs.batched():
+        usable = [image for image in images if image in sources]
+        if usable:
+            mean = average([sources[image] for image in usable])
+            looks |= dict.fromkeys(usable, mean)
+    return {image: looks[image] for image in sources}
 
 
 def _usable(
@@ -281,11 +288,18 @@ def _reference(
     sources: Mapping[Field, Attribute],
     looks: Sequence[Attribute],
 ) -> Generator[Step, None, Attribute]:
-    """The given one, or the mean look of all images that take part."""
+    """The given one, that of the reference images, or the mean look of all.
+
+    Every batch has one vote, if batches are named.
+    """
     if recipe.reference is not None:
         reference = Attribute.from_json(recipe.reference)
         model.reference.check(reference)
         return reference
+    if inputs.references:
+        return average((yield from _looks(model, inputs.references)))
+    if recipe.pool == "batch" and any(inputs.batches) and recipe.source is None:
+        return average([sources[images[0]] for images in inputs.batched()])
     measured = recipe.pool == "image" and recipe.source is None
     own = sources.values() if measured else (yield from _looks(model, inputs.images))
     others = [
@@ -337,6 +351,7 @@ def _resolved(
             "images": (Source.of(image),),
             "donors": tuple(Source.of(f) for f in inputs.donors),
             "normals": tuple(Source.of(f) for f in inputs.normals),
+            "references": tuple(Source.of(f) for f in inputs.references),
             "model": place(recipe.model),
             "config": asdict(model.config),
             "device": pick(recipe.device),

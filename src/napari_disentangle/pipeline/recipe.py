@@ -42,8 +42,9 @@ class _Frozen(BaseModel):
 class Source(_Frozen):
     """An image by name, and how it is to be read: as its file says, where ``None``.
 
-    ``where`` are its marked pixels, if a part is marked: packed bits, compressed, as
-    base64; empty if there are more than 16 million pixels.
+    ``batch`` is shared by images that were prepared and taken alike. ``where`` are its
+    marked pixels, if a part is marked: packed bits, compressed, as base64; empty if
+    there are more than 16 million pixels.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Source(_Frozen):
     channels: tuple[str, ...] | None = None
     full_scale: float | None = None
     where: str | None = None
+    batch: str | None = None
 
     @classmethod
     def of(cls, field: Field) -> Source:
@@ -95,12 +97,16 @@ class Recipe(_Frozen):
         Images that get outputs.
     donors
         Images whose look is given; none if ``donor`` holds an attribute.
+    references
+        Images whose mean look content-only gets, instead of that of all images.
     normals
         Images that show what is normal; each image itself if there are none.
     model, config
         Model and its settings.
     pool
-        What shares an attribute; see :meth:`Model.attribute`.
+        What shares an attribute; see :meth:`Model.attribute`. A batch is what
+        :attr:`Source.batch` says; images without are one together if none says it,
+        and each its own beside others that do.
     outputs
         Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``.
     source, donor, reference
@@ -127,6 +133,7 @@ class Recipe(_Frozen):
     format: Literal[1] = 1
     images: tuple[Source, ...] = ()
     donors: tuple[Source, ...] = ()
+    references: tuple[Source, ...] = ()
     normals: tuple[Source, ...] = ()
     model: str = DEFAULT
     config: dict[str, Any] = {}

@@ -10,7 +10,8 @@ from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.place import tidy
 from napari_disentangle.files.registry import Done, read, suffix_like, write
 from napari_disentangle.image.field import Field
-from napari_disentangle.pipeline.follow import Failed, Inputs, Step, follow
+from napari_disentangle.pipeline.follow import Failed, Step, follow
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import KINDS, Kind, need
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
@@ -91,24 +92,28 @@ def _readable(recipe: Recipe) -> tuple[Inputs, list[Failed]]:
     DisentangleError
         If no image can be read, or a donor or a normal cannot.
     """
-    donors, normals = ([_open(s) for s in g] for g in (recipe.donors, recipe.normals))
-    images, failed = [], []
+    groups = (recipe.donors, recipe.normals, recipe.references)
+    donors, normals, references = ([_open(s) for s in group] for group in groups)
+    images, failed = {}, []
     for source in recipe.images:
         try:
-            images.append(_open(source))
+            images[_open(source)] = source.batch
         except DisentangleError as error:
             if len(recipe.images) == 1:
                 raise
             failed.append(Failed(source.name, str(error)))
     if not images and failed:
         raise DataError(f"no image can be read; the first: {failed[0].reason}")
-    return Inputs(images, donors, normals), failed
+    batches = list(images.values())
+    return Inputs(list(images), donors, normals, references, batches), failed
 
 
 def open_inputs(recipe: Recipe) -> Inputs:
     """Read the headers of a recipe's files."""
-    groups = (recipe.images, recipe.donors, recipe.normals)
-    return Inputs(*([_open(source) for source in group] for group in groups))
+    groups = (recipe.images, recipe.donors, recipe.normals, recipe.references)
+    images, donors, normals, references = ([_open(s) for s in g] for g in groups)
+    batches = [source.batch for source in recipe.images]
+    return Inputs(images, donors, normals, references, batches)
 
 
 def _open(source: Source) -> Field:

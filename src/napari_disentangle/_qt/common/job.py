@@ -10,7 +10,8 @@ from napari_disentangle.detector.detector import Score
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import LayerData, Marking, layer_data
 from napari_disentangle.layers.style import Picked
-from napari_disentangle.pipeline.follow import Failed, Inputs, Step, follow
+from napari_disentangle.pipeline.follow import Failed, Step, follow
+from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import need
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
