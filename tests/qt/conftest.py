@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 pytest.importorskip("napari")
 pytest.importorskip("qtpy.QtWidgets")
@@ -18,16 +18,20 @@ pytest.importorskip("qtpy.QtWidgets")
 
 @dataclass
 class Desk:
-    """A viewer, our widget in it, and what was said to the person."""
+    """A viewer, and our widget in it."""
 
     viewer: Any
     widget: Any
     qtbot: Any
-    said: list[str]
 
     @property
     def panel(self) -> Any:
         return self.widget.panel
+
+    @property
+    def said(self) -> list[str]:
+        """Lines in the place of messages."""
+        return list(self.panel.message.lines)
 
     @property
     def names(self) -> list[str]:
@@ -67,6 +71,21 @@ class Desk:
         mark = QPoint(8, box.height() // 2)
         self.qtbot.mouseClick(box, Qt.MouseButton.LeftButton, pos=mark)
 
+    def check(self, *layers: Any, reference: Any = None) -> None:
+        """Check these images; one more gives its look, if the job is a swap."""
+        table = self.panel.images.table
+        extra = [] if reference is None else [*_many(reference)]
+        table.check([*layers, *extra])
+        table.set_role(table.layers(), "image")
+        table.set_role(extra, "reference")
+
+    def reference(self, layer: Any) -> None:
+        """Give the look of this image to all others that are checked."""
+        self.panel.choose_task("swap")
+        table = self.panel.images.table
+        others = [one for one in table.checked() if one.name != layer.name]
+        self.check(*others, reference=layer)
+
     def run(self, seconds: float = 60) -> float:
         """Press Run and wait for the end."""
         self.click(self.panel.run)
@@ -74,27 +93,17 @@ class Desk:
         return self.wait(lambda: not self.widget.running, seconds)
 
 
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    from napari.utils.notifications import notification_manager
-
-    texts: list[str] = []
-
-    def keep(notification: Any) -> None:
-        texts.append(notification.message)
-
-    notification_manager.notification_ready.connect(keep)
-    yield texts
-    notification_manager.notification_ready.disconnect(keep)
+def _many(layers: Any) -> list[Any]:
+    return list(layers) if isinstance(layers, (list, tuple)) else [layers]
 
 
 @pytest.fixture
-def desk(make_napari_viewer: Any, qtbot: Any, said: list[str]) -> Desk:
+def desk(make_napari_viewer: Any, qtbot: Any) -> Desk:
     viewer = make_napari_viewer(show=True)
     _, widget = viewer.window.add_plugin_dock_widget(
         "napari-disentangle", "Disentangle"
     )
-    return Desk(viewer, widget, qtbot, said)
+    return Desk(viewer, widget, qtbot)
 
 
 @pytest.fixture
@@ -102,5 +111,5 @@ def smears(desk: Desk) -> Desk:
     """The two blood smears, the first to get the look of the second."""
     desk.viewer.open_sample("napari-disentangle", "brightfield")
     desk.panel.model.setCurrentText("mk")
-    desk.panel.donors.check([desk.viewer.layers[1]])
+    desk.reference(desk.viewer.layers[1])
     return desk

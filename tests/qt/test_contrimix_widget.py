@@ -29,7 +29,7 @@ def tissues(desk: Any) -> Any:
     made = pair(seed=1)
     for name, picture in zip(NAMES, (made.first, made.second), strict=True):
         desk.viewer.add_image(picture, rgb=True, name=name)
-    desk.panel.donors.check([desk.viewer.layers["rose"]])
+    desk.reference(desk.viewer.layers["rose"])
     desk.panel.model.setCurrentText("contrimix")
     return desk
 
@@ -66,7 +66,7 @@ def _points(desk: Any) -> int:
 
 def test_fit_stop_and_use_run_and_slide(tissues: Any) -> None:
     _choose(tissues, attributes=5)
-    tissues.click_box(tissues.panel.output_boxes["maps"])
+    tissues.click_box(tissues.panel.maps)
     _fit(tissues, 2000)
     tissues.wait(lambda: _points(tissues) > 2)
     tissues.click(tissues.panel.fitting.stop)
@@ -116,7 +116,7 @@ def test_cancel_while_a_large_image_is_measured(desk: Any, published: str) -> No
     light = np.linspace(0.4, 1, 2048)[:, None, None]
     large = np.tile(pair(seed=1).first, (8, 8, 1)) * light
     desk.viewer.add_image(large.astype("uint8"), rgb=True, name="large")
-    desk.panel.choose_outputs(("content",))
+    desk.panel.choose_task("odd")
     desk.widget.use_model(published)
     desk.click(desk.panel.run)
     worker = desk.widget._worker

@@ -15,8 +15,6 @@ from napari_disentangle.samples.data import load
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
 
-TITLES = ("[content-only]", "[swapped]", "[anomaly]")
-
 
 def _rgb(edge: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (edge, edge, 3), np.uint8)
@@ -26,19 +24,20 @@ def _rgb(edge: int, seed: int = 0) -> np.ndarray:
 def long_run(desk: Any) -> Any:
     """A run that takes many seconds, already started."""
     desk.viewer.add_image(_rgb(4000), rgb=True, name="large")
-    desk.panel.choose_outputs(("anomaly",))
+    desk.panel.choose_task("odd")
     desk.click(desk.panel.run)
     desk.wait(lambda: "computing" in desk.panel.progress.format())
     return desk
 
 
-def test_three_layers_within_ten_seconds(smears: Any) -> None:
+def test_swap_within_ten_seconds(smears: Any) -> None:
     originals = [layer.data.copy() for layer in smears.viewer.layers]
-    assert "RGB brightfield, 480 x 480 (YX), uint8" in smears.panel.summary.text()
+    assert (
+        "RGB brightfield, 480 x 480 (YX), uint8" in smears.panel.images.summary.text()
+    )
     assert smears.run() < 10
-    assert len(smears.viewer.layers) == 5
-    for title in TITLES:
-        assert smears.layer(title).visible
+    assert len(smears.viewer.layers) == 3
+    assert smears.layer("[swapped]").visible
     for layer, original in zip(smears.viewer.layers[:2], originals, strict=True):
         np.testing.assert_array_equal(layer.data, original)
     own, donor = (_warmth(layer.data) for layer in smears.viewer.layers[:2])
@@ -56,15 +55,18 @@ def test_content_maps_are_added_if_their_box_is_checked(smears: Any) -> None:
 
     import napari_disentangle as nd
 
-    box = smears.panel.output_boxes["maps"]
-    assert smears.panel.outputs(donor=True) == ("content", "swap", "anomaly")
+    box = smears.panel.maps
+    smears.panel.method.open()
+    smears.wait(box.isVisible)
+    smears.panel.scroll.ensureWidgetVisible(box)
+    assert smears.panel.outputs() == ("swap",)
     smears.click_box(box)
-    assert smears.panel.outputs(donor=True) == ("content", "swap", "anomaly", "maps")
+    assert smears.panel.outputs() == ("swap", "maps")
     smears.run()
     maps = [f"blood smear 1 (mauve) [content map {i}]" for i in (1, 2, 3)]
     names = smears.names
     assert names[-3:] == maps
-    assert len(names) == 2 + 3 + 3
+    assert len(names) == 2 + 1 + 3
     fields = [nd.Field.from_layer(layer) for layer in smears.viewer.layers[:2]]
     expected = nd.fit(fields, "mk").encode(fields[0])
     for name, values in zip(maps, expected, strict=True):
@@ -78,10 +80,11 @@ def test_content_maps_are_added_if_their_box_is_checked(smears: Any) -> None:
     assert smears.names == names
     assert smears.layer(maps[2]).metadata == kept
     smears.click_box(box)
-    assert smears.panel.outputs(donor=True) == ("content", "swap", "anomaly")
+    assert smears.panel.outputs() == ("swap",)
 
 
 def test_anomaly_map_finds_the_white_cell(smears: Any) -> None:
+    smears.panel.choose_task("odd")
     smears.run()
     z = smears.layer("[anomaly]").data
     violet = _violet(smears.viewer.layers[0].data)
@@ -124,17 +127,23 @@ def test_another_donor_gives_another_swap(smears: Any) -> None:
     smears.viewer.add_image(dark, rgb=True, name="dark")
     smears.run()
     first = smears.layer("[swapped]").data
-    smears.panel.donors.check([smears.viewer.layers["dark"]])
+    smears.reference(smears.viewer.layers["dark"])
     smears.run()
     assert smears.layer("[swapped]").data.mean() < first.mean() - 20
 
 
 def test_several_images_and_several_donors(smears: Any) -> None:
-    smears.panel.images.check(smears.viewer.layers[:2])
-    smears.panel.donors.check(smears.viewer.layers[:2])
-    assert "2 images" in smears.panel.summary.text()
+    first, second = smears.viewer.layers[:2]
+    more = [
+        smears.viewer.add_image(one.data[::-1], rgb=True, name=f"more {i}")
+        for i, one in enumerate((first, second))
+    ]
+    smears.check(first, more[0], reference=[second, more[1]])
+    assert "4 images" in smears.panel.images.summary.text()
     smears.run()
-    assert len(smears.viewer.layers) == 8
+    assert len(smears.viewer.layers) == 6
+    kept = smears.layer("more 0 [swapped]").metadata["napari-disentangle"]
+    assert len(kept["recipe"]["donors"]) == 2
 
 
 def test_cancel_returns_within_a_second(long_run: Any) -> None:
@@ -158,7 +167,7 @@ def test_widget_works_after_cancel(smears: Any) -> None:
     smears.click(smears.panel.cancel)
     smears.wait(lambda: not smears.widget.running, 20)
     smears.run()
-    assert len(smears.viewer.layers) == 5
+    assert len(smears.viewer.layers) == 3
 
 
 def _break(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
@@ -179,7 +188,7 @@ def test_exception_in_the_worker_is_said_and_the_widget_is_ready(
     assert smears.panel.run.isEnabled()
     monkeypatch.undo()
     smears.run()
-    assert len(smears.viewer.layers) == 5
+    assert len(smears.viewer.layers) == 3
 
 
 def test_out_of_memory_is_said_and_the_widget_is_ready(
@@ -196,7 +205,7 @@ def test_out_of_memory_is_said_and_the_widget_is_ready(
 def test_layer_deleted_in_the_middle_of_a_run(long_run: Any) -> None:
     layers = long_run.viewer.layers
     layers.remove(layers["large"])
-    assert long_run.panel.images.checked() == []
+    assert long_run.panel.images.table.checked() == []
     long_run.click(long_run.panel.cancel)
     long_run.wait(lambda: not long_run.widget.running, 5)
     assert long_run.names == []
@@ -207,7 +216,7 @@ def test_result_of_a_deleted_layer_is_not_added(smears: Any) -> None:
     smears.viewer.layers.remove(smears.viewer.layers[0])
     smears.wait(lambda: not smears.widget.running)
     assert smears.names == ["blood smear 2 (rust)"]
-    assert "removed, so nothing was added" in smears.panel.notes.text()
+    assert "removed, so nothing was added" in smears.panel.message.text()
 
 
 def test_viewer_closed_in_the_middle_of_a_run(long_run: Any) -> None:
@@ -225,42 +234,51 @@ def test_dock_closed_in_the_middle_of_a_run(long_run: Any) -> None:
     assert long_run.names == ["large", "after"]
 
 
-def test_a_swap_alone_without_a_donor_is_one_sentence(desk: Any) -> None:
+def test_a_swap_of_one_image_says_before_run_what_is_missing(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "stack")
+    desk.panel.choose_task("swap")
+    assert any("to 'reference look', or load a look" in text for text in desk.said)
+    assert not desk.panel.run.isEnabled()
+
+
+def test_of_two_images_the_last_is_proposed_as_the_reference(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "brightfield")
-    desk.panel.choose_outputs(("swap",))
-    desk.click(desk.panel.run)
-    assert any("needs a donor" in text for text in desk.said)
+    desk.panel.choose_task("swap")
+    table = desk.panel.images.table
+    roles = [table.role(layer) for layer in desk.viewer.layers]
+    assert roles == ["image", "reference"]
     assert desk.panel.run.isEnabled()
 
 
 def test_wrong_axes_are_said_in_the_summary_and_on_run(smears: Any) -> None:
-    smears.panel.axes.setText("ZYX")
-    smears.panel.axes.editingFinished.emit()
-    assert "Cannot be used" in smears.panel.summary.text()
+    smears.panel.images.reading.axes.setText("ZYX")
+    smears.panel.images.reading.axes.editingFinished.emit()
+    assert "cannot be used" in smears.panel.images.summary.text()
     smears.click(smears.panel.run)
     assert not smears.widget.running
     assert any("axes" in text for text in smears.said)
+    assert not smears.panel.run.isEnabled()
 
 
 def test_blank_image_is_returned_with_a_warning(smears: Any) -> None:
     blank = np.full((64, 64, 3), 255, np.uint8)
     layer = smears.viewer.add_image(blank, rgb=True, name="blank")
-    smears.panel.images.check([layer])
+    smears.check(layer, reference=smears.viewer.layers[1])
     smears.run()
-    assert "no foreground" in smears.panel.notes.text()
-    np.testing.assert_array_equal(smears.layer("blank [content-only]").data, blank)
+    assert "no foreground" in smears.panel.message.text()
+    np.testing.assert_array_equal(smears.layer("blank [swapped]").data, blank)
 
 
 def test_channels_come_back_as_layers_with_their_look(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "fluorescence")
     first = [layer for layer in desk.viewer.layers if "well A" in layer.name]
     second = [layer for layer in desk.viewer.layers if "well B" in layer.name]
-    desk.panel.images.check(first)
-    desk.panel.donors.check(second)
-    assert desk.panel.as_channels.isChecked()
-    assert "1 image: 3 channels fluorescence" in desk.panel.summary.text()
+    desk.panel.choose_task("swap")
+    desk.check(*first, reference=second)
+    assert desk.panel.images.as_channels.isChecked()
+    assert "2 images: 3 channels fluorescence" in desk.panel.images.summary.text()
     desk.run()
-    assert len(desk.viewer.layers) == 6 + 3 + 3 + 1
+    assert len(desk.viewer.layers) == 6 + 3
     for layer in first:
         swapped = desk.layer(f"{layer.name} [swapped]")
         assert swapped.colormap.name == layer.colormap.name
@@ -270,14 +288,15 @@ def test_channels_come_back_as_layers_with_their_look(desk: Any) -> None:
 
 def test_stack_frame_by_frame(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "stack")
-    desk.panel.choose_outputs(("content", "anomaly"))
-    desk.panel.pool.setCurrentText("frame")
-    desk.run()
     source = desk.viewer.layers[0]
+    half = desk.viewer.add_image(source.data // 2, name="half", scale=source.scale)
+    desk.check(source, half)
+    desk.panel.images.table.set_batch([source, half], "")
+    desk.panel.pool.setCurrentIndex(desk.panel.pool.findData("frame"))
+    desk.run()
     content = desk.layer("[content-only]")
     assert content.data.shape == source.data.shape
     assert content.data.dtype == source.data.dtype
-    assert desk.layer("[anomaly]").data.shape == source.data.shape
     np.testing.assert_allclose(content.scale, source.scale)
     assert content.axis_labels == source.axis_labels
 
@@ -286,8 +305,7 @@ def test_pyramid_gives_a_pyramid_that_follows_the_slider(smears: Any) -> None:
     image = smears.viewer.layers[0].data
     levels = [image, image[::2, ::2], image[::4, ::4]]
     layer = smears.viewer.add_image(levels, rgb=True, name="pyramid", multiscale=True)
-    smears.panel.images.check([layer])
-    smears.panel.choose_outputs(("content", "swap"))
+    smears.check(layer, reference=smears.viewer.layers[1])
     smears.run()
     swapped = smears.layer("pyramid [swapped]")
     assert swapped.multiscale
@@ -296,19 +314,21 @@ def test_pyramid_gives_a_pyramid_that_follows_the_slider(smears: Any) -> None:
     smears.wait(lambda: bool((np.asarray(swapped.data[-1]) == levels[-1]).all()))
 
 
-def test_copied_python_does_the_same(smears: Any) -> None:
+@pytest.mark.parametrize("task", ["comparable", "swap", "odd"])
+def test_copied_python_does_the_same(smears: Any, task: str) -> None:
     from qtpy.QtWidgets import QApplication
 
+    smears.panel.choose_task(task)
     smears.run()
-    data = {name: smears.layer(name).data.copy() for name in TITLES}
-    kept = {name: smears.layer(name).metadata for name in TITLES}
+    made = [layer for layer in smears.viewer.layers if "[" in layer.name]
+    data = {layer.name: (layer.data.copy(), layer.metadata) for layer in made}
     smears.click(smears.panel.copy_python)
     code = QApplication.clipboard().text()
     exec(compile(code, "copied", "exec"), {"viewer": smears.viewer})
-    assert len(smears.viewer.layers) == 5
-    for name in TITLES:
-        np.testing.assert_array_equal(smears.layer(name).data, data[name])
-        assert smears.layer(name).metadata == kept[name]
+    assert len(smears.viewer.layers) == 2 + len(made)
+    for name, (values, kept) in data.items():
+        np.testing.assert_array_equal(smears.layer(name).data, values)
+        assert smears.layer(name).metadata == kept
 
 
 def test_copied_recipe_is_a_recipe(smears: Any) -> None:
@@ -330,9 +350,10 @@ def test_saved_attribute_as_donor(smears: Any, tmp_path: Any) -> None:
     path = tmp_path / "look.json"
     look = smears.widget._swaps[0].output.donor
     path.write_text(json.dumps(look.to_json()))
-    smears.widget.use_donor(str(path))
-    assert smears.panel.donors.checked() == []
-    assert "look.json" in smears.panel.donor_file.text()
+    smears.widget.use_look(str(path))
+    table = smears.panel.images.table
+    assert {table.role(layer) for layer in table.layers()} == {"image"}
+    assert "look.json" in smears.panel.look_file.text()
     smears.run()
     np.testing.assert_array_equal(smears.layer("[swapped]").data, first)
 
@@ -340,12 +361,13 @@ def test_saved_attribute_as_donor(smears: Any, tmp_path: Any) -> None:
 def test_foreign_file_as_donor_is_one_sentence(smears: Any, tmp_path: Any) -> None:
     path = tmp_path / "look.json"
     path.write_text("{}")
-    smears.widget.use_donor(str(path))
+    smears.widget.use_look(str(path))
     assert any("cannot be used as a donor" in text for text in smears.said)
 
 
 def test_settings_of_the_model_are_a_form(smears: Any) -> None:
     smears.panel.model.setCurrentText("percentile")
+    smears.panel.method.open()
     assert smears.panel.form.native.isVisible()
     assert smears.panel.form.native.height() > 20
     smears.panel.form["low"].value = 5.0
@@ -359,8 +381,8 @@ def test_only_fitting_models_are_offered(desk: Any) -> None:
     names = [desk.panel.model.itemText(i) for i in range(desk.panel.model.count())]
     assert "macenko" not in names
     assert "meanstd" in names
-    desk.panel.modality.setCurrentText("brightfield")
-    assert "Cannot be used" not in desk.panel.summary.text()
+    desk.panel.images.reading.say_modality("brightfield")
+    assert "Cannot be used" not in desk.panel.images.summary.text()
 
 
 def test_check_my_gpu_says_what_would_be_used(desk: Any) -> None:
@@ -421,52 +443,53 @@ def test_missing_device_is_one_sentence(smears: Any) -> None:
     assert any("'cuda:7' is not available" in text for text in smears.said)
 
 
-def test_several_fluorescence_images_share_a_look_by_default(desk: Any) -> None:
+def test_images_of_one_batch_would_not_change_which_is_said_before_run(
+    desk: Any,
+) -> None:
     desk.viewer.open_sample("napari-disentangle", "fluorescence")
-    layers = list(desk.viewer.layers)
-    desk.panel.images.check(layers)
-    assert "2 images: 3 channels" in desk.panel.summary.text()
-    assert desk.panel.pool.currentText() == "batch"
-    desk.panel.images.check([layer for layer in layers if "well A" in layer.name])
-    assert desk.panel.pool.currentText() == "image"
-
-
-def test_content_of_one_look_alone_says_that_nothing_changes(smears: Any) -> None:
-    smears.panel.choose_outputs(("content",))
-    smears.panel.donors.check([])
-    smears.run()
-    assert "no other look takes part" in smears.panel.notes.text()
+    assert "2 images: 3 channels" in desk.panel.images.summary.text()
+    assert desk.panel.run.isEnabled()
+    desk.panel.images.all_one.trigger()
+    assert not desk.panel.run.isEnabled()
+    assert "all images are in one batch" in desk.panel.message.text()
+    desk.panel.images.each_its_own.trigger()
+    assert desk.panel.run.isEnabled()
+    assert desk.panel.message.text() == ""
 
 
 def test_a_run_leaves_what_was_typed_as_it_is(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "fluorescence")
-    desk.panel.images.check(list(desk.viewer.layers))
-    desk.panel.pool.setCurrentText("image")
-    desk.panel.choose_outputs(("content",))
+    table = desk.panel.images.table
+    table.set_batch(table.layers()[:1], "mine")
+    desk.panel.pool.setCurrentIndex(desk.panel.pool.findData("frame"))
     desk.run()
-    assert desk.panel.pool.currentText() == "image"
+    assert desk.panel.pool.currentData() == "frame"
+    assert table.batch(table.layers()[0]) == "mine"
     stack = np.random.default_rng(0).gamma(2, 50, (3, 64, 64)).astype(np.float32)
-    desk.panel.images.check([desk.viewer.add_image(stack, name="three")])
-    desk.panel.axes.setText("TYX")
+    desk.panel.choose_task("odd")
+    desk.check(desk.viewer.add_image(stack, name="three"))
+    desk.panel.images.reading.axes.setText("TYX")
+    desk.panel.images.reading.axes.editingFinished.emit()
     desk.run()
-    assert desk.panel.axes.text() == "TYX"
+    assert desk.panel.images.reading.axes.text() == "TYX"
 
 
 def test_a_plane_may_give_its_look_to_a_stack(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "stack")
     plane = desk.viewer.layers[0].data[10] // 2
     donor = desk.viewer.add_image(plane, name="plane")
-    desk.panel.donors.check([donor])
-    desk.panel.choose_outputs(("swap",))
+    desk.reference(donor)
+    desk.panel.choose_task("swap")
     desk.run()
     assert desk.layer("[swapped]").data.mean() < desk.viewer.layers[0].data.mean()
 
 
 def test_nothing_checked_is_one_sentence(smears: Any) -> None:
-    smears.panel.images.check([])
+    smears.panel.images.table.check([])
     smears.click(smears.panel.run)
     assert not smears.widget.running
-    assert any("check at least one image" in text for text in smears.said)
+    assert any("Check at least one image" in text for text in smears.said)
+    assert not smears.panel.run.isEnabled()
 
 
 def test_copied_python_keeps_the_device(smears: Any) -> None:
@@ -484,20 +507,11 @@ def _copied(desk: Any, button: Any) -> str:
     return str(QApplication.clipboard().text())
 
 
-def test_what_needs_no_donor_is_made_without_one(desk: Any) -> None:
-    desk.viewer.open_sample("napari-disentangle", "brightfield")
-    desk.run()
-    assert any("[content-only]" in name for name in desk.names)
-    assert any("[anomaly]" in name for name in desk.names)
-    assert not any("[swapped]" in name for name in desk.names)
-    assert "attribute-swapped was not made" in desk.panel.notes.text()
-
-
 def test_a_layer_may_be_renamed_during_a_run(long_run: Any) -> None:
     long_run.layer("large").name = "another name"
     long_run.wait(lambda: not long_run.widget.running, 120)
     assert any("[anomaly]" in name for name in long_run.names)
-    assert "removed" not in long_run.panel.notes.text()
+    assert "removed" not in long_run.panel.message.text()
 
 
 @pytest.mark.parametrize("kind", ["shapes", "labels"])
@@ -542,13 +556,15 @@ def test_full_scale_is_said_in_the_window(desk: Any) -> None:
     """12 bits kept in 16, which would be night."""
     pixels = load("blood_1")[:128, :128].astype(np.uint16) * 16
     desk.viewer.add_image(pixels, rgb=True, name="12 bits")
-    desk.panel.full_scale.setValue(4095)
+    other = pixels[::-1].copy() // 2
+    desk.viewer.add_image(other, rgb=True, name="another")
+    desk.panel.images.reading.full_scale.setValue(4095)
     desk.run()
     kept = desk.layer("[content-only]").metadata["napari-disentangle"]
     assert kept["recipe"]["images"][0]["full_scale"] == 4095
     assert "full_scale=4095" in _copied(desk, desk.panel.copy_python)
-    desk.panel.full_scale.setValue(100_000)
-    assert "more than uint16 can hold" in desk.panel.summary.text()
+    desk.panel.images.reading.full_scale.setValue(100_000)
+    assert "more than uint16 can hold" in desk.panel.images.summary.text()
 
 
 def test_a_first_axis_without_a_name_is_asked_about(desk: Any) -> None:
@@ -556,22 +572,25 @@ def test_a_first_axis_without_a_name_is_asked_about(desk: Any) -> None:
 
     planes = np.random.default_rng(0).integers(0, 255, (3, 64, 64)).astype(np.uint8)
     desk.viewer.add_image(planes, name="planes")
-    assert desk.panel.first_axis.isVisible()
-    assert "3 planes and no name" in desk.panel.first_axis_note.text()
-    QTest.keyClicks(desk.panel.first_axis, "c")
-    desk.panel.first_axis.activated.emit(desk.panel.first_axis.currentIndex())
-    assert desk.panel.axes.text() == "CYX"
-    assert "3 channels" in desk.panel.summary.text()
+    desk.click(desk.panel.images.change)
+    assert desk.panel.images.reading.first_axis.isVisible()
+    assert "3 planes and no name" in desk.panel.images.reading.first_axis_note.text()
+    QTest.keyClicks(desk.panel.images.reading.first_axis, "c")
+    desk.panel.images.reading.first_axis.activated.emit(
+        desk.panel.images.reading.first_axis.currentIndex()
+    )
+    assert desk.panel.images.reading.axes.text() == "CYX"
+    assert "3 channels" in desk.panel.images.summary.text()
     desk.viewer.add_image(planes[0], name="plane")
-    desk.panel.images.check([desk.viewer.layers["plane"]])
-    assert not desk.panel.first_axis.isVisible()
+    desk.panel.images.table.check([desk.viewer.layers["plane"]])
+    assert not desk.panel.images.reading.first_axis.isVisible()
 
 
 def test_axes_come_from_the_file_behind_a_layer(desk: Any) -> None:
     desk.viewer.open(CASES / "fluo_plain.ome.tif")
-    assert desk.panel.axes.text() == "CYX"
-    assert not desk.panel.first_axis.isVisible()
-    assert "3 channels" in desk.panel.summary.text()
+    assert desk.panel.images.reading.axes.text() == "CYX"
+    assert not desk.panel.images.reading.first_axis.isVisible()
+    assert "3 channels" in desk.panel.images.summary.text()
 
 
 def test_a_swap_to_a_bright_donor_is_shown_as_bright_as_its_image(desk: Any) -> None:
@@ -579,8 +598,8 @@ def test_a_swap_to_a_bright_donor_is_shown_as_bright_as_its_image(desk: Any) -> 
     image = desk.viewer.add_image(dim, name="dim", contrast_limits=(5, 120))
     bright = load("cells_b")[0].astype(np.uint16) * 30 + 500
     donor = desk.viewer.add_image(bright, name="bright")
-    desk.panel.images.check([image])
-    desk.panel.donors.check([donor])
+    desk.check(image)
+    desk.reference(donor)
     desk.run()
     made = desk.layer("dim [swapped]")
     shares = [
@@ -597,5 +616,5 @@ def test_what_is_odd_about_a_donor_is_said(smears: Any) -> None:
     padded[:, :40] = 0
     donor.data = padded
     smears.run()
-    notes = smears.panel.notes.text()
+    notes = smears.panel.message.text()
     assert f"donor '{donor.name}': 8.3% of the pixels are padding" in notes

@@ -34,9 +34,19 @@ def opened(desk: Any, files: list[Path]) -> Any:
     for path in files:
         desk.viewer.open(str(path), plugin="napari")
     desk.panel.model.setCurrentText("mk")
-    desk.panel.donors.check([desk.viewer.layers[1]])
     desk.panel.strength.setValue(70)
     return desk
+
+
+def _run_all(desk: Any) -> None:
+    """Every job: both images comparable, the first swapped, and odd for itself."""
+    first, second = desk.viewer.layers[:2]
+    desk.run()
+    desk.reference(second)
+    desk.run()
+    desk.panel.choose_task("odd")
+    desk.check(first)
+    desk.run()
 
 
 def _layers(desk: Any) -> dict[str, tuple[np.ndarray, dict[str, Any]]]:
@@ -75,30 +85,35 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> None:
 def test_widget_console_and_command_line(
     opened: Any, files: list[Path], tmp_path: Path
 ) -> None:
-    opened.run()
+    _run_all(opened)
     widget = _layers(opened)
 
     first, second = opened.viewer.layers[:2]
     image, donor = nd.Field.from_layer(first), nd.Field.from_layer(second)
-    model = nd.fit([image, donor], "mk")
-    nd.add_layers(opened.viewer, model, first, donor=second, strength=0.7)
+    model, alone = nd.fit([image, donor], "mk"), nd.fit(image, "mk")
+    source = model.attribute(image)
+    nd.add_layers(opened.viewer, model, first, ["content"], source=source)
+    nd.add_layers(opened.viewer, model, first, ["swap"], donor=second, strength=0.7)
+    nd.add_layers(opened.viewer, alone, first, ["anomaly"])
     _same(widget, _layers(opened))
 
     folder = tmp_path / "out"
-    words = ("--donor", files[1], "--model", "mk", "--strength", "0.7", "-o", folder)
-    kinds = (word for kind in KINDS for word in ("--output", kind))
-    _command(files[0], *words, *kinds)
+    words = ("--model", "mk", "-o", folder, "--output")
+    _command(*files, *words, "content")
+    _command(files[0], *words, "swap", "--donor", files[1], "--strength", "0.7")
+    _command(files[0], *words, "anomaly")
     _same(widget, _files(folder))
 
     again = tmp_path / "again"
-    recipe = next(folder.glob("blood_1_swap.*"))
-    _command("--recipe", recipe, "-o", again)
+    for kind in KINDS:
+        recipe = next(folder.glob(f"blood_1_{kind}.*"))
+        _command("--recipe", recipe, "-o", again)
     _same(widget, _files(again))
 
 
 def test_recipe_of_a_layer_reproduces_it(opened: Any, tmp_path: Path) -> None:
-    opened.run()
+    _run_all(opened)
     widget = _layers(opened)
-    recipe = nd.Recipe.from_json(widget["swap"][1])
-    list(nd.run(recipe, tmp_path / "out"))
+    for kind in KINDS:
+        list(nd.run(nd.Recipe.from_json(widget[kind][1]), tmp_path / "out"))
     _same(widget, _files(tmp_path / "out"))

@@ -6,7 +6,8 @@ from typing import Any
 
 from napari_disentangle.detector.detector import Detector
 from napari_disentangle.image.field import Field, Modality
-from napari_disentangle.layers.data import KEY, LayerData, Marking, layer_data
+from napari_disentangle.layers.data import Marking, layer_data
+from napari_disentangle.layers.put import put_layer
 from napari_disentangle.layers.source import axes_in_file
 from napari_disentangle.layers.style import Picked, Style
 from napari_disentangle.model.attribute import Attribute
@@ -16,14 +17,6 @@ from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import Kind, usual
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe
-
-# Outlines of regions, in pixels of the screen, so that what is inside can be seen; in a
-# colour that neither the map nor stained tissue has.
-_OUTLINE = 2
-_REGIONS = {None: "cyan", 0: "transparent"}
-
-# Layer, output, and number of the content map or 0.
-Identity = tuple[str, str, int]
 
 
 def add_layers(
@@ -83,7 +76,8 @@ def add_layers(
     Returns
     -------
     list
-        The new layers; those of an earlier run on the same image are replaced.
+        The new layers; what an earlier run left for the same image is renewed in its
+        place.
     """
     many = list(layer) if isinstance(layer, (list, tuple)) else [layer]
     known_axes = axes or axes_in_file(many[0])
@@ -104,7 +98,7 @@ def _put(
 ) -> Iterator[Any]:
     for data in layer_data(output, styles, marking):
         if isinstance(data, tuple):
-            yield put_layer(viewer, data)
+            yield put_layer(viewer, data).layer
 
 
 def _recipe(
@@ -142,30 +136,3 @@ def _look(
         one if isinstance(one, Field) else Field.from_layer(one, **reading)
         for one in many
     ]
-
-
-def put_layer(viewer: Any, data: LayerData) -> Any:
-    """Add a layer in the place of what an earlier run left for it.
-
-    The first content map takes the place of all maps: another model may have fewer.
-    """
-    array, attributes, kind = data
-    tag = identity(attributes["metadata"])
-    for old in [layer for layer in viewer.layers if _gives_way(layer, tag)]:
-        viewer.layers.remove(old)
-    if kind == "image":
-        return viewer.add_image(array, **attributes)
-    layer = viewer.add_labels(array, **attributes)
-    layer.contour, layer.colormap = _OUTLINE, _REGIONS
-    return layer
-
-
-def identity(metadata: Any) -> Identity | None:
-    """Which result of which layer this is; ``None`` if it is none of ours."""
-    ours = metadata.get(KEY)
-    return (ours["layer"], ours["output"], ours.get("map", 0)) if ours else None
-
-
-def _gives_way(layer: Any, tag: Identity | None) -> bool:
-    old = identity(layer.metadata)
-    return bool(old and tag and old[:2] == tag[:2] and old[2] >= tag[2])

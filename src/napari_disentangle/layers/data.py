@@ -14,14 +14,16 @@ from napari_disentangle.pipeline.kinds import KINDS
 from napari_disentangle.pipeline.output import Output
 
 KEY = "napari-disentangle"
-# Less than expected is blue, typical black, more than expected orange.
+# Beside it: which layer of the viewer a result belongs to. No file keeps this.
+LINK = "napari-disentangle layer"
+# Less than expected is blue, typical clear, more than expected orange.
 SURPRISE = {
     "name": "surprise",
     "colors": [
         [0.75, 0.95, 1, 1],
-        [0, 0.5, 1, 1],
-        [0, 0, 0, 1],
-        [1, 0.4, 0, 1],
+        [0, 0.5, 1, 0.9],
+        [0, 0, 0, 0],
+        [1, 0.4, 0, 0.9],
         [1, 1, 0.7, 1],
     ],
     "controls": [0, 0.2, 0.5, 0.8, 1],
@@ -99,17 +101,19 @@ def _rendered(
         if len(styles) > 1:
             part, source = _part(data, 0, i), _part([*before], 0, i)
         own = style.geometry | style.look
-        if output.donor is not None and "contrast_limits" in own:
+        if KINDS[output.kind].recoloured and "contrast_limits" in own:
             ends = shown_alike(own["contrast_limits"], source, part)
             own |= {"contrast_limits": ends}
-        yield part, _attributes(output, part, style) | own, "image"
+        yield part, _linked(_attributes(output, part, style) | own, style), "image"
 
 
 def _anomaly(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
     """One layer for all channels."""
     own = _geometry(output, styles[0])
     own |= {"colormap": SURPRISE, "contrast_limits": (-REACH, REACH)}
-    yield data, _attributes(output, data, styles[0]) | own, "image"
+    own["blending"] = "translucent_no_depth"
+    known = _attributes(output, data, styles[0]) | own
+    yield data, _linked(known, styles[0]), "image"
 
 
 def region_data(
@@ -128,7 +132,7 @@ def region_data(
         "metadata": {KEY: kept},
         "features": {"index": table["label"], **named(table, units)},
     }
-    return labels, own | _geometry(output, style), "labels"
+    return labels, _linked(own | _geometry(output, style), style), "labels"
 
 
 def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
@@ -138,7 +142,8 @@ def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerD
     for i, ends in enumerate(limits(output.lazy)):
         part = _part(data, place, i)
         known = _attributes(output, part, styles[0], i + 1)
-        yield part, known | own | {"contrast_limits": ends}, "image"
+        shown = known | own | {"contrast_limits": ends}
+        yield part, _linked(shown, styles[0]), "image"
 
 
 _SHOWN = {"image": _rendered, "score": _anomaly, "channels": _maps}
@@ -165,6 +170,12 @@ def _attributes(
         "multiscale": isinstance(data, list),
         "rgb": output.lazy.rgb,
     }
+
+
+def _linked(attributes: dict[str, Any], style: Style) -> dict[str, Any]:
+    """The same with what tells to which layer of the viewer they belong."""
+    link = {"source": style.layer, "limits": attributes.get("contrast_limits")}
+    return attributes | {"metadata": {**attributes["metadata"], LINK: link}}
 
 
 def _geometry(output: Output, style: Style) -> dict[str, Any]:

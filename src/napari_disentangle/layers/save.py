@@ -13,6 +13,9 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
 
+# In the provenance of a file: how its layer was shown.
+DISPLAY = "display"
+
 
 @dataclass(frozen=True)
 class Unchanged(Operation):
@@ -63,7 +66,22 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     from napari_disentangle.files.registry import write
     from napari_disentangle.layers.save import as_it_is
 
-    kept = attributes.get("metadata", {}).get(KEY, {})
+    kept = attributes.get("metadata", {}).get(KEY, {}) | _display(attributes)
     for _ in write(as_it_is(data, attributes, kept), path, overwrite=True):
         pass
     return [path]
+
+
+def _display(attributes: dict[str, Any]) -> dict[str, Any]:
+    """How a layer is shown, in plain JSON types; nothing for colours and labels."""
+    colormap = attributes.get("colormap")
+    if attributes.get("rgb") or "contrast_limits" not in attributes:
+        return {}
+    name = colormap["name"] if isinstance(colormap, dict) else colormap
+    shown = {
+        "colormap": str(getattr(name, "name", name)),
+        "contrast_limits": [float(end) for end in attributes["contrast_limits"]],
+        "gamma": float(attributes.get("gamma", 1)),
+        "blending": str(attributes.get("blending", "translucent")),
+    }
+    return {DISPLAY: shown}

@@ -19,8 +19,8 @@ class Style:
 
     Attributes
     ----------
-    name
-        Name of the source layer.
+    name, layer
+        Name of the source layer, and what napari knows it by under any name.
     geometry
         ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
         ``axis_labels`` as napari keeps them.
@@ -31,6 +31,7 @@ class Style:
     """
 
     name: str
+    layer: str
     geometry: dict[str, Any]
     look: dict[str, Any]
     world: Doubles
@@ -49,7 +50,7 @@ class Style:
                 "contrast_limits": tuple(layer.contrast_limits),
                 "gamma": layer.gamma,
             }
-        return cls(layer.name, geometry, look, world(layer))
+        return cls(layer.name, str(layer.unique_id), geometry, look, world(layer))
 
     def without(self, place: int) -> dict[str, Any]:
         """Geometry with one axis dropped, as a single affine."""
@@ -80,6 +81,11 @@ class Picked:
         said = reading.get("modality") or hasattr(layers[0].data, "dask")  # slow
         known = field if said else proposed(field)
         return cls(known, tuple(Style.of(layer) for layer in layers))
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether these are the same layer: plugins are given napari's in wrappers."""
+    return bool(one.unique_id == other.unique_id)
 
 
 def world(layer: Any) -> Doubles:

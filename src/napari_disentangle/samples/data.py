@@ -137,11 +137,15 @@ def fluorescence_batches() -> list[LayerData]:
             "contrast_limits": (0.0, float(np.percentile(a, 99.5))),
             "axis_labels": ("y", "x"),
         }
-        well_a = {"name": f"well A {channel.name}", "metadata": dict(CELLS)}
+        well_a = {"name": f"well A {channel.name}", "metadata": {**CELLS, "batch": "A"}}
         well_b = {
             "name": f"well B {channel.name} (simulated batch)",
             "translate": (0, _beside(a)),
-            "metadata": {**CELLS, "simulated_batch": asdict(channel.batch)},
+            "metadata": {
+                **CELLS,
+                "batch": "B",
+                "simulated_batch": asdict(channel.batch),
+            },
         }
         layers += [
             (a, shared | well_a, "image"),

@@ -1,64 +1,20 @@
-"""Choosing layers: a list with check boxes, and how chosen layers become images."""
+"""Layers that can be chosen: images, marks, and which of them are one image."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QListWidget, QListWidgetItem
+from qtpy.QtWidgets import QComboBox
 
+from napari_disentangle._qt.runs.difference import MARK
 from napari_disentangle.image.axes import letter
-from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.source import axes_in_file
-from napari_disentangle.layers.style import Picked
 from napari_disentangle.samples.data import KNOWN_ANSWER
 
-_ROWS = 5
 # So many planes may be channels.
 _FEW = range(2, 7)
-
-
-class LayerList(QListWidget):  # type: ignore[misc]
-    """Image layers with check boxes; ``itemChanged`` tells of every change."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._layers: list[Any] = []
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._fit_height()
-
-    def show_layers(self, layers: Iterable[Any]) -> None:
-        """List these layers; those that stay keep their check."""
-        checked = self.checked()
-        self._layers = list(layers)
-        self.blockSignals(True)
-        self.clear()
-        for layer in self._layers:
-            item = QListWidgetItem(layer.name)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            item.setCheckState(_state(any(layer is one for one in checked)))
-            self.addItem(item)
-        self.blockSignals(False)
-        self._fit_height()
-
-    def _fit_height(self) -> None:
-        rows = min(max(self.count(), 1), _ROWS)
-        self.setFixedHeight(rows * (self.fontMetrics().height() + 4) + 8)
-
-    def checked(self) -> list[Any]:
-        """The checked layers, in the order of the list."""
-        return [
-            layer
-            for i, layer in enumerate(self._layers)
-            if self.item(i).checkState() == Qt.CheckState.Checked
-        ]
-
-    def check(self, layers: Sequence[Any]) -> None:
-        """Check these layers and no others."""
-        for i, layer in enumerate(self._layers):
-            self.item(i).setCheckState(_state(any(layer is one for one in layers)))
 
 
 class MarkBox(QComboBox):  # type: ignore[misc]
@@ -95,16 +51,12 @@ class MarkBox(QComboBox):  # type: ignore[misc]
         return None if name in ("", *self._none) else layers[name]
 
 
-def _state(on: bool) -> Any:
-    return Qt.CheckState.Checked if on else Qt.CheckState.Unchecked
-
-
 def sources(layers: Iterable[Any]) -> list[Any]:
-    """Image layers that are not results of ours."""
+    """Image layers that are not results of ours, nor differences."""
     return [
         layer
         for layer in layers
-        if layer._type_string == "image" and KEY not in layer.metadata
+        if hasattr(layer, "rgb") and not {KEY, MARK} & {*layer.metadata}
     ]
 
 
@@ -112,10 +64,13 @@ def marking_layers(layers: Iterable[Any]) -> list[Any]:
     """Layers that something can be painted in, but for our results and answers."""
     ours = {KEY, KNOWN_ANSWER}
     return [
-        layer
-        for layer in layers
-        if layer._type_string in ("shapes", "labels") and not ours & {*layer.metadata}
+        layer for layer in layers if _paintable(layer) and not ours & {*layer.metadata}
     ]
+
+
+def _paintable(layer: Any) -> bool:
+    """Whether it is of shapes or labels."""
+    return hasattr(layer, "shape_type") or hasattr(layer, "selected_label")
 
 
 # --- layers to images -----------------------------------------------------------------
@@ -125,7 +80,7 @@ def groups(layers: Sequence[Any], as_channels: bool) -> list[list[Any]]:
         return [[layer] for layer in layers]
     found: dict[Any, list[Any]] = {}
     for layer in layers:
-        key = id(layer) if layer.rgb else _place(layer)
+        key = layer.unique_id if layer.rgb else _place(layer)
         found.setdefault(key, []).append(layer)
     return list(found.values())
 
@@ -165,23 +120,8 @@ def in_doubt(layers: Sequence[Any]) -> int:
     return 0 if named or size not in _FEW else int(size)
 
 
-def pick(layers: Sequence[Any], as_channels: bool, **reading: Any) -> list[Picked]:
-    """Snapshot of the chosen layers as images."""
-    return [Picked.of(group, **reading) for group in groups(layers, as_channels)]
-
-
 def in_the_middle(viewer: Any, layer: Any) -> tuple[int, ...]:
     """Pixel of a layer that is in the middle of the canvas; it may lie outside."""
     point, shown = np.array(viewer.dims.point), list(viewer.dims.displayed)
     point[shown] = viewer.scene.camera.center[-len(shown) :]
     return tuple(int(i) for i in np.round(layer.world_to_data(point)))
-
-
-def in_words(fields: Sequence[Field]) -> str:
-    """Say what was chosen, e.g. "2 images: RGB brightfield, 480 x 480 (YX), uint8"."""
-    if not fields:
-        return "Check at least one image layer."
-    kinds = list(dict.fromkeys(field.describe() for field in fields))
-    count = "1 image" if len(fields) == 1 else f"{len(fields)} images"
-    remarks = dict.fromkeys(words for field in fields for words in field.remarks)
-    return "\n".join([f"{count}: {'; '.join(kinds)}", *remarks])

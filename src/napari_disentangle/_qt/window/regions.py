@@ -1,67 +1,57 @@
-"""The widget "Anomaly map": what is not normal, where, and how surely."""
+"""Regions of the last anomaly maps: the slider, the table, and the way to the image."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
 from superqt.utils import qdebounced, qthrottled
 
-from napari_disentangle._qt.anomaly.job import job_of, marking_of
-from napari_disentangle._qt.anomaly.panel import AnomalyPanel
-from napari_disentangle._qt.anomaly.regions_box import LISTED
-from napari_disentangle._qt.common.choices import (
-    errors_said,
-    preferred_device,
-    readable_images,
-)
-from napari_disentangle._qt.common.files import ask_to_save
-from napari_disentangle._qt.common.job import (
-    Result,
-    described,
-    python_code,
-    recipe_hint,
-    run_job,
-)
-from napari_disentangle._qt.common.picking import marking_layers, sources
-from napari_disentangle._qt.common.widget import BaseWidget
+from napari_disentangle._qt.runs.files import ask_to_save
+from napari_disentangle._qt.runs.job import Result
+from napari_disentangle._qt.window.panel import Panel
+from napari_disentangle._qt.window.plan import marking_of, said
+from napari_disentangle._qt.window.regions_box import LISTED
 from napari_disentangle.detector.detector import Detector, Score
 from napari_disentangle.detector.export import write_csv, write_geojson
 from napari_disentangle.image.arrays import Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.units import PIXEL, plain_symbol
-from napari_disentangle.layers.add import identity, put_layer
 from napari_disentangle.layers.data import region_data
-from napari_disentangle.pipeline.follow import Failed, Step
-
-if TYPE_CHECKING:
-    import napari
+from napari_disentangle.layers.put import identity
 
 # Regions of maps with more pixels follow the slider only when it rests.
 LIVE = 2**21
 _SLIDER_MS = 30
 _REST_MS = 200
+# Of the view, that a region fills when it is gone to; and its least edge in pixels.
+_FILLED, _EDGE = 0.25, 16
+
+_UNTOLD = "No region can be told from chance: the map shows what is rarest"
+# A share of an image that cannot all be odd.
+_MOST = 0.2
 
 Found = tuple[Any, dict[str, Any]]
 
 
-class AnomalyWidget(BaseWidget):
-    """Choose images and what is normal, press Run, see what is not.
+class Regions:
+    """Shows the regions of the last run, one map at a time.
 
     Parameters
     ----------
     viewer
-        The viewer whose layers are used.
+        Where the maps are.
+    panel
+        Its box of regions is used.
+    say
+        Tells a person what did not work.
     """
 
-    def __init__(self, viewer: napari.viewer.Viewer) -> None:
-        self.panel = AnomalyPanel()
-        super().__init__(viewer, self.panel)
+    def __init__(self, viewer: Any, panel: Panel, say: Callable[[str], None]) -> None:
+        self.viewer, self.panel, self.say = viewer, panel, say
         self._results: list[Result] = []
         self._found: list[Found] = []
         # Layer that says what is normal: for what is shown, and for what is computed.
@@ -69,83 +59,61 @@ class AnomalyWidget(BaseWidget):
         self._outdated = False
         self._follow_slider = qthrottled(self._find_again, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self._find_again, timeout=_REST_MS)
-        self.panel.choose_device(preferred_device())
-        self._connect()
-        self._layers_changed()
+        box = panel.regions
+        box.alpha.valueChanged.connect(self._slider_moved)
+        box.min_size.valueChanged.connect(self._slider_moved)
+        box.which.currentIndexChanged.connect(self._show_found)
+        box.chosen.connect(self.go_to)
+        box.only.toggled.connect(self._show_only)
+        box.save_table.clicked.connect(self._save_table)
+        box.save_outlines.clicked.connect(self._save_outlines)
 
-    def _connect(self) -> None:
-        panel, regions = self.panel, self.panel.regions
-        panel.cell.valueChanged.connect(self._choices_changed)
-        panel.copy_python.clicked.connect(self._copy_python)
-        panel.copy_recipe.clicked.connect(self._copy_recipe)
-        regions.alpha.valueChanged.connect(self._slider_moved)
-        regions.min_size.valueChanged.connect(self._slider_moved)
-        regions.which.currentIndexChanged.connect(self._show_found)
-        regions.chosen.connect(self.go_to)
-        regions.only.toggled.connect(self._show_only)
-        regions.save_table.clicked.connect(self._save_table)
-        regions.save_outlines.clicked.connect(self._save_outlines)
+    # --- while it runs ------------------------------------------------------------
+    def begin(self, marks: str) -> None:
+        """What is shown now is of the run before."""
+        self._next_marks, self._outdated = marks, True
 
-    # --- what is chosen -----------------------------------------------------------
-    def _layers_changed(self, event: Any = None) -> None:
-        found = sources(self.viewer.layers)
-        before = self.panel.images.checked()
-        for choice in (self.panel.images, self.panel.normals):
-            choice.show_layers(found)
-        self.panel.show_marks(marking_layers(self.viewer.layers))
-        if not before:
-            with QSignalBlocker(self.panel.images):
-                self.panel.images.check(found[:1])
-        if self.panel.images.checked() != before or not found:
-            self._images_changed()
-
-    def _choices_changed(self, change: Any = None) -> None:
-        """Say how large the cell is in the world."""
-        images = readable_images(self.panel)
-        self.panel.show_cell(*_pixel(images[0].field) if images else (1, ""))
-
-    # --- running ------------------------------------------------------------------
-    def start(self) -> None:
-        """Run (the button)."""
-        with errors_said():
-            job, names = job_of(self.panel, self.viewer.layers)
-            self._next_marks, self._outdated = names.marks, True
-            self.launch(lambda: run_job(job))
-
-    def _step(self, step: Any) -> None:
-        if isinstance(step, Step):
-            self.panel.show_progress(step, monotonic() - self._started)
-        elif isinstance(step, Failed):
-            self._note_failed(step)
-        elif self.shows(step):
-            self._add(step)
-
-    def _add(self, result: Result) -> None:
-        for data in result.layers:
-            layer = put_layer(self.viewer, data)
-            if data[2] == "labels":
+    def add(self, result: Result, layers: Sequence[Any]) -> None:
+        """Take a result, if it has regions."""
+        for layer in layers:
+            if hasattr(layer, "selected_label"):
+                layer.events.selected_label.disconnect(self._label_selected)
                 layer.events.selected_label.connect(self._label_selected)
-                layer.mouse_drag_callbacks.append(_select_clicked)
+                if _select_clicked not in layer.mouse_drag_callbacks:
+                    layer.mouse_drag_callbacks.append(_select_clicked)
+        if result.score is None:
+            return
         if self._outdated:
-            self._forget()
-        if result.score is not None:
-            self._results.append(result)
-            self._found.append(self._find(result))
-            self._offer()
-        self._note(result)
+            self.forget()
+        self._results.append(result)
+        self._found.append(self._find(result))
+        labels, table = self._found[-1]
+        for layer in layers:
+            if hasattr(layer, "selected_label") and not tellable(table):
+                layer.visible = False
+        if np.mean(labels > 0) > _MOST:
+            self.say(
+                f"{result.output.image.name}: more than a fifth of it is marked, so "
+                "what it was compared with does not fit it: choose another normal"
+            )
+        self._offer()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """Show nothing of the run before: there is something of this one."""
         self._results, self._found, self._outdated = [], [], False
         self._marks = self._next_marks
         self.panel.regions.show_maps([])
 
-    def _finished(self) -> None:
-        super()._finished()
+    def finish(self) -> None:
+        """Bring the table into sight, if there is a new one."""
         if self._results and not self._outdated:
             scroll, last = self.panel.scroll, self.panel.regions.save_table
             scroll.widget().adjustSize()  # else it ends where it did before the words
             scroll.ensureWidgetVisible(last)
+
+    def show_cell(self, fields: Sequence[Field]) -> None:
+        """Say how large the cell is in the world."""
+        self.panel.detector.show_cell(*_pixel(fields[0]) if fields else (1, ""))
 
     # --- regions ------------------------------------------------------------------
     def _find(self, result: Result) -> Found:
@@ -180,7 +148,7 @@ class AnomalyWidget(BaseWidget):
             data, attributes, _ = region_data(*args)
             layer.data = data
             layer.features = attributes["features"]
-            layer.metadata = attributes["metadata"]
+            layer.metadata = {**layer.metadata, **attributes["metadata"]}
         self._show_found()
 
     def _show_found(self, index: int = 0) -> None:
@@ -193,10 +161,9 @@ class AnomalyWidget(BaseWidget):
         detector = result.output.detector
         if score is None or detector is None:
             return
-        regions.show_table(table, score.units)
-        n = len(table["label"])
-        counted = f"{n} region{'s' * (n != 1)}"
-        counted += f" (the first {LISTED} are listed)" * (n > LISTED)
+        told = tellable(table)
+        regions.show_table(table if told else {}, score.units)
+        counted = _counted(len(table["label"])) if told else _UNTOLD
         cell = _cell(detector, result.output.image)
         normal = score.basis + f" (painted in {self._marks!r})" * bool(self._marks)
         text = f"{counted} by {detector.name}; {cell}; normal: {normal}."
@@ -206,7 +173,7 @@ class AnomalyWidget(BaseWidget):
 
     def _layer_of(self, result: Result) -> Any:
         """The layer of a result's regions, if it is still there."""
-        tag = (result.picked.styles[0].name, "regions", 0)
+        tag = (result.picked.styles[0].layer, "regions", 0)
         layers = self.viewer.layers
         return next((one for one in layers if identity(one.metadata) == tag), None)
 
@@ -233,6 +200,7 @@ class AnomalyWidget(BaseWidget):
                 np.square(places - places.mean(axis=0)).sum(axis=1).argmin()
             ]
             self._look_at(np.asarray(layer.data_to_world(middle)))
+            self._zoom_to(layer, places)
 
     def _look_at(self, place: Doubles) -> None:
         """Move the view to a place in the world."""
@@ -247,6 +215,15 @@ class AnomalyWidget(BaseWidget):
         center[-len(shown) :] = shown
         camera.center = tuple(center)
 
+    def _zoom_to(self, layer: Any, places: Any) -> None:
+        """Come so near that a region can be seen; never go away from it."""
+        edges = np.ptp(places, axis=0)[-2:] + _EDGE
+        scale = np.abs(np.asarray(layer.scale))[-2:]
+        window = np.array(self.viewer.canvas.size, float)
+        near = float((window * _FILLED / (edges * scale)).min())
+        camera = self.viewer.scene.camera
+        camera.zoom = max(camera.zoom, near)
+
     def _label_selected(self, event: Any) -> None:
         shown = self._shown()
         if shown is not None and event.source is shown[0]:
@@ -258,19 +235,20 @@ class AnomalyWidget(BaseWidget):
             if layer is not None:
                 layer.show_selected_label = only
 
-    # --- the small buttons --------------------------------------------------------
+    # --- files --------------------------------------------------------------------
     def _save_table(self) -> None:
-        ask_to_save(self, "Save table of regions", "*.csv", self.save_table)
+        title = "Save table of regions"
+        ask_to_save(self.panel, title, "*.csv", self.save_table)
 
     def save_table(self, path: str) -> None:
         """Write the table of the chosen map (CSV)."""
         score, (_, table) = self._chosen()
         place, known = _with_suffix(path, ".csv")
-        with errors_said():
+        with said(self.say):
             write_csv(place, table, score.units, overwrite=known)
 
     def _save_outlines(self) -> None:
-        ask_to_save(self, "Save outlines", "*.geojson", self.save_outlines)
+        ask_to_save(self.panel, "Save outlines", "*.geojson", self.save_outlines)
 
     def save_outlines(self, path: str) -> None:
         """Write the outlines of its regions (GeoJSON), as the layer shows them."""
@@ -278,7 +256,7 @@ class AnomalyWidget(BaseWidget):
         shown = self._shown()
         labels = np.asarray(shown[0].data) if shown else labels
         place, known = _with_suffix(path, ".geojson")
-        with errors_said():
+        with said(self.say):
             write_geojson(place, labels, table, score.axes, score.units, known)
 
     def _chosen(self) -> tuple[Score, Found]:
@@ -287,17 +265,6 @@ class AnomalyWidget(BaseWidget):
         score = self._results[at].score
         assert score is not None
         return score, self._found[at]
-
-    def _copy_python(self) -> None:
-        with errors_said():
-            code = python_code(*job_of(self.panel, self.viewer.layers))
-            self.copy(code, "paste it into napari's console")
-
-    def _copy_recipe(self) -> None:
-        with errors_said():
-            job, _ = job_of(self.panel, self.viewer.layers)
-            text = json.dumps(described(job), indent=1)
-            self.copy(text, recipe_hint(job))
 
 
 def _pixel(image: Field) -> tuple[float, str]:
@@ -313,6 +280,16 @@ def _cell(detector: Detector, image: Field) -> str:
     in_world = f" = {detector.diameter * size:.3g} {unit}" * bool(unit)
     how = "measured" if detector.cell is None else "as given"
     return f"cells {how}: {detector.diameter:.3g} px{in_world}"
+
+
+def tellable(table: dict[str, Any]) -> bool:
+    """Whether any region can be told from chance, or there is none."""
+    return not len(table["p"]) or not bool(np.isnan(table["p"]).all())
+
+
+def _counted(n: int) -> str:
+    text = f"{n} region{'s' * (n != 1)}"
+    return text + f" (the first {LISTED} are listed)" * (n > LISTED)
 
 
 def _with_suffix(path: str, suffix: str) -> tuple[Path, bool]:

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_disentangle._qt.common.panel import row, words
+from napari_disentangle._qt.window.parts import row, words
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import PIXEL, plain_symbol
 

@@ -1,107 +1,17 @@
-"""What a run does, as one iterator: from a recipe to layers, without any window."""
+"""What a run does, as a script for napari's console."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from napari_disentangle.detector.detector import Score
+from napari_disentangle._qt.runs.job import Job
 from napari_disentangle.image.field import Field
-from napari_disentangle.layers.data import LayerData, Marking, layer_data
-from napari_disentangle.layers.style import Picked
-from napari_disentangle.pipeline.follow import Failed, Step, follow
-from napari_disentangle.pipeline.inputs import Inputs
+from napari_disentangle.layers.data import Marking
 from napari_disentangle.pipeline.kinds import need
-from napari_disentangle.pipeline.output import Output
-from napari_disentangle.pipeline.recipe import Recipe, Source
+from napari_disentangle.pipeline.recipe import Recipe
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Everything a run needs, taken from the window before it starts.
-
-    With ``marking`` anomaly maps come with their regions.
-    """
-
-    recipe: Recipe
-    picked: Sequence[Picked]
-    donors: Sequence[Field] = ()
-    normals: Sequence[Field] = ()
-    marking: Marking | None = None
-
-    @property
-    def inputs(self) -> Inputs:
-        """The images of the recipe."""
-        return Inputs([one.field for one in self.picked], self.donors, self.normals)
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """A finished output, the layers that show it, and what their regions are of."""
-
-    output: Output
-    picked: Picked
-    layers: tuple[LayerData, ...]
-    score: Score | None = None
-
-    def having(self, piece: LayerData | Score) -> Result:
-        """The same with one more piece."""
-        if isinstance(piece, tuple):
-            return replace(self, layers=(*self.layers, piece))
-        return replace(self, score=piece)
-
-
-def run_job(job: Job) -> Generator[Step | Failed | Result, None, None]:
-    """Compute all outputs; the steps' ``done`` counts the whole run."""
-    parts = len(job.picked) * len(job.recipe.outputs)
-    finished = 0
-    for part in follow(job.recipe, job.inputs):
-        if isinstance(part, Step):
-            yield replace(part, done=(finished + part.done / 2) / parts)
-            continue
-        if isinstance(part, Failed):
-            yield part
-            continue
-        output = part.remembering()  # for the slider
-        picked = next(one for one in job.picked if one.field is output.image)
-        result = Result(output, picked, ())
-        for piece in layer_data(output, picked.styles, job.marking):
-            if isinstance(piece, Step):
-                yield replace(piece, done=(finished + 0.5 + piece.done / 2) / parts)
-            else:
-                result = result.having(piece)
-        finished += 1
-        yield result
-
-
-def recomputed(result: Result, strength: float) -> list[LayerData]:
-    """The layers of a swap with another strength."""
-    output = result.output.at_strength(strength)
-    pieces = layer_data(output, result.picked.styles)
-    return [piece for piece in pieces if isinstance(piece, tuple)]
-
-
-def described(job: Job) -> dict[str, Any]:
-    """The recipe with its images named, for a file."""
-    update = {
-        "images": tuple(Source.of(one.field) for one in job.picked),
-        "donors": tuple(Source.of(field) for field in job.donors),
-        "normals": tuple(Source.of(field) for field in job.normals),
-    }
-    return job.recipe.model_copy(update=update).to_json()
-
-
-def recipe_hint(job: Job) -> str:
-    """What to do with the recipe of a job."""
-    inputs = job.inputs
-    every = [*inputs.images, *inputs.donors, *inputs.normals]
-    missing = ", ".join(dict.fromkeys(one.name for one in every if not one.path))
-    add = f", with paths for {missing}, which came from no file" if missing else ""
-    return f"save it as recipe.json for the command line{add}"
-
-
-# --- the same as a script -------------------------------------------------------------
 @dataclass(frozen=True)
 class Names:
     """Names of the layers of a job; channels of one image are kept together.
@@ -113,6 +23,7 @@ class Names:
     images: Sequence[Sequence[str]]
     donors: Sequence[Sequence[str]] = ()
     normals: Sequence[Sequence[str]] = ()
+    references: Sequence[Sequence[str]] = ()
     marks: str = ""
     where: str = ""
 
@@ -126,15 +37,17 @@ def python_code(job: Job, names: Names) -> str:
         "layers = viewer.layers",
         f"images = {_fields(names.images, job.inputs.images, names.where)}",
         *_donor_lines(job, names),
+        *_reference_lines(job, names),
         f"model = nd.fit({_fitted(recipe, names)}, {recipe.model!r}{_config(recipe)})",
+        *_batch_lines(job),
     ]
+    if recipe.reference:
+        lines += _replaced(f"nd.Attribute.from_json({recipe.reference!r})")
     if names.normals and _detects(recipe):
         lines += [
             f"normals = {_fields(names.normals, job.normals, names.marks)}",
             f"detector = nd.fit_detector(normals, {_detector(recipe)})",
         ]
-    if recipe.pool == "batch":
-        lines.append('source = model.attribute(images, pool="batch")')
     return "\n".join([*lines, *_loop(job, names)]) + "\n"
 
 
@@ -182,13 +95,52 @@ def _fields(
 
 def _donor_lines(job: Job, names: Names) -> list[str]:
     if names.donors:
-        return [f"donors = {_fields(names.donors, job.donors, names.where)}"]
+        return [f"donors = {_fields(names.donors, job.inputs.donors, names.where)}"]
     if job.recipe.donor:
         return [f"donors = nd.Attribute.from_json({job.recipe.donor!r})"]
     return []
 
 
+def _reference_lines(job: Job, names: Names) -> list[str]:
+    if not names.references:
+        return []
+    return [f"references = {_fields(names.references, job.references, names.where)}"]
+
+
+def _batch_lines(job: Job) -> list[str]:
+    """Looks of batches, and the mean of them as the reference if no other is given."""
+    if job.recipe.pool != "batch":
+        return []
+    lines = [
+        f"batches = {list(_batch_names(job))!r}",
+        "looks = {}",
+        "for batch in dict.fromkeys(batches):",
+        "    alike = [i for i, name in zip(images, batches) if name == batch]",
+        '    looks[batch] = model.attribute(alike, pool="batch")',
+    ]
+    if job.references or job.recipe.reference:
+        return lines
+    mean = 'model.attribute(list(looks.values()), pool="batch")'
+    return [*lines, *_replaced(mean)]
+
+
+def _replaced(reference: str) -> list[str]:
+    """Lines that give the model another reference."""
+    return [
+        "from dataclasses import replace",
+        f"model = replace(model, reference={reference})",
+    ]
+
+
+def _batch_names(job: Job) -> Iterator[str]:
+    """A name for every batch, also for that of an image that is its own."""
+    for number, batch in enumerate(job.batches):
+        yield batch or f"image {number + 1}"
+
+
 def _fitted(recipe: Recipe, names: Names) -> str:
+    if names.references:
+        return "references"
     if names.donors:
         fresh = [i for i, donor in enumerate(names.donors) if donor not in names.images]
         everything = len(fresh) == len(names.donors)
@@ -212,16 +164,20 @@ def _loop(job: Job, names: Names) -> list[str]:
     if need(recipe.outputs, "detector"):
         given.append(_marking(job.marking))
     if recipe.pool == "batch":
-        given.append("source=source")
+        given.append("source=looks[batch]")
     elif recipe.pool != "image":
         given.append(f"pool={recipe.pool!r}")
+    elif len(job.picked) > 1:  # else each would forget what it shared
+        given.append("source=model.attribute(image)")
     if recipe.device != "auto":
         given.append(f"device={recipe.device!r}")
     groups = ", ".join(_layer(group) for group in names.images)
     if names.where:
         given.append("where=image.where")
     added = f"    nd.add_layers(viewer, model, layer, {', '.join(given)})"
-    if not (alone or names.where):
+    if recipe.pool == "batch":
+        return [f"for image, layer, batch in zip(images, [{groups}], batches):", added]
+    if not (alone or names.where or "source=model.attribute(image)" in given):
         return [f"for layer in [{groups}]:", added]
     fitted = f"    detector = nd.fit_detector(image, {_detector(recipe)})"
     zipped = f"for image, layer in zip(images, [{groups}]):"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_disentangle._qt.common.model_box import ModelFile
+from napari_disentangle._qt.window.model_box import ModelFile
 from napari_disentangle.errors import ModelFileError
 from napari_disentangle.image.field import Modality
 from napari_disentangle.model.attribute import Attribute

@@ -9,17 +9,17 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
-from napari_disentangle._qt.disentangle.fit_job import Kept, Preview
+from napari_disentangle._qt.training.job import Kept, Preview
+from napari_disentangle._qt.window.parts import Section
 from napari_disentangle.model.train import SWAP, Progress
 
-TITLE = "Fit on the checked images"
+TITLE = "Train on my images"
+_TIP = "Let the model learn from the checked images, and use what it learned"
 _STEPS, _MOST_STEPS = 300, 100_000
 _MOST_SEED = 2**31 - 1
 _CURVE, _PICTURE = 130, 138
@@ -27,7 +27,6 @@ _CURVE, _PICTURE = 130, 138
 _GREY, _BLUE, _GREEN, _ORANGE = "#8a8f98", "#7aa5d8", "#2fae66", "#e8912d"
 # Share of the past in the smoothed curve.
 _PAST = 0.9
-_NO_LIMIT = 16_777_215  # Qt's QWIDGETSIZE_MAX
 
 
 class LossCurve(QWidget):  # type: ignore[misc]
@@ -84,11 +83,10 @@ class LossCurve(QWidget):  # type: ignore[misc]
         self._plot.setYRange(min(seen), max(seen))
 
 
-class FitSection(QCollapsible):  # type: ignore[misc]
+class FitSection(Section):
     """All inputs for a fit, and what is seen of it; no behaviour of its own."""
 
     def __init__(self) -> None:
-        super().__init__(TITLE)
         self.plan = _words()
         self.steps, self.seed = _number(1, _MOST_STEPS), _number(0, _MOST_SEED)
         self.steps.setValue(_STEPS)
@@ -103,7 +101,7 @@ class FitSection(QCollapsible):  # type: ignore[misc]
         self.pictures = self._pictures()
         self.load = QPushButton("Load model ...")
         self.save = QPushButton("Save model ...")
-        self._fill()
+        super().__init__(TITLE, _TIP, *self._parts())
         self._seen = (self.curve, self.verdict, self.pictures)
         for part in self._seen:
             part.hide()
@@ -123,22 +121,12 @@ class FitSection(QCollapsible):  # type: ignore[misc]
         pictures.setToolTip("A part of the first checked image, as far as it is fitted")
         return pictures
 
-    def _fill(self) -> None:
-        content = QWidget()
+    def _parts(self) -> list[Any]:
         numbers = (QLabel("steps"), self.steps, QLabel("seed"), self.seed)
         rows = (numbers, (self.fit, self.stop), (self.load, self.save))
         settings, buttons, files = (_row(*row) for row in rows)
-        _stack(content, self.plan, settings, buttons, self.curve, self.verdict)
-        content.layout().addWidget(self.pictures)
-        content.layout().addWidget(files)
-        self.setContent(content)
-        # The content grows and shrinks while it is open; the animation would cut it.
-        self.setDuration(0)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
-        content.setMaximumHeight(0)
-        self.toggled.connect(
-            lambda on: content.setMaximumHeight(_NO_LIMIT if on else 0)
-        )
+        seen = (self.curve, self.verdict, self.pictures)
+        return [self.plan, settings, buttons, *seen, files]
 
     # --- what is shown ------------------------------------------------------------
     def show_plan(self, names: list[str], beginning: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_data_path
 
-from napari_disentangle._qt.common.model_box import ModelFile
+from napari_disentangle._qt.window.model_box import ModelFile
 from napari_disentangle.compute.device import memory_errors
 from napari_disentangle.errors import ModelFileError
 from napari_disentangle.image.arrays import Array

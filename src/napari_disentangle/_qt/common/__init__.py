@@ -1,1 +1,0 @@
-"""What both panels share."""

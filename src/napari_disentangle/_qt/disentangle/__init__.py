@@ -1,1 +1,0 @@
-"""The panel that renders images under other looks, and fits models."""

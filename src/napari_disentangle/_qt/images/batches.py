@@ -1,0 +1,56 @@
+"""Which images were prepared and taken alike, as far as their names tell."""
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePath
+
+# Words before the name of a batch. Places in a well or of a patient are none: what
+# differs there is biology.
+_WORDS = "plate|batch|slide|scanner|run|lab|staining|stain|centre|center"
+_NAMED = re.compile(rf"(?<![a-z])({_WORDS})[\s_-]*([a-z0-9]+)", re.IGNORECASE)
+# Colours that people tell apart who see no red or no green (Okabe and Ito, 2008).
+COLOURS = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#d55e00",
+    "#f0e442",
+    "#999999",
+)
+
+
+def proposed(
+    names: Sequence[str], folders: Sequence[str | None], said: Sequence[str | None]
+) -> list[str]:
+    """Batches of images; empty where nothing tells them.
+
+    Parameters
+    ----------
+    names
+        Of the images.
+    folders
+        Where their files are.
+    said
+        What is kept with them, as ``metadata["batch"]`` of a layer.
+    """
+    for found in (said, [_in(name) for name in names], _of_folders(folders)):
+        if all(found) and len({*found}) > 1:
+            return [str(one) for one in found]
+    return [""] * len(names)
+
+
+def _in(name: str) -> str | None:
+    found = _NAMED.search(name)
+    return found.group(2) if found else None
+
+
+def _of_folders(folders: Sequence[str | None]) -> list[str | None]:
+    return [PurePath(folder).name if folder else None for folder in folders]
+
+
+def colour(batch: str, batches: Sequence[str]) -> str:
+    """The colour of a batch among all there are."""
+    known = sorted({one for one in batches if one})
+    return COLOURS[known.index(batch) % len(COLOURS)]

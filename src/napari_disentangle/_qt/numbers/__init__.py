@@ -1,0 +1,1 @@
+"""Numbers a person can read: looks before and after, and the report."""

@@ -1,0 +1,131 @@
+"""What a run does, as one iterator: from a recipe to layers, without any window."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from napari_disentangle.detector.detector import Score
+from napari_disentangle.image.field import Field
+from napari_disentangle.layers.data import KEY, LINK, LayerData, Marking, layer_data
+from napari_disentangle.layers.style import Picked
+from napari_disentangle.pipeline.follow import Failed, Step, follow
+from napari_disentangle.pipeline.inputs import Inputs
+from napari_disentangle.pipeline.output import Output
+from napari_disentangle.pipeline.recipe import Recipe, Source
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything a run needs, taken from the window before it starts.
+
+    With ``marking`` anomaly maps come with their regions.
+    """
+
+    recipe: Recipe
+    picked: Sequence[Picked]
+    donors: Sequence[Picked] = ()
+    normals: Sequence[Field] = ()
+    references: Sequence[Field] = ()
+    batches: Sequence[str | None] = ()
+    marking: Marking | None = None
+
+    @property
+    def inputs(self) -> Inputs:
+        """The images of the recipe."""
+        return Inputs(
+            [one.field for one in self.picked],
+            [one.field for one in self.donors],
+            self.normals,
+            self.references,
+            self.batches,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished output, the layers that show it, and what their regions are of."""
+
+    output: Output
+    picked: Picked
+    layers: tuple[LayerData, ...]
+    score: Score | None = None
+
+    def having(self, piece: LayerData | Score) -> Result:
+        """The same with one more piece."""
+        if isinstance(piece, tuple):
+            return replace(self, layers=(*self.layers, piece))
+        return replace(self, score=piece)
+
+
+def run_job(job: Job) -> Generator[Step | Failed | Result, None, None]:
+    """Compute all outputs; the steps' ``done`` counts the whole run."""
+    parts = len(job.picked) * len(job.recipe.outputs)
+    finished = 0
+    for part in follow(job.recipe, job.inputs):
+        if isinstance(part, Step):
+            yield replace(part, done=(finished + part.done / 2) / parts)
+            continue
+        if isinstance(part, Failed):
+            yield part
+            continue
+        output = part.remembering()  # for the slider
+        picked = next(one for one in job.picked if one.field is output.image)
+        result = Result(output, picked, ())
+        for piece in layer_data(output, picked.styles, job.marking):
+            if isinstance(piece, Step):
+                yield replace(piece, done=(finished + 0.5 + piece.done / 2) / parts)
+            else:
+                result = result.having(as_the_donor(piece, len(result.layers), job))
+        finished += 1
+        yield result
+
+
+def as_the_donor(piece: Any, number: int, job: Job) -> Any:
+    """A layer of a swap with the contrast limits of the donor, if there is one donor.
+
+    So both look alike where they are alike.
+    """
+    if not isinstance(piece, tuple) or len(job.donors) != 1 or job.recipe.strength < 1:
+        return piece
+    styles, (data, attributes, kind) = job.donors[0].styles, piece
+    swapped = attributes["metadata"][KEY]["output"] == "swap"
+    limits = styles[min(number, len(styles) - 1)].look.get("contrast_limits")
+    if limits is None or not swapped or attributes.get("rgb"):
+        return piece
+    link = {**attributes["metadata"][LINK], "limits": limits}
+    known = {**attributes["metadata"], LINK: link}
+    return data, {**attributes, "contrast_limits": limits, "metadata": known}, kind
+
+
+def recomputed(result: Result, strength: float) -> list[LayerData]:
+    """The layers of a swap with another strength."""
+    output = result.output.at_strength(strength)
+    pieces = layer_data(output, result.picked.styles)
+    return [piece for piece in pieces if isinstance(piece, tuple)]
+
+
+def described(job: Job) -> dict[str, Any]:
+    """The recipe with its images named, for a file."""
+    inputs, batches = job.inputs, job.batches or [None] * len(job.picked)
+    images = [
+        Source.of(image).model_copy(update={"batch": batch})
+        for image, batch in zip(inputs.images, batches, strict=True)
+    ]
+    update = {
+        "images": tuple(images),
+        "donors": tuple(map(Source.of, inputs.donors)),
+        "normals": tuple(map(Source.of, inputs.normals)),
+        "references": tuple(map(Source.of, inputs.references)),
+    }
+    return job.recipe.model_copy(update=update).to_json()
+
+
+def recipe_hint(job: Job) -> str:
+    """What to do with the recipe of a job."""
+    inputs = job.inputs
+    every = [*inputs.images, *inputs.donors, *inputs.normals, *inputs.references]
+    missing = ", ".join(dict.fromkeys(one.name for one in every if not one.path))
+    add = f", with paths for {missing}, which came from no file" if missing else ""
+    return f"save it as recipe.json for the command line{add}"

@@ -1,0 +1,1 @@
+"""The window: one panel with three questions, and what happens when it is used."""

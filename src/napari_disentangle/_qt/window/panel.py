@@ -1,0 +1,319 @@
+"""What the window shows: the question, the images, what the job needs, and buttons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QGroupBox,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QRadioButton,
+    QScrollArea,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_disentangle._qt.images.box import ImagesBox
+from napari_disentangle._qt.images.picking import MarkBox
+from napari_disentangle._qt.runs.results import MODES
+from napari_disentangle._qt.training.section import FitSection
+from napari_disentangle._qt.window.form import form_of, settings_of
+from napari_disentangle._qt.window.model_box import ModelBox
+from napari_disentangle._qt.window.normal import DetectorBox, NormalBox
+from napari_disentangle._qt.window.parts import (
+    Message,
+    QuietWheel,
+    Section,
+    column,
+    named,
+    row,
+    together,
+    words,
+)
+from napari_disentangle._qt.window.regions_box import RegionsBox
+from napari_disentangle._qt.window.tasks import COMPARABLE, LOOK, ODD, SWAP, TASKS
+from napari_disentangle.model.registry import models
+from napari_disentangle.pipeline.follow import Step
+from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, Kind
+
+# Of the panel in pixels: the least, and what it asks for.
+_NARROW, _WIDE, _HIGH = 270, 380, 700
+_POOLS = {"image": "image or batch", "stack": "time point", "frame": "plane"}
+_SHOWN_AS = {
+    "original": "Original",
+    "result": "Result",
+    "side by side": "Side by side",
+    "difference": "Difference",
+}
+
+
+class Panel(QWidget):  # type: ignore[misc]
+    """Inputs that scroll, and the buttons that stay in sight below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images = ImagesBox()
+        self.fitting = FitSection()
+        self.regions = RegionsBox()
+        self.message = Message()
+        self.wheel = QuietWheel(self)
+        self._build()
+        self.model_chosen(self.model.currentText())
+        self.choose_task(COMPARABLE)
+        self.set_running(False)
+        self.show_strength()
+        self.wheel.watch(self)
+
+    def sizeHint(self) -> QSize:
+        """As wide as names of images need."""
+        return QSize(_WIDE, _HIGH)
+
+    def _build(self) -> None:
+        inside = QWidget()
+        inner = QVBoxLayout(inside)
+        parts = [self._tasks(), self.images, self._look(), self._odd(), self.regions]
+        for part in (*parts, self._method(), self.fitting, self._computer()):
+            inner.addWidget(part)
+        inner.addStretch()
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll.setWidget(inside)
+        self.scroll.setMinimumWidth(_NARROW)
+        below = QVBoxLayout(self)
+        below.addWidget(self.scroll, 1)
+        for one in self._below():
+            add = below.addWidget if isinstance(one, QWidget) else below.addLayout
+            add(one)
+
+    # --- parts --------------------------------------------------------------------
+    def _tasks(self) -> QGroupBox:
+        group = QGroupBox("What do you want?")
+        self.task_buttons = {name: QRadioButton(t.title) for name, t in TASKS.items()}
+        self._group = QButtonGroup(self)
+        for name, button in self.task_buttons.items():
+            named(button, TASKS[name].title.replace("&", ""), TASKS[name].tip)
+            button.toggled.connect(self._task_toggled)
+            self._group.addButton(button)
+        column(group, *self.task_buttons.values())
+        return group
+
+    def _look(self) -> QWidget:
+        self.look_file = words()
+        self.look_file.hide()
+        self.load_look = _button("Load look ...", "A look saved before, from a file")
+        self.save_look = _button(
+            "Save look ...", "The look that the results have, for other images"
+        )
+        self.strength = named(
+            QSlider(Qt.Orientation.Horizontal), "strength", "How far the swap goes"
+        )
+        self.strength.setRange(0, 100)
+        self.strength.setValue(100)
+        self.strength_text = QLabel()
+        self._strength_row = together(
+            ("strength", row(self.strength, self.strength_text))
+        )
+        files = row(self.load_look, self.save_look)
+        self.look_part = together(self.look_file, files, self._strength_row)
+        self.look_part.setToolTip(LOOK)
+        return self.look_part
+
+    def _odd(self) -> NormalBox:
+        self.normal = NormalBox()
+        return self.normal
+
+    def _method(self) -> Section:
+        self.model = ModelBox()
+        named(self.model, "model", "What reads and gives a look")
+        self.model.currentTextChanged.connect(self.model_chosen)
+        self.description = words()
+        self._forms = {name: form_of(e.config) for name, e in models().items()}
+        self.pool = named(QComboBox(), "one look per", LOOK)
+        for value, text in _POOLS.items():
+            self.pool.addItem(text, value)
+        self.measured = named(
+            MarkBox(none="the whole image"),
+            "look measured on",
+            "The whole image, or only where a Shapes or Labels layer is painted",
+        )
+        self.maps = named(
+            QCheckBox("content maps too"),
+            "content maps",
+            "The maps that the model works with, as grey layers for other programs",
+        )
+        self.detector = DetectorBox()
+        self._pool_part = together(
+            ("one look per", self.pool), ("look measured on", self.measured), self.maps
+        )
+        self.method = Section(
+            "Method",
+            "The model, its settings, and how looks are measured",
+            ("model", self.model),
+            self.description,
+            *(form.native for form in self._forms.values()),
+            self._pool_part,
+            self.detector,
+        )
+        return self.method
+
+    def _computer(self) -> Section:
+        self.device = named(QComboBox(), "device", "Where to compute")
+        self.device.addItem("auto", "auto")
+        self.device.addItem("CPU", "cpu")
+        self.check_devices = _button("Check my GPU", "Say which devices there are")
+        self.copy_python = _button(
+            "Copy as Python", "What Run does, for napari's console"
+        )
+        self.copy_recipe = _button("Copy recipe", "What Run does, for the command line")
+        self.load_recipe = _button("Load recipe ...", "Choose what a recipe says")
+        return Section(
+            "Computer",
+            "Device, script and recipe",
+            ("device", self.device),
+            self.check_devices,
+            row(self.copy_python, self.copy_recipe),
+            self.load_recipe,
+        )
+
+    def _below(self) -> list[Any]:
+        self.run = _button("&Run", "Make the layers (Ctrl+Enter)")
+        self.run.setShortcut("Ctrl+Return")
+        self.cancel = _button("&Cancel", "Stop; images that are finished stay")
+        self.progress = QProgressBar()
+        self.undo = _button("&Undo last run", "Take away the layers of the last run")
+        self.keep = _button(
+            "&Keep this result", "No later run changes the layers of the last one"
+        )
+        self.save = _button("&Save results ...", "Write the layers of the last run")
+        self.report = _button("R&eport ...", "What the look still tells, as a table")
+        self.modes = {mode: self._mode(mode) for mode in MODES}
+        self.after = together(
+            row(*self.modes.values()),
+            row(self.undo, self.keep),
+            row(self.save, self.report),
+        )
+        return [self.message, row(self.run, self.cancel), self.progress, self.after]
+
+    def _mode(self, mode: str) -> QPushButton:
+        button = _button(_SHOWN_AS[mode], f"Show: {mode}")
+        button.setCheckable(True)
+        button.setAutoExclusive(True)
+        return button
+
+    # --- what is chosen -----------------------------------------------------------
+    @property
+    def task(self) -> str:
+        """What a person wants."""
+        return next(n for n, one in self.task_buttons.items() if one.isChecked())
+
+    def choose_task(self, task: str) -> None:
+        """Choose what is wanted."""
+        self.task_buttons[task].setChecked(True)
+
+    def outputs(self) -> tuple[Kind, ...]:
+        """What is made; an anomaly map comes last, to lie above."""
+        if self.task == ODD:
+            expected = (EXPECTED,) if self.detector.wants_expected() else ()
+            return (*expected, ANOMALY)
+        maps: tuple[Kind, ...] = ("maps",) if self.maps.isChecked() else ()
+        return (*TASKS[self.task].outputs, *maps)
+
+    @property
+    def form(self) -> Any:
+        """Form of the chosen model, if it is not a file that has its own settings."""
+        return self._forms[self.model.chosen]
+
+    def settings(self) -> dict[str, Any]:
+        """Settings of the chosen model."""
+        return {} if self.model.file else settings_of(self.form)
+
+    # --- what is shown ------------------------------------------------------------
+    def _task_toggled(self, on: bool) -> None:
+        if not on:
+            return
+        task = self.task
+        self.images.table.show_task(task, TASKS[task].roles)
+        self.look_part.setVisible(task != ODD)
+        self._strength_row.setVisible(task == SWAP)
+        for part in (self.normal, self.regions, self.detector):
+            part.setVisible(task == ODD)
+        self._pool_part.setVisible(task != ODD)
+
+    def model_chosen(self, label: str) -> None:
+        """Describe the chosen model, show its settings, and let it be saved."""
+        if not label:
+            return
+        self.description.setText(self.model.description)
+        for name, form in self._forms.items():
+            form.native.setVisible(name == self.model.chosen and len(form) > 0)
+        self.fitting.save.setEnabled(self.model.file is not None)
+
+    def open_fitting(self, link: str = "") -> None:
+        """Bring the section for training into sight."""
+        self.fitting.open()
+        QTimer.singleShot(0, self._scroll_to_fitting)  # once it has its height
+
+    def _scroll_to_fitting(self) -> None:
+        self.scroll.verticalScrollBar().setValue(self.fitting.y())
+
+    def show_look(self, text: str) -> None:
+        """Say which look was loaded."""
+        self.look_file.setText(text)
+        self.look_file.setVisible(bool(text))
+
+    def show_strength(self) -> None:
+        """Show the slider's value."""
+        self.strength_text.setText(f"{self.strength.value()} %")
+
+    def choose_device(self, name: str) -> None:
+        """Choose a device; one that is not listed yet is added."""
+        if self.device.findData(name) < 0:
+            self.device.addItem(name, name)
+        self.device.setCurrentIndex(self.device.findData(name))
+
+    def show_devices(self, devices: dict[str, str]) -> None:
+        """Offer the devices that were found."""
+        chosen = self.device.currentData()
+        self.device.clear()
+        self.device.addItem("auto", "auto")
+        for name, text in devices.items():
+            self.device.addItem(f"{name}: {text}", name)
+        self.choose_device(chosen)
+
+    def set_running(self, running: bool, fitting: bool = False) -> None:
+        """Enable what makes sense now."""
+        self.fitting.set_running(running, fitting)
+        self.run.setEnabled(not running)
+        self.cancel.setEnabled(running)
+        self.progress.setVisible(running)
+        self.progress.setValue(0)
+        self.progress.setFormat("starting ...")
+
+    def show_after(self, there: bool, mode: str) -> None:
+        """Show what can be done with results, if there are any."""
+        self.after.setVisible(there)
+        self.modes[mode].setChecked(True)
+
+    def show_progress(self, step: Step, elapsed: float) -> None:
+        """Show a step and the time that is left, estimated from the share done."""
+        self.progress.setValue(round(100 * step.done))
+        left = elapsed * (1 - step.done) / step.done if 0.05 < step.done < 1 else None
+        about = f", about {left:.0f} s left" if left is not None else ""
+        self.progress.setFormat(f"{step.text}{about}")
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button: QPushButton = named(
+        QPushButton(text), text.strip("& .").replace("&", ""), tip
+    )
+    button.setMinimumWidth(1)
+    return button

@@ -1,0 +1,402 @@
+"""The widgets of the plugin: one panel, opened at one of its three questions."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import qdebounced, qthrottled
+
+from napari_disentangle._qt.images.picking import marking_layers, sources
+from napari_disentangle._qt.images.table import REFERENCE
+from napari_disentangle._qt.runs.files import (
+    LOOKS,
+    MODELS,
+    ask_to_open,
+    ask_to_save,
+    copy_model,
+    read_look,
+    read_model,
+    write_look,
+)
+from napari_disentangle._qt.runs.job import (
+    Result,
+    described,
+    recipe_hint,
+    recomputed,
+    run_job,
+)
+from napari_disentangle._qt.runs.results import RESULT, LastRun
+from napari_disentangle._qt.runs.script import python_code
+from napari_disentangle._qt.runs.worker import StepWorker
+from napari_disentangle._qt.training.job import FitJob, Kept, Preview, folder, run_fit
+from napari_disentangle._qt.window.panel import Panel
+from napari_disentangle._qt.window.plan import (
+    fit_of,
+    obstacle,
+    plan_of,
+    preferred_device,
+    said,
+    words_for,
+)
+from napari_disentangle._qt.window.regions import Regions
+from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
+from napari_disentangle.errors import DisentangleError
+from napari_disentangle.layers.put import identity
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.train import Progress
+from napari_disentangle.pipeline.follow import Failed, Step
+
+if TYPE_CHECKING:
+    import napari
+
+# A swap with more values than this follows the slider only when it rests.
+LIVE = 2**21
+_SLIDER_MS = 30
+_REST_MS = 200
+
+
+class DisentangleWidget(QWidget):  # type: ignore[misc]
+    """Say what is wanted, choose images, press Run, see the results.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers are used.
+    """
+
+    task = COMPARABLE
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.panel = Panel()
+        self.last = LastRun(viewer)
+        self.regions = Regions(viewer, self.panel, self.add_words)
+        self._worker: StepWorker | None = None
+        self._started = 0.0
+        self._sources: dict[Any, tuple[Any, ...]] = {}
+        self._look: Attribute | None = None
+        self._swaps: list[Result] = []
+        self._fit: FitJob | None = None
+        self._follow_slider = qthrottled(self._show_strength, timeout=_SLIDER_MS)
+        self._rest_slider = qdebounced(self._show_strength, timeout=_REST_MS)
+        # else napari fills the dock below the widget instead of letting it grow
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self.panel.choose_device(preferred_device())
+        self.panel.choose_task(self.task)
+        self._connect()
+        self._connect_small()
+        self._layers_changed()
+
+    def _connect(self) -> None:
+        panel, layers = self.panel, self.viewer.layers.events
+        for event in (layers.inserted, layers.removed, layers.reordered):
+            event.connect(self._layers_changed)
+        layers.renamed.connect(self._layers_changed)
+        panel.images.changed.connect(self._choices_changed)
+        panel.normal.kind_box.currentIndexChanged.connect(self._normal_changed)
+        panel.detector.cell.valueChanged.connect(self._choices_changed)
+        panel.model.currentTextChanged.connect(self._choices_changed)
+        panel.strength.valueChanged.connect(self._strength_changed)
+        panel.run.clicked.connect(self.start)
+        panel.cancel.clicked.connect(self.cancel)
+        panel.undo.clicked.connect(self.undo)
+        panel.keep.clicked.connect(self.keep)
+        for mode, button in panel.modes.items():
+            button.clicked.connect(partial(self.show_mode, mode))
+
+    def _connect_small(self) -> None:
+        panel = self.panel
+        panel.check_devices.clicked.connect(self._check_devices)
+        panel.copy_python.clicked.connect(self._copy_python)
+        panel.copy_recipe.clicked.connect(self._copy_recipe)
+        panel.load_look.clicked.connect(self._load_look)
+        panel.save_look.clicked.connect(self._save_look)
+        panel.fitting.fit.clicked.connect(self.fit)
+        panel.fitting.stop.clicked.connect(self.stop_and_use)
+        panel.fitting.load.clicked.connect(self._load_model)
+        panel.fitting.save.clicked.connect(self._save_model)
+
+    # --- what is chosen -----------------------------------------------------------
+    def _layers_changed(self, event: Any = None) -> None:
+        marks = marking_layers(self.viewer.layers)
+        self.panel.measured.show_layers(marks)
+        self.panel.normal.show_marks(marks)
+        self.panel.images.show_layers(sources(self.viewer.layers))
+        self._show_after()
+
+    def _normal_changed(self, index: int = 0) -> None:
+        self.panel.detector.propose(self.panel.normal.alone)
+        self._choices_changed()
+
+    def _choices_changed(self, change: Any = None) -> None:
+        """Say how images are read, what Run would do, and what keeps it from that."""
+        if self.running:  # looked at when it has ended
+            return
+        panel = self.panel
+        chosen = panel.images.chosen()
+        if self._proposes_reference(len(chosen.images)):
+            last = chosen.images[-1].layers
+            panel.images.table.set_role(last, REFERENCE)  # and back here again
+            return
+        if self._look is not None and chosen.of(REFERENCE):
+            self._look = None
+            panel.show_look("")
+        panel.images.say([chosen.in_words(), *chosen.left_out])
+        fields = [one.field for one in chosen.images]
+        panel.model.show_for(fields[0].modality if fields else None)
+        panel.fitting.show_plan([f.name for f in fields], panel.model.start)
+        panel.normal.say(words_for(panel.task, chosen, panel.normal.kind))
+        self.regions.show_cell(fields)
+        self._reason = obstacle(panel, chosen, self._look is not None)
+        panel.run.setEnabled(not self._reason)
+        panel.run.setToolTip(self._reason or "Make the layers (Ctrl+Enter)")
+        self._show_reason()
+
+    def _proposes_reference(self, images: int) -> bool:
+        """Whether the last image is to be the one that gives its look."""
+        if self.panel.task != SWAP or images < 2 or self._look is not None:
+            return False
+        return not self.panel.images.table.roles_said()
+
+    _reason = ""
+    _told = ""
+
+    def _show_reason(self) -> None:
+        """Say why Run cannot be pressed, in place of what was said of that before."""
+        lines = [line for line in self.panel.message.lines if line != self._told]
+        self._told = self._reason
+        self.panel.message.say([*([self._told] if self._told else []), *lines])
+
+    # --- running ------------------------------------------------------------------
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self._worker is not None
+
+    def say(self, line: str) -> None:
+        """Say something in the place of messages."""
+        self.panel.message.say([line])
+
+    def add_words(self, line: str) -> None:
+        """Say something beside what is said already."""
+        self.panel.message.add([line])
+
+    def start(self) -> None:
+        """Run (the button)."""
+        with said(self.say):
+            plan = plan_of(self.panel, self.viewer.layers, self._look)
+            pairs = zip(plan.job.picked, plan.sources, strict=True)
+            self._sources = dict(pairs)
+            self._swaps = []
+            self.last.begin()
+            self.regions.begin(plan.names.marks)
+            self.launch(lambda: run_job(plan.job))
+
+    def fit(self) -> None:
+        """Fit (the button)."""
+        with said(self.say):
+            self._fit = job = fit_of(self.panel, self.viewer)
+            self.panel.fitting.begin()
+            self.panel.open_fitting()
+            self.launch(lambda: run_fit(job))
+
+    def stop_and_use(self) -> None:
+        """Stop and use (the button): keep the model as it is after this step."""
+        if self._fit is not None:
+            self._fit.enough.set()
+
+    def launch(self, steps: Any) -> None:
+        """Start a worker."""
+        self.panel.message.clear()
+        worker = StepWorker(steps)
+        worker.yielded.connect(self._step)
+        worker.errored.connect(self._failed)
+        worker.aborted.connect(self._cancelled)
+        worker.finished.connect(self._finished)
+        self.destroyed.connect(worker.quit)
+        self._worker, self._started = worker, monotonic()
+        self.panel.set_running(True, fitting=self._fit is not None)
+        worker.start()
+
+    def cancel(self) -> None:
+        """Cancel (the button)."""
+        if self._worker is not None:
+            self._worker.quit()
+            self.panel.progress.setFormat("cancelling ...")
+
+    def _step(self, step: Any) -> None:
+        if isinstance(step, Result):
+            self._add(step)
+        elif isinstance(step, Failed):
+            self.panel.message.add([f"{step.image} was not done: {step.reason}"])
+        elif isinstance(step, Step):
+            self.panel.show_progress(step, monotonic() - self._started)
+        elif self._fit is not None:
+            self._show_fit(step)
+
+    def _show_fit(self, step: Progress | Preview | Kept) -> None:
+        """Show where training is; in the end choose the model."""
+        if isinstance(step, Kept):
+            self._fit = None
+            self.panel.model.add(step.file)
+        self.panel.fitting.show_step(step)
+
+    def _add(self, result: Result) -> None:
+        name, sources = result.output.image.name, self._sources[result.picked]
+        there = {layer.unique_id for layer in self.viewer.layers}
+        if not all(layer.unique_id in there for layer in sources):
+            self.panel.message.add([f"{name}: removed, so nothing was added"])
+            return
+        layers = self.last.add(result, sources)
+        if result.output.donor is not None:
+            self._swaps.append(result)
+        self.regions.add(result, layers)
+        self.panel.message.add(f"{name}: {line}" for line in result.output.status)
+
+    def _failed(self, error: Exception) -> None:
+        known = isinstance(error, (DisentangleError, ValueError))
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        self.panel.message.say([f"The run stopped: {text}", *self.panel.message.lines])
+
+    def _cancelled(self) -> None:
+        done = len({pair.sources for pair in self.last.pairs()})
+        if self._fit is None:
+            kept = f"{done} finished image{'s' * (done != 1)} stay" if done else ""
+            lines = [f"Cancelled{': ' * bool(kept)}{kept}.", *self.panel.message.lines]
+            self.panel.message.say(lines)
+
+    def _finished(self) -> None:
+        thrown_away, self._fit = self._fit is not None, None
+        self._worker, self._sources = None, {}
+        self.panel.set_running(False)
+        if thrown_away:
+            self.panel.fitting.show_thrown_away()
+        self.last.finish()
+        self.regions.finish()
+        self._choices_changed()
+        self._show_after()
+
+    def event(self, event: Any) -> bool:
+        """Stop and go when the dock is closed: napari then takes its widget out."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._leave()
+            self.deleteLater()
+        return bool(super().event(event))
+
+    def _leave(self) -> None:
+        self.cancel()
+
+    # --- results ------------------------------------------------------------------
+    def _show_after(self) -> None:
+        self.panel.show_after(bool(self.last.pairs()), self.last.mode)
+
+    def undo(self) -> None:
+        """Undo last run (the button)."""
+        self.last.undo()
+        self._swaps = []
+        self.regions.begin("")
+        self._show_after()
+
+    def keep(self) -> None:
+        """Keep this result (the button)."""
+        self.last.keep()
+        self._swaps = []
+        self._show_after()
+
+    def show_mode(self, mode: str, on: bool = True) -> None:
+        """See originals, results, both side by side, or the difference."""
+        self.last.show(mode)
+        self._show_after()
+
+    def _strength_changed(self, value: int) -> None:
+        self.panel.show_strength()
+        size = sum(swap.output.lazy.size for swap in self._swaps)
+        (self._follow_slider if size <= LIVE else self._rest_slider)()
+
+    def _show_strength(self) -> None:
+        strength = self.panel.strength.value() / 100
+        if self._swaps and self.last.mode != RESULT:
+            self.show_mode(RESULT)
+        shown = {identity(layer.metadata): layer for layer in self.viewer.layers}
+        for swap in self._swaps:
+            for data, attributes, _ in recomputed(swap, strength):
+                layer = shown.get(identity(attributes["metadata"]))
+                if layer is not None:
+                    layer.data = data
+                    layer.metadata = {**layer.metadata, **attributes["metadata"]}
+
+    # --- the small buttons --------------------------------------------------------
+    def copy(self, text: str, what: str) -> None:
+        """Put a text on the clipboard, and say what to do with it."""
+        QApplication.clipboard().setText(text)
+        self.say(f"Copied: {what}.")
+
+    def _check_devices(self) -> None:
+        from napari_disentangle.compute.device import list_devices, why_no_gpu
+
+        self.panel.show_devices(list_devices())
+        self.say(why_no_gpu() or "A GPU is there and will be used.")
+
+    def _copy_python(self) -> None:
+        with said(self.say):
+            plan = plan_of(self.panel, self.viewer.layers, self._look)
+            code = python_code(plan.job, plan.names)
+            self.copy(code, "paste it into napari's console")
+
+    def _copy_recipe(self) -> None:
+        with said(self.say):
+            job = plan_of(self.panel, self.viewer.layers, self._look).job
+            self.copy(json.dumps(described(job), indent=1), recipe_hint(job))
+
+    def _load_look(self) -> None:
+        ask_to_open(self, "Saved look", LOOKS, self.use_look)
+
+    def use_look(self, path: str) -> None:
+        """Take a saved look as that which images get."""
+        with said(self.say):
+            self._look = read_look(path)
+            table = self.panel.images.table
+            table.set_role(table.layers(), "image")
+            self.panel.show_look(f"saved look {Path(path).name}")
+
+    def _save_look(self) -> None:
+        looks = [swap.output.donor for swap in self._swaps if swap.output.donor]
+        if not looks:
+            self.say("Run a swap first: then the look that it gave can be saved.")
+            return
+        save = partial(write_look, looks[0])
+        ask_to_save(self, "Save look", LOOKS, save)
+
+    def _load_model(self) -> None:
+        ask_to_open(self, "Saved model", MODELS, self.use_model, folder())
+
+    def use_model(self, path: str) -> None:
+        """Choose a model from a file."""
+        with said(self.say):
+            self.panel.model.add(read_model(path, self.panel.model.modality))
+
+    def _save_model(self) -> None:
+        ask_to_save(self, "Save model", MODELS, self.save_model)
+
+    def save_model(self, path: str) -> None:
+        """Copy the file of the chosen model, if it has one."""
+        file = self.panel.model.file
+        if file is not None:
+            with said(self.say):
+                copy_model(file, path)
+
+
+class AnomalyWidget(DisentangleWidget):
+    """The same panel, opened where what is odd is looked for."""
+
+    task = ODD
