@@ -117,7 +117,7 @@ def test_cancel_while_a_large_image_is_measured(desk: Any, published: str) -> No
     large = np.tile(pair(seed=1).first, (8, 8, 1)) * light
     desk.viewer.add_image(large.astype("uint8"), rgb=True, name="large")
     desk.panel.choose_task("odd")
-    desk.widget.use_model(published)
+    desk.widget.buttons.use_model(published)
     desk.click(desk.panel.run)
     worker = desk.widget._worker
     desk.wait(lambda: "measuring large" in desk.panel.progress.format())

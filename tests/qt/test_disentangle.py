@@ -350,7 +350,7 @@ def test_saved_attribute_as_donor(smears: Any, tmp_path: Any) -> None:
     path = tmp_path / "look.json"
     look = smears.widget._swaps[0].output.donor
     path.write_text(json.dumps(look.to_json()))
-    smears.widget.use_look(str(path))
+    smears.widget.buttons.use_look(str(path))
     table = smears.panel.images.table
     assert {table.role(layer) for layer in table.layers()} == {"image"}
     assert "look.json" in smears.panel.look_file.text()
@@ -361,7 +361,7 @@ def test_saved_attribute_as_donor(smears: Any, tmp_path: Any) -> None:
 def test_foreign_file_as_donor_is_one_sentence(smears: Any, tmp_path: Any) -> None:
     path = tmp_path / "look.json"
     path.write_text("{}")
-    smears.widget.use_look(str(path))
+    smears.widget.buttons.use_look(str(path))
     assert any("cannot be used as a donor" in text for text in smears.said)
 
 

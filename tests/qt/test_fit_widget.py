@@ -209,9 +209,9 @@ def test_saved_and_loaded_models_are_the_same(tissues: Any, tmp_path: Path) -> N
     tissues.run()
     first = tissues.layer("[swapped]").data
     assert tissues.panel.fitting.save.isEnabled()
-    tissues.widget.save_model(str(tmp_path / "mine"))
+    tissues.widget.buttons.save_model(str(tmp_path / "mine"))
     tissues.panel.model.setCurrentText("mk")
-    tissues.widget.use_model(str(tmp_path / "mine.safetensors"))
+    tissues.widget.buttons.use_model(str(tmp_path / "mine.safetensors"))
     assert tissues.panel.model.currentText() == "mine"
     assert nd.load(tmp_path / "mine.safetensors").hash == nd.load(path).hash
     tissues.run()
@@ -221,7 +221,7 @@ def test_saved_and_loaded_models_are_the_same(tissues: Any, tmp_path: Path) -> N
 def test_foreign_file_as_model_is_one_sentence(tissues: Any, tmp_path: Path) -> None:
     before = _models(tissues)
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
-    tissues.widget.use_model(str(tmp_path / "bad.safetensors"))
+    tissues.widget.buttons.use_model(str(tmp_path / "bad.safetensors"))
     assert any("cannot be read as a model" in text for text in tissues.said)
     assert _models(tissues) == before
 
@@ -229,7 +229,7 @@ def test_foreign_file_as_model_is_one_sentence(tissues: Any, tmp_path: Path) -> 
 def test_model_for_other_images_is_one_sentence(tissues: Any, tmp_path: Path) -> None:
     grey = nd.Field(pair(seed=1).first[..., 0].copy(), axes="YX")
     nd.fit(grey, "meanstd").save(tmp_path / "grey.safetensors")
-    tissues.widget.use_model(str(tmp_path / "grey.safetensors"))
+    tissues.widget.buttons.use_model(str(tmp_path / "grey.safetensors"))
     assert any("is for fluorescence images" in text for text in tissues.said)
     assert tissues.panel.model.currentText() == "affine"
 
@@ -237,7 +237,7 @@ def test_model_for_other_images_is_one_sentence(tissues: Any, tmp_path: Path) ->
 def test_loaded_model_keeps_its_settings(tissues: Any, tmp_path: Path) -> None:
     image = nd.Field.from_layer(tissues.viewer.layers["violet"])
     nd.fit(image, "percentile", low=5.0).save(tmp_path / "five.safetensors")
-    tissues.widget.use_model(str(tmp_path / "five.safetensors"))
+    tissues.widget.buttons.use_model(str(tmp_path / "five.safetensors"))
     tissues.run()
     recipe = tissues.layer("[swapped]").metadata["napari-disentangle"]["recipe"]
     assert recipe["config"]["low"] == 5.0

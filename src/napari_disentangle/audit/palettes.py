@@ -13,6 +13,7 @@ from napari_disentangle.image.arrays import Array, Doubles
 from napari_disentangle.image.signal import from_signal
 from napari_disentangle.model.affine.method import ClassWise
 from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.model.base import Method
 from napari_disentangle.model.model import Model
 
 # Height of a row and of the gap below it, in pixels.
@@ -55,11 +56,23 @@ def palettes(
     DataError
         If the model sorts pixels into no classes, or there is one look per plane.
     """
-    method = model.method
+    return palettes_of(model.method, look, donor)
+
+
+def palettes_of(
+    method: Method, look: Attribute, donor: Attribute
+) -> tuple[Colours, Colours, Colours]:
+    """As :func:`palettes`, of the method of a model.
+
+    Raises
+    ------
+    DataError
+        As there.
+    """
     if not isinstance(method, ClassWise) or look.axes or donor.axes:
         raise DataError(
             "only looks of whole images that 'affine' measured in colour have a "
-            f"palette, but these are of {model.name!r} or one per plane"
+            f"palette, but these are of {look.model!r} or one per plane"
         )
     absorbance, shares = method.classes(look.values)
     theirs, filled = method.classes(donor.values)

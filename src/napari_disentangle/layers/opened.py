@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_disentangle.errors import DisentangleError
-from napari_disentangle.files.registry import read, read_provenance
+from napari_disentangle.files.registry import read, read_provenance, suffix_of
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY, REACH, SURPRISE, LayerData
@@ -45,7 +45,7 @@ def open_again(path: str | list[str]) -> list[LayerData]:
     levels = [_array(level, place) for level in field.levels]
     shown = dict(kept.pop(DISPLAY, {}))
     attributes = {
-        "name": f"{Path(one).name.partition('.')[0]}",
+        "name": Path(one).name.removesuffix(suffix_of(Path(one))),
         "metadata": {KEY: kept},
         **_geometry(field, rgb),
     }

@@ -1,6 +1,6 @@
 """Layers that can be chosen: images, marks, and which of them are one image."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,9 @@ from qtpy.QtWidgets import QComboBox
 from napari_disentangle._qt.runs.difference import MARK
 from napari_disentangle.image.axes import letter
 from napari_disentangle.image.from_layer import axes_of_labels
-from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.data import KEY, LINK
 from napari_disentangle.layers.source import axes_in_file
+from napari_disentangle.pipeline.kinds import KINDS
 from napari_disentangle.samples.data import KNOWN_ANSWER
 
 # So many planes may be channels.
@@ -52,12 +53,17 @@ class MarkBox(QComboBox):  # type: ignore[misc]
 
 
 def sources(layers: Iterable[Any]) -> list[Any]:
-    """Image layers that are not results of ours, nor differences."""
+    """Image layers that are no results of this session, nor maps, nor differences."""
     return [
-        layer
-        for layer in layers
-        if hasattr(layer, "rgb") and not {KEY, MARK} & {*layer.metadata}
+        layer for layer in layers if hasattr(layer, "rgb") and _image(layer.metadata)
     ]
+
+
+def _image(metadata: Mapping[str, Any]) -> bool:
+    """Whether it is an image that can be looked at as one."""
+    output = metadata.get(KEY, {}).get("output")
+    map_ = output is not None and not (output in KINDS and KINDS[output].pixels)
+    return not (map_ or {LINK, MARK} & {*metadata})
 
 
 def marking_layers(layers: Iterable[Any]) -> list[Any]:

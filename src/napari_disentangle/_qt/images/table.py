@@ -82,7 +82,7 @@ class ImageTable(QTableWidget):  # type: ignore[misc]
         """Leave the name what the others do not need."""
         text = self.fontMetrics().horizontalAdvance
         self.setColumnWidth(BATCH, text("batch 12") + _OUTER)
-        self.setColumnWidth(ROLE, text("reference") + 5 * _OUTER)
+        self.setColumnWidth(ROLE, text("reference") + 6 * _OUTER)
 
     # --- which layers -------------------------------------------------------------
     def show_layers(self, layers: Iterable[Any]) -> None:

@@ -13,6 +13,7 @@ from napari_disentangle.image.field import Modality
 from napari_disentangle.model.attribute import Attribute
 
 LOOKS, MODELS = "*.json", "*.safetensors"
+RECIPES = "*.json *.yaml *.yml"
 
 
 def ask_to_open(

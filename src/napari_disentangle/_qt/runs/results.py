@@ -65,6 +65,7 @@ class LastRun:
         self._pairs: list[Pair] = []
         self._hidden: list[Any] = []
         self._grid: tuple[Any, ...] | None = None
+        self._camera: tuple[Any, float] = ((), 1.0)
         self._seen: list[tuple[Any, bool]] = []
 
     # --- while it runs ------------------------------------------------------------
@@ -166,6 +167,8 @@ class LastRun:
         if self._grid is not None:
             grid = self.viewer.canvas.grid
             grid.shape, grid.stride, grid.enabled = self._grid
+            camera = self.viewer.scene.camera
+            camera.center, camera.zoom = self._camera
             self._grid = None
         there = self._there()
         for layer, visible in self._seen:
@@ -206,13 +209,16 @@ class LastRun:
     def _side_by_side(self, pair: Pair) -> None:
         self._only([*pair.sources, *pair.images])
         grid = self.viewer.canvas.grid
+        camera = self.viewer.scene.camera
         self._grid = (grid.shape, grid.stride, grid.enabled)
+        self._camera = (camera.center, camera.zoom)
         even = len(pair.sources) == len(pair.images)
         columns = max(len(pair.sources), 1)
         wide = len(pair.sources) + len(pair.images)
         grid.stride = 1
         grid.shape = (2, columns) if even and columns > 1 else (1, wide)
         grid.enabled = True
+        self.viewer.fit_to_view(layers=[*pair.sources, *pair.images])
 
     def _differences(self, pairs: Sequence[Pair]) -> None:
         made = [one for pair in pairs if (one := of_pair(pair.sources, pair.images))]

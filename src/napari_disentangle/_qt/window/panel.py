@@ -22,6 +22,8 @@ from qtpy.QtWidgets import (
 
 from napari_disentangle._qt.images.box import ImagesBox
 from napari_disentangle._qt.images.picking import MarkBox
+from napari_disentangle._qt.numbers.box import LooksBox
+from napari_disentangle._qt.numbers.data import Figures
 from napari_disentangle._qt.runs.results import MODES
 from napari_disentangle._qt.training.section import FitSection
 from napari_disentangle._qt.window.form import form_of, settings_of
@@ -62,6 +64,9 @@ class Panel(QWidget):  # type: ignore[misc]
         self.images = ImagesBox()
         self.fitting = FitSection()
         self.regions = RegionsBox()
+        self.looks = LooksBox()
+        self.line = words()
+        self.line.hide()
         self.message = Message()
         self.wheel = QuietWheel(self)
         self._build()
@@ -79,7 +84,8 @@ class Panel(QWidget):  # type: ignore[misc]
         inside = QWidget()
         inner = QVBoxLayout(inside)
         parts = [self._tasks(), self.images, self._look(), self._odd(), self.regions]
-        for part in (*parts, self._method(), self.fitting, self._computer()):
+        more = [self._method(), self.fitting, self._computer()]
+        for part in (*parts, self.looks, *more):
             inner.addWidget(part)
         inner.addStretch()
         self.scroll = QScrollArea()
@@ -103,7 +109,13 @@ class Panel(QWidget):  # type: ignore[misc]
             named(button, TASKS[name].title.replace("&", ""), TASKS[name].tip)
             button.toggled.connect(self._task_toggled)
             self._group.addButton(button)
-        column(group, *self.task_buttons.values())
+        self.try_it = _button("&Try it", "Open a sample, and do on it what is chosen")
+        self.help = _button("?", "Open the guide at what is chosen, in a browser")
+        self.help.setAccessibleName("Guide")
+        self.help.setMaximumWidth(2 * self.help.fontMetrics().height())
+        last = row(self.try_it, self.help)
+        last.setAlignment(self.help, Qt.AlignmentFlag.AlignRight)
+        column(group, *self.task_buttons.values(), last)
         return group
 
     def _look(self) -> QWidget:
@@ -175,13 +187,14 @@ class Panel(QWidget):  # type: ignore[misc]
         )
         self.copy_recipe = _button("Copy recipe", "What Run does, for the command line")
         self.load_recipe = _button("Load recipe ...", "Choose what a recipe says")
+        self.open_again = _button("Open results ...", "Open results saved before")
         return Section(
             "Computer",
-            "Device, script and recipe",
+            "Device, script, recipe and files",
             ("device", self.device),
             self.check_devices,
             row(self.copy_python, self.copy_recipe),
-            self.load_recipe,
+            row(self.load_recipe, self.open_again),
         )
 
     def _below(self) -> list[Any]:
@@ -201,7 +214,8 @@ class Panel(QWidget):  # type: ignore[misc]
             row(self.undo, self.keep),
             row(self.save, self.report),
         )
-        return [self.message, row(self.run, self.cancel), self.progress, self.after]
+        buttons = row(self.run, self.cancel)
+        return [self.message, self.line, buttons, self.progress, self.after]
 
     def _mode(self, mode: str) -> QPushButton:
         button = _button(_SHOWN_AS[mode], f"Show: {mode}")
@@ -301,7 +315,13 @@ class Panel(QWidget):  # type: ignore[misc]
     def show_after(self, there: bool, mode: str) -> None:
         """Show what can be done with results, if there are any."""
         self.after.setVisible(there)
+        self.line.setVisible(there and self.looks.figures is not None)
         self.modes[mode].setChecked(True)
+
+    def show_figures(self, figures: Figures) -> None:
+        """Say in a line what a run did, and show the rest in its section."""
+        self.looks.show_figures(figures)
+        self.line.setText(figures.in_words())
 
     def show_progress(self, step: Step, elapsed: float) -> None:
         """Show a step and the time that is left, estimated from the share done."""

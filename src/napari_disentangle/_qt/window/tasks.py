@@ -23,12 +23,15 @@ class Task:
         What is made.
     roles
         What images can be for.
+    anchor
+        Where the guide tells of it.
     """
 
     title: str
     tip: str
     outputs: tuple[Kind, ...]
     roles: tuple[str, ...]
+    anchor: str
 
 
 TASKS = {
@@ -37,20 +40,26 @@ TASKS = {
         "Content-only layers: every image under one look, that of the reference",
         ("content",),
         (IMAGE, REFERENCE),
+        "make-images-comparable",
     ),
     SWAP: Task(
         "Give an image the loo&k of another",
         "Swapped layers: every image under the look of the reference images",
         ("swap",),
         (IMAGE, REFERENCE),
+        "give-an-image-the-look-of-another",
     ),
     ODD: Task(
         "&Find what is odd",
         "Anomaly maps and regions: what cannot be expected from its surroundings",
         (EXPECTED, ANOMALY),
         (IMAGE, NORMAL),
+        "find-what-is-odd",
     ),
 }
+GUIDE = (
+    "https://github.com/napari-disentangle/napari-disentangle/blob/main/docs/guide.md"
+)
 # What a look is, wherever the word stands.
 LOOK = "Look: stain, exposure, scanner; what differs between batches"
 

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
 from napari_disentangle._qt.images.picking import marking_layers, sources
 from napari_disentangle._qt.images.table import REFERENCE
-from napari_disentangle._qt.runs.files import (
-    LOOKS,
-    MODELS,
-    ask_to_open,
-    ask_to_save,
-    copy_model,
-    read_look,
-    read_model,
-    write_look,
-)
-from napari_disentangle._qt.runs.job import (
-    Result,
-    described,
-    recipe_hint,
-    recomputed,
-    run_job,
-)
+from napari_disentangle._qt.numbers.data import Figures
+from napari_disentangle._qt.runs.job import Job, Result, recomputed
 from napari_disentangle._qt.runs.results import RESULT, LastRun
-from napari_disentangle._qt.runs.script import python_code
 from napari_disentangle._qt.runs.worker import StepWorker
-from napari_disentangle._qt.training.job import FitJob, Kept, Preview, folder, run_fit
+from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
+from napari_disentangle._qt.window.buttons import Buttons
 from napari_disentangle._qt.window.panel import Panel
 from napari_disentangle._qt.window.plan import (
+    Plan,
     fit_of,
     obstacle,
     plan_of,
@@ -81,7 +65,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._worker: StepWorker | None = None
         self._started = 0.0
         self._sources: dict[Any, tuple[Any, ...]] = {}
-        self._look: Attribute | None = None
+        self.buttons = Buttons(self)
         self._swaps: list[Result] = []
         self._fit: FitJob | None = None
         self._follow_slider = qthrottled(self._show_strength, timeout=_SLIDER_MS)
@@ -94,7 +78,6 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.choose_device(preferred_device())
         self.panel.choose_task(self.task)
         self._connect()
-        self._connect_small()
         self._layers_changed()
 
     def _connect(self) -> None:
@@ -113,18 +96,6 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         panel.keep.clicked.connect(self.keep)
         for mode, button in panel.modes.items():
             button.clicked.connect(partial(self.show_mode, mode))
-
-    def _connect_small(self) -> None:
-        panel = self.panel
-        panel.check_devices.clicked.connect(self._check_devices)
-        panel.copy_python.clicked.connect(self._copy_python)
-        panel.copy_recipe.clicked.connect(self._copy_recipe)
-        panel.load_look.clicked.connect(self._load_look)
-        panel.save_look.clicked.connect(self._save_look)
-        panel.fitting.fit.clicked.connect(self.fit)
-        panel.fitting.stop.clicked.connect(self.stop_and_use)
-        panel.fitting.load.clicked.connect(self._load_model)
-        panel.fitting.save.clicked.connect(self._save_model)
 
     # --- what is chosen -----------------------------------------------------------
     def _layers_changed(self, event: Any = None) -> None:
@@ -148,23 +119,24 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             last = chosen.images[-1].layers
             panel.images.table.set_role(last, REFERENCE)  # and back here again
             return
-        if self._look is not None and chosen.of(REFERENCE):
-            self._look = None
+        if self.buttons.look is not None and chosen.of(REFERENCE):
+            self.buttons.look = None
             panel.show_look("")
+        panel.try_it.setVisible(not panel.images.table.layers())
         panel.images.say([chosen.in_words(), *chosen.left_out])
         fields = [one.field for one in chosen.images]
         panel.model.show_for(fields[0].modality if fields else None)
         panel.fitting.show_plan([f.name for f in fields], panel.model.start)
         panel.normal.say(words_for(panel.task, chosen, panel.normal.kind))
         self.regions.show_cell(fields)
-        self._reason = obstacle(panel, chosen, self._look is not None)
+        self._reason = obstacle(panel, chosen, self.buttons.look is not None)
         panel.run.setEnabled(not self._reason)
         panel.run.setToolTip(self._reason or "Make the layers (Ctrl+Enter)")
         self._show_reason()
 
     def _proposes_reference(self, images: int) -> bool:
         """Whether the last image is to be the one that gives its look."""
-        if self.panel.task != SWAP or images < 2 or self._look is not None:
+        if self.panel.task != SWAP or images < 2 or self.buttons.look is not None:
             return False
         return not self.panel.images.table.roles_said()
 
@@ -178,6 +150,11 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.message.say([*([self._told] if self._told else []), *lines])
 
     # --- running ------------------------------------------------------------------
+    def given_look(self) -> Attribute | None:
+        """The look that the last swap gave."""
+        looks = [swap.output.donor for swap in self._swaps if swap.output.donor]
+        return looks[0] if looks else None
+
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
@@ -191,16 +168,27 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         """Say something beside what is said already."""
         self.panel.message.add([line])
 
+    def plan(self) -> Plan:
+        """What Run would do now.
+
+        Raises
+        ------
+        DisentangleError
+            If something is missing or does not fit.
+        """
+        return plan_of(self.panel, self.viewer.layers, self.buttons.look)
+
     def start(self) -> None:
         """Run (the button)."""
         with said(self.say):
-            plan = plan_of(self.panel, self.viewer.layers, self._look)
+            plan = self.plan()
             pairs = zip(plan.job.picked, plan.sources, strict=True)
             self._sources = dict(pairs)
             self._swaps = []
             self.last.begin()
             self.regions.begin(plan.names.marks)
-            self.launch(lambda: run_job(plan.job))
+            self.panel.looks.clear()
+            self.launch(lambda: _run(plan.job))
 
     def fit(self) -> None:
         """Fit (the button)."""
@@ -241,6 +229,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             self.panel.message.add([f"{step.image} was not done: {step.reason}"])
         elif isinstance(step, Step):
             self.panel.show_progress(step, monotonic() - self._started)
+        elif isinstance(step, Figures):
+            self.panel.show_figures(step)
+        elif self.buttons.took(step):
+            return
         elif self._fit is not None:
             self._show_fit(step)
 
@@ -304,6 +296,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         """Undo last run (the button)."""
         self.last.undo()
         self._swaps = []
+        self.panel.looks.clear()
         self.regions.begin("")
         self._show_after()
 
@@ -335,68 +328,15 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
                     layer.data = data
                     layer.metadata = {**layer.metadata, **attributes["metadata"]}
 
-    # --- the small buttons --------------------------------------------------------
-    def copy(self, text: str, what: str) -> None:
-        """Put a text on the clipboard, and say what to do with it."""
-        QApplication.clipboard().setText(text)
-        self.say(f"Copied: {what}.")
-
-    def _check_devices(self) -> None:
-        from napari_disentangle.compute.device import list_devices, why_no_gpu
-
-        self.panel.show_devices(list_devices())
-        self.say(why_no_gpu() or "A GPU is there and will be used.")
-
-    def _copy_python(self) -> None:
-        with said(self.say):
-            plan = plan_of(self.panel, self.viewer.layers, self._look)
-            code = python_code(plan.job, plan.names)
-            self.copy(code, "paste it into napari's console")
-
-    def _copy_recipe(self) -> None:
-        with said(self.say):
-            job = plan_of(self.panel, self.viewer.layers, self._look).job
-            self.copy(json.dumps(described(job), indent=1), recipe_hint(job))
-
-    def _load_look(self) -> None:
-        ask_to_open(self, "Saved look", LOOKS, self.use_look)
-
-    def use_look(self, path: str) -> None:
-        """Take a saved look as that which images get."""
-        with said(self.say):
-            self._look = read_look(path)
-            table = self.panel.images.table
-            table.set_role(table.layers(), "image")
-            self.panel.show_look(f"saved look {Path(path).name}")
-
-    def _save_look(self) -> None:
-        looks = [swap.output.donor for swap in self._swaps if swap.output.donor]
-        if not looks:
-            self.say("Run a swap first: then the look that it gave can be saved.")
-            return
-        save = partial(write_look, looks[0])
-        ask_to_save(self, "Save look", LOOKS, save)
-
-    def _load_model(self) -> None:
-        ask_to_open(self, "Saved model", MODELS, self.use_model, folder())
-
-    def use_model(self, path: str) -> None:
-        """Choose a model from a file."""
-        with said(self.say):
-            self.panel.model.add(read_model(path, self.panel.model.modality))
-
-    def _save_model(self) -> None:
-        ask_to_save(self, "Save model", MODELS, self.save_model)
-
-    def save_model(self, path: str) -> None:
-        """Copy the file of the chosen model, if it has one."""
-        file = self.panel.model.file
-        if file is not None:
-            with said(self.say):
-                copy_model(file, path)
-
 
 class AnomalyWidget(DisentangleWidget):
     """The same panel, opened where what is odd is looked for."""
 
     task = ODD
+
+
+def _run(job: Job) -> Any:
+    """Import what needs torch where nobody waits for it."""
+    from napari_disentangle._qt.numbers.figures import run_and_look
+
+    return run_and_look(job)

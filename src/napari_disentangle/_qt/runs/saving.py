@@ -1,0 +1,130 @@
+"""Saving the layers of a run: which, where, and in which format."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_disentangle._qt.window.parts import column, named, row, words
+from napari_disentangle.errors import DataError
+from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.save import write_layer
+from napari_disentangle.pipeline.follow import Step
+from napari_disentangle.pipeline.kinds import KINDS
+
+FORMATS = {
+    ".ome.tif": "OME-TIFF (.ome.tif)",
+    ".ome.zarr": "OME-Zarr (.ome.zarr)",
+    ".png": "PNG, maps as OME-TIFF (.png)",
+}
+_UNSAFE = '<>:"/\\|?*'
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A file that was written."""
+
+    path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Saving:
+    """Layers to be saved, taken from the viewer before a worker starts."""
+
+    files: Sequence[tuple[Path, tuple[Any, dict[str, Any], str]]]
+
+    @classmethod
+    def of(cls, layers: Sequence[Any], folder: Path, suffix: str) -> Saving:
+        """Layers as files of a folder, named as they are.
+
+        Raises
+        ------
+        DataError
+            If the folder is not there, or a file of it would be replaced.
+        """
+        if not folder.is_dir():
+            raise DataError(f"there is no folder {str(folder)!r}: choose another")
+        pairs = [(folder / _name(one, suffix), one) for one in layers]
+        for path, _ in pairs:
+            if path.exists():
+                raise DataError(
+                    f"{path.name!r} exists already: choose another folder, or rename "
+                    "the layer"
+                )
+        return cls([(path, one.as_layer_data_tuple()) for path, one in pairs])
+
+    def steps(self) -> Generator[Step | Saved, None, None]:
+        """Write all files, one by one."""
+        for number, (path, (data, attributes, _)) in enumerate(self.files):
+            yield Step(f"saving {path.name}", number / len(self.files))
+            write_layer(str(path), data, attributes)
+            yield Saved(path)
+
+
+def _name(layer: Any, suffix: str) -> str:
+    plain = "".join("_" if letter in _UNSAFE else letter for letter in layer.name)
+    output = layer.metadata[KEY]["output"]
+    picture = output in KINDS and KINDS[output].pixels
+    return f"{plain}{suffix if picture or suffix != '.png' else '.ome.tif'}"
+
+
+class SaveDialog(QDialog):  # type: ignore[misc]
+    """Asks what of the results is saved, and where."""
+
+    def __init__(self, parent: QWidget, layers: Sequence[Any]) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Save results")
+        self._layers = list(layers)
+        self.folder = named(QLineEdit(str(Path.home())), "folder", "Where files go")
+        browse = named(QPushButton("Browse ..."), "Browse", "Choose a folder")
+        browse.clicked.connect(self._browse)
+        self.format = named(QComboBox(), "format", "What kind of file")
+        for suffix, text in FORMATS.items():
+            self.format.addItem(text, suffix)
+        self.names = named(QListWidget(), "layers", "Check what is saved")
+        for layer in self._layers:
+            item = QListWidgetItem(layer.name)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(Qt.CheckState.Checked)
+            self.names.addItem(item)
+        kinds = QDialogButtonBox.StandardButton
+        buttons = QDialogButtonBox(kinds.Save | kinds.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        top = QWidget()
+        column(top, ("folder", row(self.folder, browse)), ("format", self.format))
+        rows = QVBoxLayout(self)
+        for part in (top, words("Files are named as their layers:"), self.names):
+            rows.addWidget(part)
+        rows.addWidget(buttons)
+
+    def _browse(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, "Folder", self.folder.text())
+        if found:
+            self.folder.setText(found)
+
+    def chosen(self) -> tuple[list[Any], Path, str]:
+        """Layers, folder and ending."""
+        checked = [
+            layer
+            for i, layer in enumerate(self._layers)
+            if self.names.item(i).checkState() == Qt.CheckState.Checked
+        ]
+        folder = Path(self.folder.text()).expanduser()
+        return checked, folder, str(self.format.currentData())
