@@ -41,7 +41,7 @@ class ImagesBox(QGroupBox):  # type: ignore[misc]
         self.filter.setClearButtonEnabled(True)
         tip = "Layers of one shape in one place become one image"
         self.as_channels = named(
-            QCheckBox("these are channels of one image"), "channels of one image", tip
+            QCheckBox("channels of one image"), "channels of one image", tip
         )
         self.summary = words()
         self.change = named(

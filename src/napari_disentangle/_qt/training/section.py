@@ -15,14 +15,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_disentangle._qt.training.job import Kept, Preview
-from napari_disentangle._qt.window.parts import Section
+from napari_disentangle._qt.window.parts import Section, named
 from napari_disentangle.model.train import SWAP, Progress
 
 TITLE = "Train on my images"
 _TIP = "Let the model learn from the checked images, and use what it learned"
 _STEPS, _MOST_STEPS = 300, 100_000
 _MOST_SEED = 2**31 - 1
-_CURVE, _PICTURE = 130, 138
+_CURVE, _PICTURE = 130, 120
 # Readable on light and on dark.
 _GREY, _BLUE, _GREEN, _ORANGE = "#8a8f98", "#7aa5d8", "#2fae66", "#e8912d"
 # Share of the past in the smoothed curve.
@@ -36,6 +36,7 @@ class LossCurve(QWidget):  # type: ignore[misc]
         super().__init__()
         kinds = {"learning": _BLUE, "held out": _GREEN, "best closed form": _ORANGE}
         legend = QLabel(" &nbsp; ".join(_dot(c, kind) for kind, c in kinds.items()))
+        legend.setWordWrap(True)
         self._plot = pg.PlotWidget(background=None, enableMenu=False)
         menu = self._plot.getPlotItem().ctrlMenu
         # it is made all the same, and without a parent would outlive the window
@@ -90,17 +91,18 @@ class FitSection(Section):
         self.plan = _words()
         self.steps, self.seed = _number(1, _MOST_STEPS), _number(0, _MOST_SEED)
         self.steps.setValue(_STEPS)
-        self.steps.setToolTip("At most; fitting stops where nothing is gained any more")
-        self.seed.setToolTip("The same seed and images give the same model")
-        self.fit = QPushButton("Fit")
-        self.stop = QPushButton("Stop and use")
-        self.stop.setToolTip("Keep the model as it is now; Cancel throws it away")
+        named(self.steps, "steps", "At most; it ends where nothing is gained any more")
+        named(self.seed, "seed", "The same seed and images give the same model")
+        self.fit = named(QPushButton("Train"), "Train", _TIP)
+        tip = "Keep the model as it is now; Cancel throws it away"
+        self.stop = named(QPushButton("Stop and use"), "Stop and use", tip)
         self.curve = LossCurve()
         self.verdict = _words()
         self.before, self.after = QLabel(), QLabel()
         self.pictures = self._pictures()
-        self.load = QPushButton("Load model ...")
-        self.save = QPushButton("Save model ...")
+        load, save = QPushButton("Load model ..."), QPushButton("Save model ...")
+        self.load = named(load, "Load model", "A model that was trained and saved")
+        self.save = named(save, "Save model", "The chosen model, if it was trained")
         super().__init__(TITLE, _TIP, *self._parts())
         self._seen = (self.curve, self.verdict, self.pictures)
         for part in self._seen:
@@ -122,11 +124,10 @@ class FitSection(Section):
         return pictures
 
     def _parts(self) -> list[Any]:
-        numbers = (QLabel("steps"), self.steps, QLabel("seed"), self.seed)
-        rows = (numbers, (self.fit, self.stop), (self.load, self.save))
-        settings, buttons, files = (_row(*row) for row in rows)
+        buttons, files = _row(self.fit, self.stop), _row(self.load, self.save)
         seen = (self.curve, self.verdict, self.pictures)
-        return [self.plan, settings, buttons, *seen, files]
+        numbers = (("steps", self.steps), ("seed", self.seed))
+        return [self.plan, *numbers, buttons, *seen, files]
 
     # --- what is shown ------------------------------------------------------------
     def show_plan(self, names: list[str], beginning: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
@@ -199,7 +200,8 @@ class Panel(QWidget):  # type: ignore[misc]
 
     def _below(self) -> list[Any]:
         self.run = _button("&Run", "Make the layers (Ctrl+Enter)")
-        self.run.setShortcut("Ctrl+Return")
+        for keys in ("Ctrl+Return", "Ctrl+Enter"):
+            QShortcut(QKeySequence(keys), self, self.run.click)
         self.cancel = _button("&Cancel", "Stop; images that are finished stay")
         self.progress = QProgressBar()
         self.undo = _button("&Undo last run", "Take away the layers of the last run")

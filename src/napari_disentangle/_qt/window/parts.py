@@ -22,6 +22,8 @@ from qtpy.QtWidgets import (
 )
 
 _MARGIN = 4
+# That a box shows at least.
+_LETTERS = 6
 
 
 def words(text: str = "") -> QLabel:
@@ -125,6 +127,8 @@ class QuietWheel(QObject):  # type: ignore[misc]
         """Watch all inputs inside of a widget."""
         for kind in (QComboBox, QAbstractSpinBox, QSlider):
             for widget in parent.findChildren(kind):
+                if isinstance(widget, QComboBox):
+                    _may_shrink(widget)
                 widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
                 widget.installEventFilter(self)
 
@@ -134,6 +138,13 @@ class QuietWheel(QObject):  # type: ignore[misc]
             event.ignore()
             return True
         return False
+
+
+def _may_shrink(box: QComboBox) -> None:
+    """Let a box be narrower than its longest text."""
+    fixed = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+    box.setSizeAdjustPolicy(fixed)
+    box.setMinimumContentsLength(_LETTERS)
 
 
 class Message(QWidget):  # type: ignore[misc]

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_disentangle._qt.window.parts import row, words
+from napari_disentangle._qt.window.parts import named, row, words
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import PIXEL, plain_symbol
 
@@ -42,21 +42,24 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__("Regions")
-        self.which = QComboBox()
+        self.which = named(QComboBox(), "map", "Whose regions are listed")
         self.alpha = QSlider(Qt.Orientation.Horizontal)
         self.alpha.setRange(0, _STEPS)
         self.alpha_text = QLabel()
-        self.alpha.setToolTip("Largest p value of a pixel in a region")
+        named(self.alpha, "alpha", "Largest p value of a pixel in a region")
         self.min_size = QSpinBox()
         self.min_size.setRange(1, _MOST_SIZE)
         self.min_size.setValue(_MIN_SIZE)
         self.min_size.setSuffix(" px")
-        self.only = QCheckBox("show the selected region only")
+        named(self.min_size, "smallest", "Smallest number of pixels of a region")
+        self.only = named(QCheckBox("selected one only"), "selected region only")
         self.basis = words()
         self.limits = words()
-        self.save_table = QPushButton("Save table ...")
-        self.save_outlines = QPushButton("Save outlines ...")
-        self.table = _table()
+        table, outlines = QPushButton("Save table ..."), QPushButton("Outlines ...")
+        self.save_table = named(table, "Save table", "The regions as CSV")
+        self.save_outlines = named(outlines, "Save outlines", "As GeoJSON")
+        tip = "A click shows the region in the image"
+        self.table = named(_table(), "regions", tip)
         self.table.itemSelectionChanged.connect(self._tell)
         self.alpha.valueChanged.connect(self._show_alpha)
         self._lay_out()

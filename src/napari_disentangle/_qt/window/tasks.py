@@ -43,7 +43,7 @@ TASKS = {
         "make-images-comparable",
     ),
     SWAP: Task(
-        "Give an image the loo&k of another",
+        "Give the loo&k of another",
         "Swapped layers: every image under the look of the reference images",
         ("swap",),
         (IMAGE, REFERENCE),

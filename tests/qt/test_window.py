@@ -1,0 +1,501 @@
+"""What a person sees: what is visible after a run, what survives it, and the habits."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_disentangle.layers.data import KEY
+from napari_disentangle.samples.data import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAMPLES = ("brightfield", "fluorescence", "stack", "synthetic")
+
+
+def _visible(desk: Any) -> list[str]:
+    return [layer.name for layer in desk.viewer.layers if layer.visible]
+
+
+@pytest.fixture
+def wells(desk: Any) -> Any:
+    desk.viewer.open_sample("napari-disentangle", "fluorescence")
+    return desk
+
+
+def _grey(desk: Any, count: int) -> list[Any]:
+    """Images of cells in the same place, each brighter than the one before."""
+    cells = load("cells_a")[0].astype(np.uint16)
+    return [
+        desk.viewer.add_image(cells * (2 + i) + 40 * i, name=f"cells {i}")
+        for i in range(count)
+    ]
+
+
+# --- run always gives something sensible ----------------------------------------------
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("task", ["comparable", "swap", "odd"])
+def test_defaults_run_on_every_sample_or_say_why_not(
+    desk: Any, sample: str, task: str
+) -> None:
+    desk.viewer.open_sample("napari-disentangle", sample)
+    desk.panel.choose_task(task)
+    before = set(desk.names)
+    if not desk.panel.run.isEnabled():
+        assert sample == "stack"
+        assert "or load a look" in desk.panel.message.text()
+        return
+    desk.run()
+    made = [one for one in desk.viewer.layers if one.name not in before]
+    assert any(layer.visible for layer in made)
+    assert desk.panel.run.isEnabled()
+
+
+def test_of_images_in_one_place_one_result_is_seen(desk: Any) -> None:
+    layers = _grey(desk, 7)
+    desk.panel.images.each_its_own.trigger()
+    desk.run()
+    results = [name for name in _visible(desk) if "[content-only]" in name]
+    assert results == ["cells 0 [content-only]"]
+    assert len([name for name in desk.names if "[content-only]" in name]) == 7
+    limits = {tuple(desk.layer(f"{one.name} [").contrast_limits) for one in layers}
+    assert len(limits) == 1
+
+
+def test_of_channels_that_add_the_result_takes_the_place(wells: Any) -> None:
+    wells.run()
+    assert all("[content-only]" in name for name in _visible(wells))
+    assert len(_visible(wells)) == 6
+
+
+def test_a_swap_of_a_dim_image_is_not_black(desk: Any) -> None:
+    dim = load("cells_a")[0].astype(np.uint16)
+    image = desk.viewer.add_image(dim, name="dim")
+    bright = load("cells_b")[0].astype(np.uint16) * 200 + 500
+    donor = desk.viewer.add_image(bright, name="bright")
+    desk.panel.choose_task("swap")
+    desk.check(image, reference=donor)
+    desk.run()
+    made = desk.layer("dim [swapped]")
+    low, high = made.contrast_limits
+    shown = np.clip((made.data - low) / (high - low), 0, 1)
+    assert 0.02 < shown.mean() < 0.9
+    assert np.ptp(shown) > 0.5
+
+
+def test_wells_come_together_in_a_click(wells: Any) -> None:
+    wells.run()
+
+    def mean(well: str, title: str) -> float:
+        layers = [one for one in wells.viewer.layers if one.name.startswith(well)]
+        return float(np.mean([one.data.mean() for one in layers if title in one.name]))
+
+    before = [np.mean([load(f"cells_{w}").mean() for w in "ab"])]
+    assert before[0] > 0
+    a, b = (mean(f"well {w}", "[content-only]") for w in "AB")
+    assert abs(a - b) / a < 0.05
+    assert "Brightness apart" in wells.panel.line.text()
+    assert wells.panel.looks.isVisible()
+
+
+def test_what_cannot_take_part_is_left_out_and_told_before_run(desk: Any) -> None:
+    planes = load("cells_a")
+    desk.viewer.add_image(planes, name="three", axis_labels=("c", "y", "x"))
+    desk.viewer.add_image(planes[::-1] // 2, name="also", axis_labels=("c", "y", "x"))
+    four = np.concatenate([planes, planes[:1]])
+    desk.viewer.add_image(four, name="four", axis_labels=("c", "y", "x"))
+    desk.viewer.add_image(load("blood_1"), rgb=True, name="smear")
+    desk.panel.images.each_its_own.trigger()
+    said = desk.panel.images.summary.text()
+    assert "four is left out: it is fluorescence with channels 0, 1, 2, 3" in said
+    assert "smear is left out: it is brightfield" in said
+    desk.run()
+    made = [name for name in desk.names if "[content-only]" in name]
+    assert made == ["three [content-only]", "also [content-only]"]
+
+
+# --- running again --------------------------------------------------------------------
+def test_what_a_person_did_to_a_result_survives_run_again(desk: Any) -> None:
+    _grey(desk, 2)
+    desk.panel.images.each_its_own.trigger()
+    desk.run()
+    made = desk.layer("cells 1 [content-only]")
+    made.colormap, made.opacity, made.gamma = "magma", 0.4, 1.7
+    made.contrast_limits = (7, 99)
+    made.visible = True
+    made.name = "mine"
+    desk.viewer.layers.move(desk.viewer.layers.index(made), 0)
+    desk.viewer.layers.selection.active = desk.viewer.layers["cells 0"]
+    before, order = made.data, desk.names
+    desk.panel.model.setCurrentText("percentile")
+    desk.run()
+    assert desk.names == order
+    assert made.data is not before
+    assert (made.colormap.name, made.opacity, made.gamma) == ("magma", 0.4, 1.7)
+    assert tuple(made.contrast_limits) == (7, 99)
+    assert made.visible
+    assert desk.viewer.layers.selection.active.name == "cells 0"
+
+
+def test_contrast_that_nobody_touched_follows_the_result(desk: Any) -> None:
+    first, second, third = _grey(desk, 3)
+    desk.panel.choose_task("swap")
+    desk.check(first, reference=second)
+    desk.run()
+    made = desk.layer("[swapped]")
+    assert tuple(made.contrast_limits) == tuple(second.contrast_limits)
+    desk.check(first, reference=third)
+    desk.run()
+    assert tuple(made.contrast_limits) == tuple(third.contrast_limits)
+
+
+def test_results_follow_their_layer_under_any_name(smears: Any) -> None:
+    smears.run()
+    smears.viewer.layers[0].name = "renamed"
+    smears.run()
+    assert len(smears.viewer.layers) == 3
+    smears.viewer.layers[0].name = "again"
+    before = smears.layer("[swapped]").data
+    smears.panel.strength.setValue(10)
+    smears.wait(lambda: smears.layer("[swapped]").data is not before, 5)
+
+
+def test_undo_takes_new_layers_away_and_puts_old_values_back(smears: Any) -> None:
+    smears.run()
+    first = smears.layer("[swapped]").data
+    smears.panel.model.setCurrentText("percentile")
+    smears.run()
+    assert smears.layer("[swapped]").data is not first
+    smears.click(smears.panel.undo)
+    assert smears.layer("[swapped]").data is first
+    assert not smears.panel.after.isVisible()
+
+
+def test_undo_shows_again_what_a_result_hid(wells: Any) -> None:
+    before = [(layer.name, layer.visible) for layer in wells.viewer.layers]
+    wells.run()
+    wells.click(wells.panel.undo)
+    assert [(layer.name, layer.visible) for layer in wells.viewer.layers] == before
+
+
+def test_a_kept_result_is_not_changed_by_the_next_run(smears: Any) -> None:
+    smears.run()
+    kept = smears.layer("[swapped]")
+    before = kept.data
+    smears.click(smears.panel.keep)
+    smears.panel.model.setCurrentText("percentile")
+    smears.run()
+    assert kept.data is before
+    assert len(smears.viewer.layers) == 4
+    assert kept.name.endswith("(kept)")
+
+
+def test_cancel_keeps_the_images_that_are_finished(desk: Any) -> None:
+    small = load("blood_1")[:64, :64]
+    desk.viewer.add_image(small, rgb=True, name="small")
+    desk.viewer.add_image(np.tile(load("blood_1"), (8, 8, 1)), rgb=True, name="large")
+    desk.panel.choose_task("odd")
+    desk.click(desk.panel.run)
+    desk.wait(lambda: any("[anomaly]" in name for name in desk.names))
+    desk.click(desk.panel.cancel)
+    desk.wait(lambda: not desk.widget.running, 20)
+    assert "small [anomaly]" in desk.names
+    assert "large [anomaly]" not in desk.names
+    assert "Cancelled: 1 finished image stay" in desk.panel.message.text()
+
+
+# --- how results are seen -------------------------------------------------------------
+def test_original_result_side_by_side_and_difference(smears: Any) -> None:
+    smears.run()
+    seen = _visible(smears)
+    modes = smears.panel.modes
+    smears.click(modes["original"])
+    assert "[swapped]" not in " ".join(_visible(smears))
+    smears.click(modes["side by side"])
+    assert len(_visible(smears)) == 2
+    assert smears.viewer.canvas.grid.enabled
+    smears.click(modes["difference"])
+    assert not smears.viewer.canvas.grid.enabled
+    made = smears.layer("[difference]")
+    image, result = smears.viewer.layers[0].data, smears.layer("[swapped]").data
+    apart = (result.astype(float) - image).mean(axis=-1)
+    np.testing.assert_allclose(made.data, apart, atol=1e-3)
+    low, high = made.contrast_limits
+    assert low == -high
+    smears.click(modes["result"])
+    assert _visible(smears) == seen
+    assert not any("[difference]" in name for name in smears.names)
+
+
+def test_the_next_run_ends_a_comparison(smears: Any) -> None:
+    smears.run()
+    smears.click(smears.panel.modes["side by side"])
+    smears.run()
+    assert not smears.viewer.canvas.grid.enabled
+    assert smears.panel.modes["result"].isChecked()
+
+
+def test_an_anomaly_map_lies_over_its_image_with_one_scale(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "synthetic")
+    desk.panel.choose_task("odd")
+    desk.run()
+    maps = [one for one in desk.viewer.layers if one.name.endswith("[anomaly]")]
+    assert [one.colorbar.visible for one in maps] == [True, False]
+    assert maps[0].colormap.map(np.array([0.5]))[0, 3] == pytest.approx(0, abs=0.02)
+    assert desk.viewer.layers[0].visible
+
+
+def test_regions_that_cannot_be_told_are_not_listed(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "synthetic")
+    desk.panel.choose_task("odd")
+    desk.run()
+    assert desk.panel.regions.labels() == []
+    assert "No region can be told from chance" in desk.panel.regions.basis.text()
+    assert "normal blocks" in desk.panel.regions.limits.text()
+    hidden = [one for one in desk.viewer.layers if "regions" in one.name]
+    assert not any(layer.visible for layer in hidden)
+
+
+# --- files ----------------------------------------------------------------------------
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+def test_saved_results_open_again_as_they_were(
+    desk: Any, tmp_path: Path, suffix: str
+) -> None:
+    desk.viewer.open_sample("napari-disentangle", "synthetic")
+    desk.panel.choose_task("odd")
+    desk.check(desk.viewer.layers[0])
+    desk.run()
+    desk.panel.choose_task("comparable")
+    desk.check(*desk.viewer.layers[:2])
+    desk.run()
+    layers = [layer for layer in desk.viewer.layers if KEY in layer.metadata]
+    desk.widget.buttons.save_results(layers, tmp_path, suffix)
+    desk.wait(lambda: not desk.widget.running)
+    assert "Saved" in desk.panel.message.text()
+    for layer in layers:
+        path = tmp_path / f"{layer.name}{suffix}"
+        (again,) = desk.viewer.open(str(path), plugin="napari-disentangle")
+        assert type(again) is type(layer)
+        np.testing.assert_array_equal(np.asarray(again.data), layer.data)
+        kept = again.metadata[KEY]
+        assert kept["recipe"] == layer.metadata[KEY]["recipe"]
+        np.testing.assert_allclose(again.scale, layer.scale)
+        if "[anomaly]" in layer.name:
+            assert again.colormap.name == layer.colormap.name == "surprise"
+            listed = desk.panel.images.table.layers()
+            assert again.name not in [one.name for one in listed]
+
+
+def test_a_file_that_is_there_is_not_replaced(smears: Any, tmp_path: Path) -> None:
+    smears.run()
+    layers = [smears.layer("[swapped]")]
+    for _ in range(2):
+        smears.widget.buttons.save_results(layers, tmp_path, ".ome.tif")
+        smears.wait(lambda: not smears.widget.running)
+    assert "exists already" in smears.panel.message.text()
+
+
+def test_a_loaded_recipe_is_what_the_panel_shows(smears: Any, tmp_path: Path) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    smears.panel.strength.setValue(40)
+    smears.click(smears.panel.copy_recipe)
+    text = QApplication.clipboard().text()
+    path = tmp_path / "recipe.json"
+    path.write_text(text)
+    smears.panel.choose_task("odd")
+    smears.panel.model.setCurrentText("affine")
+    smears.panel.strength.setValue(100)
+    smears.widget.buttons.use_recipe(str(path))
+    assert smears.panel.task == "swap"
+    assert smears.panel.model.currentText() == "mk"
+    smears.click(smears.panel.copy_recipe)
+    assert json.loads(QApplication.clipboard().text()) == json.loads(text)
+
+
+def test_report_is_a_table(smears: Any, tmp_path: Path) -> None:
+    smears.panel.choose_task("comparable")
+    smears.run()
+    smears.click(smears.panel.report)
+    smears.wait(lambda: not smears.widget.running)
+    dialog = smears.widget.buttons.dialog
+    names = [dialog.table.item(i, 0).text() for i in range(dialog.table.rowCount())]
+    assert {"raw", "mk", "balanced"} <= {*names}
+    dialog.save(str(tmp_path / "report"))
+    assert (tmp_path / "report.csv").read_text().startswith("model,")
+    dialog.close()
+
+
+# --- habits ---------------------------------------------------------------------------
+def _inputs(desk: Any) -> list[Any]:
+    from qtpy.QtWidgets import (
+        QAbstractButton,
+        QAbstractSpinBox,
+        QComboBox,
+        QLineEdit,
+        QSlider,
+        QTableWidget,
+    )
+
+    kinds = (QAbstractButton, QAbstractSpinBox, QComboBox, QSlider, QTableWidget)
+    found = [
+        one for kind in (*kinds, QLineEdit) for one in desk.panel.findChildren(kind)
+    ]
+    window = desk.panel.window()  # a plot has a menu of its own
+    return [one for one in found if _is_ours(one) and one.window() is window]
+
+
+def _is_ours(widget: Any) -> bool:
+    """Not a part of an input, such as the line of a number."""
+    from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QLineEdit, QTableWidget
+
+    parent = widget.parent()
+    inner = isinstance(parent, (QAbstractSpinBox, QComboBox, QLineEdit))
+    return not (inner or isinstance(parent, QTableWidget))
+
+
+def test_every_input_has_a_name_a_tooltip_and_a_place_in_the_tab_order(
+    desk: Any,
+) -> None:
+    from qtpy.QtCore import Qt
+
+    desk.viewer.open_sample("napari-disentangle", "brightfield")
+    inputs = _inputs(desk)
+    assert len(inputs) > 50
+    for widget in inputs:
+        assert widget.accessibleName() or getattr(widget, "text", str)(), widget
+        assert widget.toolTip(), (type(widget), widget.accessibleName())
+        assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, widget.accessibleName()
+
+
+def _tab_order(desk: Any) -> list[Any]:
+    """What has the focus while Tab is pressed, once around."""
+    from qtpy.QtWidgets import QApplication
+
+    desk.viewer.window._qt_window.activateWindow()
+    first = desk.panel.task_buttons["comparable"]
+    first.setFocus()
+    desk.settle()
+    found = [first]
+    for _ in range(200):
+        desk.panel.focusNextChild()
+        now = QApplication.focusWidget()
+        if now is None or not desk.panel.isAncestorOf(now) or now in found:
+            break
+        found.append(now)
+    return found
+
+
+def test_tab_never_enters_a_closed_section(desk: Any) -> None:
+    desk.viewer.open_sample("napari-disentangle", "brightfield")
+    order = _tab_order(desk)
+    assert all(widget.isVisible() for widget in order)
+    assert desk.panel.fitting.fit not in order
+    assert desk.panel.run in order
+    desk.panel.fitting.open()
+    assert desk.panel.fitting.fit in _tab_order(desk)
+
+
+def test_the_wheel_scrolls_and_changes_nothing(desk: Any) -> None:
+    from qtpy.QtCore import QPoint, QPointF, Qt
+    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QSlider
+
+    desk.viewer.open_sample("napari-disentangle", "brightfield")
+    for section in (desk.panel.method, desk.panel.fitting):
+        section.open()
+    desk.panel.run.setFocus()
+    kinds = (QComboBox, QAbstractSpinBox, QSlider)
+    inputs = [one for kind in kinds for one in desk.panel.findChildren(kind)]
+
+    def values() -> list[Any]:
+        return [
+            one.currentIndex() if isinstance(one, QComboBox) else one.value()
+            for one in inputs
+            if not isinstance(one, QAbstractSpinBox) or hasattr(one, "value")
+        ]
+
+    before = values()
+    for widget in inputs:
+        event = QWheelEvent(
+            QPointF(5, 5),
+            QPointF(widget.mapToGlobal(QPoint(5, 5))),
+            QPoint(0, 0),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(widget, event)
+    assert values() == before
+
+
+def test_keyboard_alone_chooses_runs_and_moves_the_slider(desk: Any) -> None:
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication
+
+    desk.viewer.open_sample("napari-disentangle", "brightfield")
+    desk.viewer.window._qt_window.activateWindow()
+    first = desk.panel.task_buttons["comparable"]
+    first.setFocus()
+    desk.settle()
+    QTest.keyClick(first, Qt.Key.Key_Down)
+    assert desk.panel.task == "swap"
+    control = Qt.KeyboardModifier.ControlModifier
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return, control)
+    desk.wait(lambda: desk.widget.running, 5)
+    desk.wait(lambda: not desk.widget.running)
+    before = desk.layer("[swapped]").data
+    desk.panel.strength.setFocus()
+    QTest.keyClick(desk.panel.strength, Qt.Key.Key_Left)
+    desk.wait(lambda: desk.layer("[swapped]").data is not before, 5)
+
+
+@pytest.mark.parametrize("size", [1.0, 1.5])
+def test_nothing_is_cut_at_300_pixels(desk: Any, size: float) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    app = QApplication.instance()
+    font = app.font()
+    larger = app.font()
+    larger.setPointSizeF(font.pointSizeF() * size)
+    app.setFont(larger)
+    try:
+        window = desk.viewer.window._qt_window
+        window.resize(1280, 720)
+        desk.viewer.open_sample("napari-disentangle", "brightfield")
+        for section in (desk.panel.method, desk.panel.fitting):
+            section.open()
+        dock = desk.widget.parent()
+        window.resizeDocks([dock], [300], _horizontal())
+        desk.settle()
+        assert desk.panel.width() <= 330
+        for widget in _inputs(desk):
+            if not widget.isVisible():
+                continue
+            right = widget.mapTo(desk.panel, widget.rect().topRight()).x()
+            assert right <= desk.panel.width(), (type(widget), widget.accessibleName())
+            assert widget.height() >= min(16, widget.sizeHint().height() / 2)
+        assert desk.panel.scroll.height() > desk.panel.height() / 2
+    finally:
+        app.setFont(font)
+
+
+def _horizontal() -> Any:
+    from qtpy.QtCore import Qt
+
+    return Qt.Orientation.Horizontal
+
+
+def test_try_it_opens_a_sample_and_runs(desk: Any) -> None:
+    assert desk.panel.try_it.isVisible()
+    desk.click(desk.panel.try_it)
+    desk.wait(lambda: not desk.widget.running)
+    assert any("[content-only]" in name for name in _visible(desk))
+    assert not desk.panel.try_it.isVisible()
