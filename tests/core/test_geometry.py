@@ -107,7 +107,7 @@ def test_results_lie_and_look_as_their_image(drawn):
     for result in (content, swap, kept):
         assert_same_place(result, layer)
         assert_same_look(result, layer)
-        assert result is swap or limits_of(result) == limits_of(layer)
+        assert result is not kept or limits_of(result) == limits_of(layer)
         assert level_shapes(result) == level_shapes(layer)
         assert result.dtype == shown_dtype(layer)
     has_channels = "C" in field.grid_axes
@@ -176,8 +176,6 @@ def test_channels_kept_as_layers_come_back_as_layers(layers):
         assert result.name.startswith(layer.name)
         assert_same_place(result, layer)
         assert_same_look(result, layer)
-        if result not in rendered[len(layers) :]:
-            assert limits_of(result) == limits_of(layer)
         assert level_shapes(result) == level_shapes(layer)
         assert result.dtype == layer.dtype
     assert_same_place(anomaly, layers[0])

@@ -153,7 +153,7 @@ def test_table_and_outlines_are_saved(tissue: Desk, tmp_path: Path) -> None:
     found = json.loads((tmp_path / "regions.geojson").read_text())
     assert len(found["features"]) == len(rows)
     tissue.widget.regions.save_table(str(tmp_path / "nowhere" / "regions.csv"))
-    assert any("there is no folder" in text for text in tissue.said)
+    assert "There is no folder" in tissue.panel.message.text()
 
 
 def test_nothing_can_be_saved_before_a_run(tissue: Desk) -> None:

@@ -72,6 +72,9 @@ def test_fit_stop_and_use_run_and_slide(tissues: Any) -> None:
     tissues.click(tissues.panel.fitting.stop)
     tissues.wait(lambda: not tissues.widget.running)
     assert tissues.said == []
+    assert "Training did not help" in tissues.panel.fitting.verdict.text()
+    assert tissues.panel.model.currentText() == "contrimix"
+    tissues.click(tissues.panel.fitting.anyway)
     model = nd.load(tissues.panel.model.chosen)
     assert (model.config.preset, model.config.attributes) == ("published", 5)
     assert 2 < model.weights.card["steps"] < 2000

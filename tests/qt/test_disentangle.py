@@ -369,6 +369,7 @@ def test_settings_of_the_model_are_a_form(smears: Any) -> None:
     smears.panel.model.setCurrentText("percentile")
     smears.panel.method.open()
     assert smears.panel.form.native.isVisible()
+    smears.settle()
     assert smears.panel.form.native.height() > 20
     smears.panel.form["low"].value = 5.0
     smears.run()

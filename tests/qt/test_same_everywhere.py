@@ -117,3 +117,19 @@ def test_recipe_of_a_layer_reproduces_it(opened: Any, tmp_path: Path) -> None:
     for kind in KINDS:
         list(nd.run(nd.Recipe.from_json(widget[kind][1]), tmp_path / "out"))
     _same(widget, _files(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("script", "says"), [("walks.py", "2 layers, seen: "), ("tour.py", "2 windows")]
+)
+def test_scripts_that_press_buttons_still_find_them(script: str, says: str) -> None:
+    place = Path(__file__).resolve().parents[2] / "benchmarks" / script
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(place), "--quick"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout

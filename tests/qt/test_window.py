@@ -173,6 +173,9 @@ def test_undo_takes_new_layers_away_and_puts_old_values_back(smears: Any) -> Non
     smears.click(smears.panel.undo)
     assert smears.layer("[swapped]").data is first
     assert not smears.panel.after.isVisible()
+    names = smears.names
+    smears.run()
+    assert smears.names == names
 
 
 def test_undo_shows_again_what_a_result_hid(wells: Any) -> None:

@@ -45,25 +45,36 @@ def run(folder: Path | None = None) -> None:
 
 
 def disentangle(viewer: Any, widget: Any) -> None:
-    """Do what a person does: open the sample, choose the donor, press Run, wait."""
-    from qtpy.QtWidgets import QApplication
-
+    """Do what a person does: open the sample, and run the three jobs with defaults."""
     viewer.window.resize(*_SIZE)
     viewer.open_sample("napari-disentangle", "brightfield")
-    widget.panel.donors.check([viewer.layers[1]])
-    widget.panel.run.click()
-    while widget.running:
-        QApplication.processEvents()
+    table = widget.panel.images.table
+    for task in ("comparable", "swap", "odd"):
+        widget.panel.choose_task(task)
+        if task == "odd":
+            table.check([viewer.layers[0]])
+        _run(widget)
     arrange(viewer)
 
 
+def _run(widget: Any) -> None:
+    """Press Run, and wait."""
+    from qtpy.QtWidgets import QApplication
+
+    widget.panel.run.click()
+    while widget.running:
+        QApplication.processEvents()
+
+
 def arrange(viewer: Any) -> None:
-    """Put the layers side by side, each with its name."""
+    """Put the images side by side, each with its name."""
     for layer in viewer.layers:
         layer.translate = np.zeros(layer.ndim)
+        layer.visible = hasattr(layer, "rgb")
         layer.name_overlay.font_size = _TITLE_SIZE
         layer.name_overlay.gridded = True
         layer.name_overlay.visible = True
+    viewer.canvas.grid.stride = 1
     viewer.canvas.grid.shape = (2, 3)
     viewer.canvas.grid.enabled = True
     viewer.fit_to_view()

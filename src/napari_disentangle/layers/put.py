@@ -45,7 +45,7 @@ class Before:
         return cls(
             layer,
             layer.data,
-            layer.metadata,
+            dict(layer.metadata),  # napari empties and fills the one it has
             getattr(layer, "features", None),
             getattr(layer, "contrast_limits", None),
         )

@@ -143,6 +143,8 @@ def _outputs(
 def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
     """What to think of before fluorescence images are given one look."""
     images = [*inputs.images, *inputs.donors]
+    if not any(KINDS[kind].recoloured for kind in recipe.outputs):
+        return
     if images[0].modality != "fluorescence":
         return
     scales = sorted({image.full_scale for image in images})

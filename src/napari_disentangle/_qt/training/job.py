@@ -88,6 +88,11 @@ class Kept:
     file: ModelFile
     verdict: str
 
+    @property
+    def helped(self) -> bool:
+        """Whether it is better than the model without it."""
+        return not self.verdict.startswith("not enough")
+
 
 def run_fit(job: FitJob) -> Generator[Step | Progress | Preview | Kept, None, None]:
     """Fit, with a preview now and then; the model is kept at the end only."""

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_disentangle._qt.training.job import Kept, Preview
 from napari_disentangle._qt.window.parts import Section, named
+from napari_disentangle._qt.window.wording import in_the_window
 from napari_disentangle.model.train import SWAP, Progress
 
 TITLE = "Train on my images"
@@ -34,7 +35,7 @@ class LossCurve(QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        kinds = {"learning": _BLUE, "held out": _GREEN, "best closed form": _ORANGE}
+        kinds = {"learning": _BLUE, "held out": _GREEN, "standard model": _ORANGE}
         legend = QLabel(" &nbsp; ".join(_dot(c, kind) for kind, c in kinds.items()))
         legend.setWordWrap(True)
         self._plot = pg.PlotWidget(background=None, enableMenu=False)
@@ -96,8 +97,12 @@ class FitSection(Section):
         self.fit = named(QPushButton("Train"), "Train", _TIP)
         tip = "Keep the model as it is now; Cancel throws it away"
         self.stop = named(QPushButton("Stop and use"), "Stop and use", tip)
+        self.kept: Kept | None = None
+        self.images = 0
         self.curve = LossCurve()
         self.verdict = _words()
+        tip = "Choose the model that did not help all the same"
+        self.anyway = named(QPushButton("Use anyway"), "Use anyway", tip)
         self.before, self.after = QLabel(), QLabel()
         self.pictures = self._pictures()
         load, save = QPushButton("Load model ..."), QPushButton("Save model ...")
@@ -105,7 +110,7 @@ class FitSection(Section):
         self.save = named(save, "Save model", "The chosen model, if it was trained")
         super().__init__(TITLE, _TIP, *self._parts())
         self._seen = (self.curve, self.verdict, self.pictures)
-        for part in self._seen:
+        for part in (*self._seen, self.anyway):
             part.hide()
         self.set_running(running=False, fitting=False)
 
@@ -125,13 +130,14 @@ class FitSection(Section):
 
     def _parts(self) -> list[Any]:
         buttons, files = _row(self.fit, self.stop), _row(self.load, self.save)
-        seen = (self.curve, self.verdict, self.pictures)
+        seen = (self.curve, self.verdict, self.anyway, self.pictures)
         numbers = (("steps", self.steps), ("seed", self.seed))
         return [self.plan, *numbers, buttons, *seen, files]
 
     # --- what is shown ------------------------------------------------------------
     def show_plan(self, names: list[str], beginning: str) -> None:
         """Say what would be learned from, and where fitting would begin."""
+        self.images = len(names)
         what = f"Learns from {', '.join(names)}" if names else "Check images to fit on"
         self.plan.setText(f"{what}; goes on from {beginning}." if names else f"{what}.")
 
@@ -143,6 +149,8 @@ class FitSection(Section):
 
     def begin(self) -> None:
         """Make room for a new fit."""
+        self.kept = None
+        self.anyway.hide()
         self.curve.begin()
         self.before.clear()
         self.after.clear()
@@ -155,8 +163,9 @@ class FitSection(Section):
         if isinstance(step, Preview):
             self._show_preview(step)
         elif isinstance(step, Kept):
-            verdict = step.verdict[0].upper() + step.verdict[1:]
-            self.verdict.setText(f"{verdict}. Run now uses this model.")
+            self.kept = step
+            self.verdict.setText(_told(step, self.images))
+            self.anyway.setVisible(not step.helped)
         else:
             self.curve.add(step)
             self.verdict.setText(f"So far {step.verdict}")
@@ -171,6 +180,16 @@ class FitSection(Section):
     def show_thrown_away(self) -> None:
         """Say that nothing came of the fit."""
         self.verdict.setText("The fit was thrown away.")
+
+
+def _told(kept: Kept, images: int) -> str:
+    """What came of training."""
+    verdict = kept.verdict[0].upper() + kept.verdict[1:]
+    if kept.helped:
+        return f"{verdict}. Run now uses this model."
+    few = f"{images} image{'s are' if images != 1 else ' is'} too few"
+    text = f"Training did not help ({few}). The standard model stays. {verdict}."
+    return in_the_window(text)
 
 
 def _pixmap(picture: Any) -> QPixmap:

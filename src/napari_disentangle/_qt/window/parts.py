@@ -21,6 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_disentangle._qt.window.wording import in_the_window
+
 _MARGIN = 4
 # That a box shows at least.
 _LETTERS = 6
@@ -181,7 +183,7 @@ class Message(QWidget):  # type: ignore[misc]
 
     def say(self, lines: Iterable[str]) -> None:
         """Say this: the first line at once, the others on demand."""
-        fresh = list(dict.fromkeys(lines))
+        fresh = list(dict.fromkeys(map(in_the_window, lines)))
         self.short.setText(fresh[0] if fresh else "")
         self.rest.setText("\n".join(fresh[1:]))
         self.why.setVisible(len(fresh) > 1)

@@ -47,7 +47,8 @@ def said(say: Any) -> Iterator[None]:
     try:
         yield
     except (DisentangleError, ValueError, OSError) as error:
-        say(str(error))
+        text = str(error)
+        say(text[:1].upper() + text[1:])
 
 
 def preferred_device() -> str:

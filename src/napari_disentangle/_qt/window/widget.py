@@ -30,6 +30,7 @@ from napari_disentangle._qt.window.plan import (
 )
 from napari_disentangle._qt.window.regions import Regions
 from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
+from napari_disentangle._qt.window.wording import remarks
 from napari_disentangle.errors import DisentangleError
 from napari_disentangle.layers.put import identity
 from napari_disentangle.model.attribute import Attribute
@@ -65,6 +66,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._worker: StepWorker | None = None
         self._started = 0.0
         self._sources: dict[Any, tuple[Any, ...]] = {}
+        # What is said of the run, and of which images every remark is.
+        self._lines: list[str] = []
+        self._notes: dict[str, list[str]] = {}
         self.buttons = Buttons(self)
         self._swaps: list[Result] = []
         self._fit: FitJob | None = None
@@ -92,6 +96,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         panel.strength.valueChanged.connect(self._strength_changed)
         panel.run.clicked.connect(self.start)
         panel.cancel.clicked.connect(self.cancel)
+        panel.fitting.fit.clicked.connect(self.fit)
+        panel.fitting.stop.clicked.connect(self.stop_and_use)
+        panel.fitting.anyway.clicked.connect(self.use_anyway)
         panel.undo.clicked.connect(self.undo)
         panel.keep.clicked.connect(self.keep)
         for mode, button in panel.modes.items():
@@ -198,6 +205,12 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             self.panel.open_fitting()
             self.launch(lambda: run_fit(job))
 
+    def use_anyway(self) -> None:
+        """Use anyway (the button): choose a model that did not help."""
+        kept = self.panel.fitting.kept
+        if kept is not None:
+            self.panel.model.add(kept.file)
+
     def stop_and_use(self) -> None:
         """Stop and use (the button): keep the model as it is after this step."""
         if self._fit is not None:
@@ -206,6 +219,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def launch(self, steps: Any) -> None:
         """Start a worker."""
         self.panel.message.clear()
+        self._lines, self._notes = [], {}
         worker = StepWorker(steps)
         worker.yielded.connect(self._step)
         worker.errored.connect(self._failed)
@@ -226,7 +240,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         if isinstance(step, Result):
             self._add(step)
         elif isinstance(step, Failed):
-            self.panel.message.add([f"{step.image} was not done: {step.reason}"])
+            self._note([f"{step.image} was not done: {step.reason}"])
         elif isinstance(step, Step):
             self.panel.show_progress(step, monotonic() - self._started)
         elif isinstance(step, Figures):
@@ -240,32 +254,44 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         """Show where training is; in the end choose the model."""
         if isinstance(step, Kept):
             self._fit = None
-            self.panel.model.add(step.file)
+            if step.helped:
+                self.panel.model.add(step.file)
         self.panel.fitting.show_step(step)
 
     def _add(self, result: Result) -> None:
         name, sources = result.output.image.name, self._sources[result.picked]
         there = {layer.unique_id for layer in self.viewer.layers}
         if not all(layer.unique_id in there for layer in sources):
-            self.panel.message.add([f"{name}: removed, so nothing was added"])
+            self._note([f"{name}: removed, so nothing was added"])
             return
         layers = self.last.add(result, sources)
         if result.output.donor is not None:
             self._swaps.append(result)
         self.regions.add(result, layers)
-        self.panel.message.add(f"{name}: {line}" for line in result.output.status)
+        for remark in result.output.status:
+            names = self._notes.setdefault(remark, [])
+            if name not in names:
+                names.append(name)
+        self._note([])
+
+    def _note(self, more: list[str]) -> None:
+        """Say more, before what there is to say of images."""
+        self._lines += more
+        known = remarks(self._notes, len(self._sources))
+        self.panel.message.say([*self._lines, *known])
 
     def _failed(self, error: Exception) -> None:
         known = isinstance(error, (DisentangleError, ValueError))
         text = str(error) if known else f"{type(error).__name__}: {error}"
-        self.panel.message.say([f"The run stopped: {text}", *self.panel.message.lines])
+        self._lines.insert(0, f"The run stopped: {text}")
+        self._note([])
 
     def _cancelled(self) -> None:
         done = len({pair.sources for pair in self.last.pairs()})
         if self._fit is None:
             kept = f"{done} finished image{'s' * (done != 1)} stay" if done else ""
-            lines = [f"Cancelled{': ' * bool(kept)}{kept}.", *self.panel.message.lines]
-            self.panel.message.say(lines)
+            self._lines.insert(0, f"Cancelled{': ' * bool(kept)}{kept}.")
+            self._note([])
 
     def _finished(self) -> None:
         thrown_away, self._fit = self._fit is not None, None
