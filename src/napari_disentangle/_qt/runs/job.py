@@ -45,18 +45,26 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished output, the layers that show it, and what their regions are of."""
+    """A finished output, the layers that show it, its score, and regions of that."""
 
     output: Output
     picked: Picked
     layers: tuple[LayerData, ...]
     score: Score | None = None
+    found: tuple[Any, dict[str, Any]] | None = None
 
     def having(self, piece: LayerData | Score) -> Result:
         """The same with one more piece."""
         if isinstance(piece, tuple):
             return replace(self, layers=(*self.layers, piece))
         return replace(self, score=piece)
+
+    def searched(self, marking: Marking | None) -> Result:
+        """The same with its regions, which take long to find the first time."""
+        if self.score is None or marking is None:
+            return self
+        found = self.score.regions(marking.alpha, marking.min_size)
+        return replace(self, found=found)
 
 
 def run_job(job: Job) -> Generator[Step | Failed | Result, None, None]:
@@ -79,7 +87,7 @@ def run_job(job: Job) -> Generator[Step | Failed | Result, None, None]:
             else:
                 result = result.having(as_the_donor(piece, len(result.layers), job))
         finished += 1
-        yield result
+        yield result.searched(job.marking)
 
 
 def as_the_donor(piece: Any, number: int, job: Job) -> Any:

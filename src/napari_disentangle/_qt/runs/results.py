@@ -93,6 +93,9 @@ class LastRun:
         shown = [p.images for p in self.pairs() if _output(p) == "content"]
         for channel in zip(*shown, strict=False):
             _alike(channel)
+        seen = [one for p in self.pairs() if p.fresh for one in p.layers if one.visible]
+        if seen:
+            self.viewer.layers.selection.active = seen[0]
 
     def _see(self, pair: Pair, seen: bool) -> None:
         """Show this result, and not what would add to it or hide it."""

@@ -147,6 +147,7 @@ def _may_shrink(box: QComboBox) -> None:
     fixed = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     box.setSizeAdjustPolicy(fixed)
     box.setMinimumContentsLength(_LETTERS)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
 
 class Message(QWidget):  # type: ignore[misc]

@@ -86,7 +86,7 @@ class Regions:
         if self._outdated:
             self.forget()
         self._results.append(result)
-        self._found.append(self._find(result))
+        self._found.append(result.found or self._find(result))
         labels, table = self._found[-1]
         for layer in layers:
             if hasattr(layer, "selected_label") and not tellable(table):

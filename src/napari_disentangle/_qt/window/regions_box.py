@@ -111,6 +111,7 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
         """Fill the table: by p, then by the most surprising pixel."""
         columns = dict(_columns(table, units)) if table else {}
         order = _order(table)[:LISTED] if table else []
+        self.table.setVisible(bool(order))
         with QSignalBlocker(self.table):
             self.table.clearSelection()
             self.table.setColumnCount(len(columns))

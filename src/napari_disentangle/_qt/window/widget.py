@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
+from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 LIVE = 2**21
 _SLIDER_MS = 30
 _REST_MS = 200
+# After images were opened, what needs long to be imported is imported.
+_IDLE_MS = 1500
 
 
 class DisentangleWidget(QWidget):  # type: ignore[misc]
@@ -79,6 +83,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(_IDLE_MS)
+        self._idle.timeout.connect(self._prepare)
         self.panel.choose_device(preferred_device())
         self.panel.choose_task(self.task)
         self._connect()
@@ -110,7 +118,14 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.measured.show_layers(marks)
         self.panel.normal.show_marks(marks)
         self.panel.images.show_layers(sources(self.viewer.layers))
+        if self.panel.images.table.layers() and "torch" not in sys.modules:
+            self._idle.start()
         self._show_after()
+
+    def _prepare(self) -> None:
+        """Import what a run needs while nobody waits for it."""
+        if not self.running:
+            StepWorker(_imported).start()
 
     def _normal_changed(self, index: int = 0) -> None:
         self.panel.detector.propose(self.panel.normal.alone)
@@ -359,6 +374,11 @@ class AnomalyWidget(DisentangleWidget):
     """The same panel, opened where what is odd is looked for."""
 
     task = ODD
+
+
+def _imported() -> Any:
+    """Import what is slow to import."""
+    yield import_module("torch")
 
 
 def _run(job: Job) -> Any:
