@@ -98,12 +98,19 @@ def put_layer(viewer: Any, data: LayerData) -> Before:
 
 def _new(viewer: Any, array: Any, attributes: dict[str, Any], kind: str) -> Any:
     if kind == "image":
+        barred = any(_barred(one) for one in viewer.layers)
         layer = viewer.add_image(array, **attributes)
-        layer.colorbar.visible = attributes["metadata"][KEY]["output"] == "anomaly"
+        if attributes["metadata"][KEY]["output"] == "anomaly" and not barred:
+            layer.colorbar.visible = True  # one tells of all: they have one scale
         return layer
     layer = viewer.add_labels(array, **attributes)
     layer.contour, layer.colormap = _OUTLINE, _REGIONS
     return layer
+
+
+def _barred(layer: Any) -> bool:
+    known = identity(layer.metadata) and hasattr(layer, "rgb")
+    return bool(known and layer.colorbar.visible)
 
 
 def _more_maps(layer: Any, tag: Identity | None) -> bool:

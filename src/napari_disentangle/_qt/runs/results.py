@@ -76,16 +76,12 @@ class LastRun:
 
     def add(self, result: Result, sources: tuple[Any, ...]) -> list[Any]:
         """Put a result into the viewer; the first of its place is seen."""
-        bars = any(_bar(layer) for pair in self.pairs() for layer in pair.layers)
         before = tuple(put_layer(self.viewer, data) for data in result.layers)
         pair = Pair(sources, before)
         seen = not any(_overlap(pair, other) for other in self._pairs)
         self._pairs.append(pair)
         if pair.fresh:
             self._see(pair, seen)
-        if bars:  # one tells of all: a colour means the same z everywhere
-            for layer in pair.images:
-                layer.colorbar.visible = False
         return pair.layers
 
     def finish(self) -> None:
@@ -237,10 +233,6 @@ _IMAGES = ("content", "swap", "expected")
 
 def _output(pair: Pair) -> str:
     return str(pair.layers[0].metadata[KEY]["output"])
-
-
-def _bar(layer: Any) -> bool:
-    return hasattr(layer, "colorbar") and bool(layer.colorbar.visible)
 
 
 def _adds(layer: Any) -> bool:

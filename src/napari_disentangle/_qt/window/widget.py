@@ -378,7 +378,8 @@ class AnomalyWidget(DisentangleWidget):
 
 def _imported() -> Any:
     """Import what is slow to import."""
-    yield import_module("torch")
+    for name in ("torch", "pandas"):  # pandas: for napari's layers of labels
+        yield import_module(name)
 
 
 def _run(job: Job) -> Any:
