@@ -462,13 +462,11 @@ def test_keyboard_alone_chooses_runs_and_moves_the_slider(desk: Any) -> None:
 
 @pytest.mark.parametrize("size", [1.0, 1.5])
 def test_nothing_is_cut_at_300_pixels(desk: Any, size: float) -> None:
-    from qtpy.QtWidgets import QApplication
+    from napari.settings import get_settings
 
-    app = QApplication.instance()
-    font = app.font()
-    larger = app.font()
-    larger.setPointSizeF(font.pointSizeF() * size)
-    app.setFont(larger)
+    appearance = get_settings().appearance
+    font = appearance.font_size
+    appearance.font_size = round(font * size)
     try:
         window = desk.viewer.window._qt_window
         window.resize(1280, 720)
@@ -487,7 +485,7 @@ def test_nothing_is_cut_at_300_pixels(desk: Any, size: float) -> None:
             assert widget.height() >= min(16, widget.sizeHint().height() / 2)
         assert desk.panel.scroll.height() > desk.panel.height() / 2
     finally:
-        app.setFont(font)
+        appearance.font_size = font
 
 
 def _horizontal() -> Any:

@@ -18,7 +18,7 @@ from napari_disentangle._qt.images.chosen import Chosen, chosen
 from napari_disentangle._qt.images.picking import groups, proposes_channels
 from napari_disentangle._qt.images.reading import ReadingBox
 from napari_disentangle._qt.images.table import ImageTable
-from napari_disentangle._qt.window.parts import column, named, row, words
+from napari_disentangle._qt.window.parts import column, flow, named, words
 
 
 class ImagesBox(QGroupBox):  # type: ignore[misc]
@@ -38,6 +38,7 @@ class ImagesBox(QGroupBox):  # type: ignore[misc]
         self.batches = self._batch_menu()
         self.filter = named(QLineEdit(), "filter", "List names with this text only")
         self.filter.setPlaceholderText("filter")
+        self.filter.setMaximumWidth(12 * self.filter.fontMetrics().averageCharWidth())
         self.filter.setClearButtonEnabled(True)
         tip = "Layers of one shape in one place become one image"
         self.as_channels = named(
@@ -54,7 +55,7 @@ class ImagesBox(QGroupBox):  # type: ignore[misc]
         self.reading.hide()
         column(
             self,
-            row(self.every, self.none, self.batches, self.filter),
+            flow(self.every, self.none, self.batches, self.filter),
             self.table,
             self.as_channels,
             self.summary,

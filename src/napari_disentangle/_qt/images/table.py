@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
-from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -31,7 +31,13 @@ _TIPS = (
     "What an image is for: to get a result, to give the look, or to show what is "
     "normal",
 )
-_ICON, _ROWS = 24, 6
+_ICON, _ROWS = 22, 6
+# In a table the margins that napari gives a box would leave no room for its text.
+_SLIM = """
+QComboBox {padding: 0px 0px 0px 4px;}
+QComboBox::drop-down {width: 12px;}
+QComboBox::down-arrow {width: 8px; height: 8px;}
+"""
 _OUTER = 8
 
 
@@ -81,8 +87,15 @@ class ImageTable(QTableWidget):  # type: ignore[misc]
     def _set_widths(self) -> None:
         """Leave the name what the others do not need."""
         text = self.fontMetrics().horizontalAdvance
-        self.setColumnWidth(BATCH, text("batch 12") + _OUTER)
-        self.setColumnWidth(ROLE, text("reference") + 6 * _OUTER)
+        self.setColumnWidth(BATCH, text("batch") + 2 * _OUTER)
+        self.setColumnWidth(ROLE, text("reference") + 3 * _OUTER)
+
+    def changeEvent(self, event: Any) -> None:
+        """Follow the size of letters."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._set_widths()
+            self._fit_height()
 
     # --- which layers -------------------------------------------------------------
     def show_layers(self, layers: Iterable[Any]) -> None:
@@ -248,6 +261,7 @@ class _RoleBox(QComboBox):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setStyleSheet(_SLIM)
 
     def show_roles(self, roles: Sequence[str], role: str, name: str) -> None:
         """Offer these roles for an image of this name."""

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_disentangle._qt.training.job import Kept, Preview
-from napari_disentangle._qt.window.parts import Section, named
+from napari_disentangle._qt.window.parts import Section, flow, named
 from napari_disentangle._qt.window.wording import in_the_window
 from napari_disentangle.model.train import SWAP, Progress
 
@@ -129,7 +129,7 @@ class FitSection(Section):
         return pictures
 
     def _parts(self) -> list[Any]:
-        buttons, files = _row(self.fit, self.stop), _row(self.load, self.save)
+        buttons, files = flow(self.fit, self.stop), flow(self.load, self.save)
         seen = (self.curve, self.verdict, self.anyway, self.pictures)
         numbers = (("steps", self.steps), ("seed", self.seed))
         return [self.plan, *numbers, buttons, *seen, files]
@@ -217,15 +217,6 @@ def _words() -> QLabel:
 
 def _dot(colour: str, text: str) -> str:
     return f'<span style="color: {colour}">&#9632;</span> {text}'
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    line = QHBoxLayout(row)
-    line.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        line.addWidget(widget)
-    return row
 
 
 def _stack(parent: QWidget, *widgets: QWidget) -> None:

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QCheckBox,
     QComboBox,
-    QGroupBox,
     QLabel,
     QProgressBar,
     QPushButton,
@@ -34,7 +33,7 @@ from napari_disentangle._qt.window.parts import (
     Message,
     QuietWheel,
     Section,
-    column,
+    flow,
     named,
     row,
     together,
@@ -48,6 +47,7 @@ from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, Kind
 
 # Of the panel in pixels: the least, and what it asks for.
 _NARROW, _WIDE, _HIGH = 270, 380, 700
+_MARGINS = (3, 3, 3, 3)
 _POOLS = {"image": "image or batch", "stack": "time point", "frame": "plane"}
 _SHOWN_AS = {
     "original": "Original",
@@ -84,6 +84,7 @@ class Panel(QWidget):  # type: ignore[misc]
     def _build(self) -> None:
         inside = QWidget()
         inner = QVBoxLayout(inside)
+        inner.setContentsMargins(*_MARGINS)
         parts = [self._tasks(), self.images, self._look(), self._odd(), self.regions]
         more = [self._method(), self.fitting, self._computer()]
         for part in (*parts, self.looks, *more):
@@ -96,14 +97,14 @@ class Panel(QWidget):  # type: ignore[misc]
         self.scroll.setWidget(inside)
         self.scroll.setMinimumWidth(_NARROW)
         below = QVBoxLayout(self)
+        below.setContentsMargins(*_MARGINS)
         below.addWidget(self.scroll, 1)
         for one in self._below():
             add = below.addWidget if isinstance(one, QWidget) else below.addLayout
             add(one)
 
     # --- parts --------------------------------------------------------------------
-    def _tasks(self) -> QGroupBox:
-        group = QGroupBox("What do you want?")
+    def _tasks(self) -> QWidget:
         self.task_buttons = {name: QRadioButton(t.title) for name, t in TASKS.items()}
         self._group = QButtonGroup(self)
         for name, button in self.task_buttons.items():
@@ -116,8 +117,8 @@ class Panel(QWidget):  # type: ignore[misc]
         self.help.setMaximumWidth(2 * self.help.fontMetrics().height())
         last = row(self.try_it, self.help)
         last.setAlignment(self.help, Qt.AlignmentFlag.AlignRight)
-        column(group, *self.task_buttons.values(), last)
-        return group
+        question = words("What do you want?")
+        return together(question, *self.task_buttons.values(), last)
 
     def _look(self) -> QWidget:
         self.look_file = words()
@@ -135,7 +136,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self._strength_row = together(
             ("strength", row(self.strength, self.strength_text))
         )
-        files = row(self.load_look, self.save_look)
+        files = flow(self.load_look, self.save_look)
         self.look_part = together(self.look_file, files, self._strength_row)
         self.look_part.setToolTip(LOOK)
         return self.look_part
@@ -194,8 +195,8 @@ class Panel(QWidget):  # type: ignore[misc]
             "Device, script, recipe and files",
             ("device", self.device),
             self.check_devices,
-            row(self.copy_python, self.copy_recipe),
-            row(self.load_recipe, self.open_again),
+            flow(self.copy_python, self.copy_recipe, self.load_recipe),
+            self.open_again,
         )
 
     def _below(self) -> list[Any]:
@@ -204,18 +205,16 @@ class Panel(QWidget):  # type: ignore[misc]
             QShortcut(QKeySequence(keys), self, self.run.click)
         self.cancel = _button("&Cancel", "Stop; images that are finished stay")
         self.progress = QProgressBar()
-        self.undo = _button("&Undo last run", "Take away the layers of the last run")
-        self.keep = _button(
-            "&Keep this result", "No later run changes the layers of the last one"
+        self.undo = _button("&Undo run", "Undo last run: take its layers away")
+        tip = "Keep this result: no later run changes its layers"
+        self.keep = _button("&Keep", tip)
+        self.save = _button(
+            "&Save ...", "Save results: the layers of the last run as files"
         )
-        self.save = _button("&Save results ...", "Write the layers of the last run")
         self.report = _button("R&eport ...", "What the look still tells, as a table")
         self.modes = {mode: self._mode(mode) for mode in MODES}
-        self.after = together(
-            row(*self.modes.values()),
-            row(self.undo, self.keep),
-            row(self.save, self.report),
-        )
+        files = (self.undo, self.keep, self.save, self.report)
+        self.after = together(flow(*self.modes.values()), flow(*files))
         buttons = row(self.run, self.cancel)
         return [self.message, self.line, buttons, self.progress, self.after]
 

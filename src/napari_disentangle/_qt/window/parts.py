@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QFlowLayout
 
 from napari_disentangle._qt.window.wording import in_the_window
 
@@ -51,6 +52,17 @@ def row(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         line.addWidget(widget)
     return line
+
+
+def flow(*widgets: QWidget) -> QWidget:
+    """Widgets side by side as far as there is room, the others below."""
+    group = QWidget()
+    places = QFlowLayout(group)
+    places.setContentsMargins(0, 0, 0, 0)
+    places.setSpacing(_MARGIN)
+    for widget in widgets:
+        places.addWidget(widget)
+    return group
 
 
 def column(parent: QWidget, *parts: Any) -> QFormLayout:

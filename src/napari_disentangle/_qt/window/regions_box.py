@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_disentangle._qt.window.parts import named, row, words
+from napari_disentangle._qt.window.parts import flow, named, row, words
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import PIXEL, plain_symbol
 
@@ -76,7 +76,7 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
         form.addRow(self.table)
         form.addRow(self.limits)
         form.addRow(self.only)
-        form.addRow(row(self.save_table, self.save_outlines))
+        form.addRow(flow(self.save_table, self.save_outlines))
 
     # --- what is chosen -----------------------------------------------------------
     def level(self) -> float:
