@@ -19,7 +19,7 @@ from napari_disentangle.samples.data import load
 pytest.importorskip("napari")
 
 EDGE = 96
-WALKS = 30 if "--full" in sys.argv else 3
+WALKS = 30 if "--full" in sys.argv else 1
 
 
 def _events(condition: Any = lambda: False, seconds: float = 0.02) -> None:

@@ -66,12 +66,6 @@ def test_of_images_in_one_place_one_result_is_seen(desk: Any) -> None:
     assert len(limits) == 1
 
 
-def test_of_channels_that_add_the_result_takes_the_place(wells: Any) -> None:
-    wells.run()
-    assert all("[content-only]" in name for name in _visible(wells))
-    assert len(_visible(wells)) == 6
-
-
 def test_a_swap_of_a_dim_image_is_not_black(desk: Any) -> None:
     dim = load("cells_a")[0].astype(np.uint16)
     image = desk.viewer.add_image(dim, name="dim")
@@ -87,19 +81,23 @@ def test_a_swap_of_a_dim_image_is_not_black(desk: Any) -> None:
     assert np.ptp(shown) > 0.5
 
 
-def test_wells_come_together_in_a_click(wells: Any) -> None:
+def test_wells_come_together_in_a_click_and_undo_shows_them_again(wells: Any) -> None:
+    before = [(layer.name, layer.visible) for layer in wells.viewer.layers]
     wells.run()
+    # of channels that add, results take the place of what they are of
+    assert all("[content-only]" in name for name in _visible(wells))
+    assert len(_visible(wells)) == 6
 
     def mean(well: str, title: str) -> float:
         layers = [one for one in wells.viewer.layers if one.name.startswith(well)]
         return float(np.mean([one.data.mean() for one in layers if title in one.name]))
 
-    before = [np.mean([load(f"cells_{w}").mean() for w in "ab"])]
-    assert before[0] > 0
     a, b = (mean(f"well {w}", "[content-only]") for w in "AB")
     assert abs(a - b) / a < 0.05
     assert "Brightness apart" in wells.panel.line.text()
     assert wells.panel.looks.isVisible()
+    wells.click(wells.panel.undo)
+    assert [(layer.name, layer.visible) for layer in wells.viewer.layers] == before
 
 
 def test_what_cannot_take_part_is_left_out_and_told_before_run(desk: Any) -> None:
@@ -178,13 +176,6 @@ def test_undo_takes_new_layers_away_and_puts_old_values_back(smears: Any) -> Non
     assert smears.names == names
 
 
-def test_undo_shows_again_what_a_result_hid(wells: Any) -> None:
-    before = [(layer.name, layer.visible) for layer in wells.viewer.layers]
-    wells.run()
-    wells.click(wells.panel.undo)
-    assert [(layer.name, layer.visible) for layer in wells.viewer.layers] == before
-
-
 def test_a_kept_result_is_not_changed_by_the_next_run(smears: Any) -> None:
     smears.run()
     kept = smears.layer("[swapped]")
@@ -232,14 +223,10 @@ def test_original_result_side_by_side_and_difference(smears: Any) -> None:
     smears.click(modes["result"])
     assert _visible(smears) == seen
     assert not any("[difference]" in name for name in smears.names)
-
-
-def test_the_next_run_ends_a_comparison(smears: Any) -> None:
-    smears.run()
-    smears.click(smears.panel.modes["side by side"])
+    smears.click(modes["side by side"])
     smears.run()
     assert not smears.viewer.canvas.grid.enabled
-    assert smears.panel.modes["result"].isChecked()
+    assert modes["result"].isChecked()
 
 
 def test_an_anomaly_map_lies_over_its_image_with_one_scale(desk: Any) -> None:
@@ -250,12 +237,7 @@ def test_an_anomaly_map_lies_over_its_image_with_one_scale(desk: Any) -> None:
     assert [one.colorbar.visible for one in maps] == [True, False]
     assert maps[0].colormap.map(np.array([0.5]))[0, 3] == pytest.approx(0, abs=0.02)
     assert desk.viewer.layers[0].visible
-
-
-def test_regions_that_cannot_be_told_are_not_listed(desk: Any) -> None:
-    desk.viewer.open_sample("napari-disentangle", "synthetic")
-    desk.panel.choose_task("odd")
-    desk.run()
+    # and regions that cannot be told from chance are not listed
     assert desk.panel.regions.labels() == []
     assert "No region can be told from chance" in desk.panel.regions.basis.text()
     assert "normal blocks" in desk.panel.regions.limits.text()
