@@ -46,12 +46,14 @@ def run(folder: Path | None = None) -> None:
 
 def disentangle(viewer: Any, widget: Any) -> None:
     """Do what a person does: open the sample, and run the three jobs with defaults."""
+    from napari_disentangle._qt.window.tasks import ODD, TASKS
+
     viewer.window.resize(*_SIZE)
     viewer.open_sample("napari-disentangle", "brightfield")
     table = widget.panel.images.table
-    for task in ("comparable", "swap", "odd"):
+    for task in TASKS:
         widget.panel.choose_task(task)
-        if task == "odd":
+        if task == ODD:
             table.check([viewer.layers[0]])
         _run(widget)
     arrange(viewer)

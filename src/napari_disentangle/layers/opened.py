@@ -14,6 +14,7 @@ from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY, REACH, SURPRISE, LayerData
 from napari_disentangle.layers.save import DISPLAY
+from napari_disentangle.pipeline.kinds import KINDS
 
 # Larger images stay in their files until they are looked at.
 _MOST = 2**26
@@ -52,7 +53,7 @@ def open_again(path: str | list[str]) -> list[LayerData]:
     if kept["output"] == "regions":
         labels = levels[0].astype(np.int32, copy=False)
         return [(labels, attributes, "labels")]
-    if kept["output"] == "anomaly":
+    if KINDS[kept["output"]].shown == "score":
         shown = {"colormap": SURPRISE, "contrast_limits": (-REACH, REACH)}
     many = field.multiscale
     attributes |= {"rgb": rgb, "multiscale": many} | ({} if rgb else shown)

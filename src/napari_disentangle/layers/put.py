@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from napari_disentangle.layers.data import KEY, LINK, LayerData
+from napari_disentangle.pipeline.kinds import KINDS
 
 # Outlines of regions, in pixels of the screen, so that what is inside can be seen; in a
 # colour that neither the map nor stained tissue has.
@@ -100,12 +101,16 @@ def _new(viewer: Any, array: Any, attributes: dict[str, Any], kind: str) -> Any:
     if kind == "image":
         barred = any(_barred(one) for one in viewer.layers)
         layer = viewer.add_image(array, **attributes)
-        if attributes["metadata"][KEY]["output"] == "anomaly" and not barred:
+        if _shown(attributes["metadata"]) == "score" and not barred:
             layer.colorbar.visible = True  # one tells of all: they have one scale
         return layer
     layer = viewer.add_labels(array, **attributes)
     layer.contour, layer.colormap = _OUTLINE, _REGIONS
     return layer
+
+
+def _shown(metadata: Any) -> str:
+    return KINDS[metadata[KEY]["output"]].shown
 
 
 def _barred(layer: Any) -> bool:

@@ -17,6 +17,9 @@ Need = Literal["nothing", "donor", "detector", "prediction"]
 Shown = Literal["image", "score", "channels"]
 
 # The one that has regions, and the one that is compared with the image in their table.
+CONTENT: Kind = "content"
+SWAP: Kind = "swap"
+MAPS: Kind = "maps"
 ANOMALY: Kind = "anomaly"
 EXPECTED: Kind = "expected"
 
@@ -134,10 +137,10 @@ def _detector(given: Ingredients, one: str) -> Detector:
 
 
 KINDS: dict[Kind, OutputKind] = {
-    "content": OutputKind(
+    CONTENT: OutputKind(
         "content-only", "content-only", _rendered, usual=True, alike=NO_OTHER_LOOK
     ),
-    "swap": OutputKind(
+    SWAP: OutputKind(
         "swapped", "attribute-swapped", _swapped, "donor", usual=True, target=_mixed
     ),
     ANOMALY: OutputKind(
@@ -152,7 +155,7 @@ KINDS: dict[Kind, OutputKind] = {
     EXPECTED: OutputKind(
         "pseudo-normal SYNTHETIC", "pseudo-normal image", _predicted, "prediction"
     ),
-    "maps": OutputKind(
+    MAPS: OutputKind(
         "content map",
         "content maps",
         lambda given: encoded(_rendered(given)),

@@ -36,10 +36,7 @@ class ImagesBox(QGroupBox):  # type: ignore[misc]
         self.every = _small("All", "Check all images that are listed")
         self.none = _small("None", "Check none of the images that are listed")
         self.batches = self._batch_menu()
-        self.filter = named(QLineEdit(), "filter", "List names with this text only")
-        self.filter.setPlaceholderText("filter")
-        self.filter.setMaximumWidth(12 * self.filter.fontMetrics().averageCharWidth())
-        self.filter.setClearButtonEnabled(True)
+        self.filter = _filter()
         tip = "Layers of one shape in one place become one image"
         self.as_channels = named(
             QCheckBox("channels of one image"), "channels of one image", tip
@@ -122,3 +119,11 @@ def _small(text: str, tip: str) -> QToolButton:
     button: QToolButton = named(QToolButton(), text, tip)
     button.setText(text)
     return button
+
+
+def _filter() -> QLineEdit:
+    line: QLineEdit = named(QLineEdit(), "filter", "List names with this text only")
+    line.setPlaceholderText("filter")
+    line.setMaximumWidth(12 * line.fontMetrics().averageCharWidth())
+    line.setClearButtonEnabled(True)
+    return line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,8 +153,3 @@ def _told(kind: Kind) -> str:
     modality, names = kind
     which = f"channels {', '.join(names)}" if names else "1 channel"
     return f"{modality} with {which}"
-
-
-def every_layer(images: Sequence[One]) -> list[Any]:
-    """Layers of images."""
-    return [layer for one in images for layer in one.layers]

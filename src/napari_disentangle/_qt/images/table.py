@@ -242,12 +242,6 @@ class ImageTable(QTableWidget):  # type: ignore[misc]
             self._fill()
         self.changed.emit()
 
-    def refresh(self) -> None:
-        """Show thumbnails as they are now."""
-        with QSignalBlocker(self):
-            for place, row in enumerate(self._rows):
-                self.item(place, NAME).setIcon(_thumbnail(row.layer))
-
     def _fit_height(self) -> None:
         rows = min(max(self.rowCount(), 1), _ROWS)
         height = max(self.fontMetrics().height() + _OUTER, _ICON + 4)

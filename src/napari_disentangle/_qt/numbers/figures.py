@@ -17,6 +17,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array, Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.render import Rendering
+from napari_disentangle.pipeline.kinds import KINDS
 
 # Pixels of an image that are looked at, and edge of the part whose edges are.
 _SAMPLED, _EDGE = 2**16, 512
@@ -45,7 +46,7 @@ def run_and_look(job: Job) -> Iterator[Any]:
 
 def figures_of(job: Job, results: Sequence[Result]) -> Figures | None:
     """What a run did; ``None`` if nothing of it is in memory to be looked at."""
-    made = [one for one in results if one.output.kind in ("content", "swap")]
+    made = [one for one in results if KINDS[one.output.kind].recoloured]
     named = _batches(job)
     seen = [
         _Seen(named[one.output.image], *pair)

@@ -7,6 +7,7 @@ import numpy as np
 
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.data import KEY, LINK
+from napari_disentangle.pipeline.kinds import KINDS
 
 MARK = "napari-disentangle difference"
 # Darker than the original is blue, brighter orange.
@@ -31,7 +32,7 @@ def of_pair(
     """
     if len(sources) != len(results) or not results:
         return None
-    if results[0].metadata[KEY]["output"] not in ("content", "swap", "expected"):
+    if KINDS[results[0].metadata[KEY]["output"]].shown != "image":
         return None
     pairs = [_levels(*pair) for pair in zip(sources, results, strict=True)]
     if any(one is None or one[0].shape != one[1].shape for one in pairs):

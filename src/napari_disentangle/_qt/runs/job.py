@@ -12,6 +12,7 @@ from napari_disentangle.layers.data import KEY, LINK, LayerData, Marking, layer_
 from napari_disentangle.layers.style import Picked
 from napari_disentangle.pipeline.follow import Failed, Step, follow
 from napari_disentangle.pipeline.inputs import Inputs
+from napari_disentangle.pipeline.kinds import SWAP
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
@@ -98,7 +99,7 @@ def as_the_donor(piece: Any, number: int, job: Job) -> Any:
     if not isinstance(piece, tuple) or len(job.donors) != 1 or job.recipe.strength < 1:
         return piece
     styles, (data, attributes, kind) = job.donors[0].styles, piece
-    swapped = attributes["metadata"][KEY]["output"] == "swap"
+    swapped = attributes["metadata"][KEY]["output"] == SWAP
     limits = styles[min(number, len(styles) - 1)].look.get("contrast_limits")
     if limits is None or not swapped or attributes.get("rgb"):
         return piece

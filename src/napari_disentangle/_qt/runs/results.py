@@ -13,6 +13,7 @@ from napari_disentangle._qt.runs.job import Result
 from napari_disentangle.layers.data import KEY, LINK
 from napari_disentangle.layers.put import Before, put_layer, untouched
 from napari_disentangle.layers.style import same
+from napari_disentangle.pipeline.kinds import CONTENT, KINDS, Kind
 
 ORIGINAL, RESULT, SIDE, DIFFERENCE = "original", "result", "side by side", "difference"
 MODES = (ORIGINAL, RESULT, SIDE, DIFFERENCE)
@@ -86,7 +87,7 @@ class LastRun:
 
     def finish(self) -> None:
         """Show all content-only of a channel alike bright."""
-        shown = [p.images for p in self.pairs() if _output(p) == "content"]
+        shown = [p.images for p in self.pairs() if _output(p) == CONTENT]
         for channel in zip(*shown, strict=False):
             _alike(channel)
         seen = [one for p in self.pairs() if p.fresh for one in p.layers if one.visible]
@@ -98,7 +99,8 @@ class LastRun:
         for layer in pair.layers:
             layer.visible = seen
         others = [one for one in self._results_of(pair) if one.visible]
-        added = [one for one in pair.sources if _adds(one) and _output(pair) in _IMAGES]
+        alike = KINDS[_output(pair)].shown == "image"
+        added = [one for one in pair.sources if _adds(one) and alike]
         for layer in (*others, *added):
             if layer.visible:
                 layer.visible = False
@@ -227,12 +229,9 @@ class LastRun:
             self.viewer.add_image(data, **attributes, contrast_limits=limits)
 
 
-# What looks as the image does, so that its channels would add to those of the image.
-_IMAGES = ("content", "swap", "expected")
-
-
-def _output(pair: Pair) -> str:
-    return str(pair.layers[0].metadata[KEY]["output"])
+def _output(pair: Pair) -> Kind:
+    output: Kind = pair.layers[0].metadata[KEY]["output"]
+    return output
 
 
 def _adds(layer: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
@@ -33,14 +33,16 @@ from napari_disentangle._qt.window.tasks import GUIDE, TASKS
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.recipe import Recipe
 
-if TYPE_CHECKING:
-    from napari_disentangle._qt.window.widget import DisentangleWidget
-
 PLUGIN = "napari-disentangle"
 
 
 class Buttons:
     """What the small buttons of a widget do.
+
+    Parameters
+    ----------
+    widget
+        The widget of the plugin: it imports this module, not the other way.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class Buttons:
         The look that was loaded from a file, if any.
     """
 
-    def __init__(self, widget: DisentangleWidget) -> None:
+    def __init__(self, widget: Any) -> None:
         self.widget, self.panel = widget, widget.panel
         self.look: Attribute | None = None
         self.dialog: Any = None

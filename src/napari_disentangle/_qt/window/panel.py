@@ -43,7 +43,7 @@ from napari_disentangle._qt.window.regions_box import RegionsBox
 from napari_disentangle._qt.window.tasks import COMPARABLE, LOOK, ODD, SWAP, TASKS
 from napari_disentangle.model.registry import models
 from napari_disentangle.pipeline.follow import Step
-from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, Kind
+from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, MAPS, Kind
 
 # Of the panel in pixels: the least, and what it asks for.
 _NARROW, _WIDE, _HIGH = 270, 380, 700
@@ -239,7 +239,7 @@ class Panel(QWidget):  # type: ignore[misc]
         if self.task == ODD:
             expected = (EXPECTED,) if self.detector.wants_expected() else ()
             return (*expected, ANOMALY)
-        maps: tuple[Kind, ...] = ("maps",) if self.maps.isChecked() else ()
+        maps: tuple[Kind, ...] = (MAPS,) if self.maps.isChecked() else ()
         return (*TASKS[self.task].outputs, *maps)
 
     @property

@@ -10,10 +10,8 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
-    QLayout,
     QSizePolicy,
     QSlider,
     QToolButton,
@@ -86,13 +84,6 @@ def together(*parts: Any) -> QWidget:
     return group
 
 
-def line() -> QFrame:
-    """A line across."""
-    frame = QFrame()
-    frame.setFrameShape(QFrame.Shape.HLine)
-    return frame
-
-
 class Section(QWidget):  # type: ignore[misc]
     """A titled part that opens and closes; nothing in a closed one takes focus."""
 
@@ -117,11 +108,6 @@ class Section(QWidget):  # type: ignore[misc]
         rows.addWidget(self.content)
         self.button.toggled.connect(self._show)
         self._show(False)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether what is inside can be seen."""
-        return bool(self.button.isChecked())
 
     def open(self) -> None:
         """Show what is inside."""
@@ -210,14 +196,3 @@ class Message(QWidget):  # type: ignore[misc]
 
     def _more(self) -> list[str]:
         return list(self.rest.text().splitlines())
-
-
-def shown(layout: QLayout | QWidget, on: bool) -> None:
-    """Show or hide a widget, or all in a layout."""
-    if isinstance(layout, QWidget):
-        layout.setVisible(on)
-        return
-    for i in range(layout.count()):
-        widget = layout.itemAt(i).widget()
-        if widget is not None:
-            widget.setVisible(on)

@@ -84,6 +84,13 @@ def plan_of(panel: Panel, layers: Any, saved: Attribute | None) -> Plan:
         raise DataError(reason)
     if panel.task == ODD:
         return _odd(panel, layers, chosen)
+    return _under_a_look(panel, layers, chosen, saved)
+
+
+def _under_a_look(
+    panel: Panel, layers: Any, chosen: Chosen, saved: Attribute | None
+) -> Plan:
+    """Content-only under the reference, or a swap to it."""
     marks = panel.measured.among(layers)
     chosen = chosen.measured_on(marks)
     images, others = chosen.of(IMAGE), chosen.of(REFERENCE)

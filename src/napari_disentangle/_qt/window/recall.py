@@ -13,7 +13,7 @@ from napari_disentangle._qt.window.panel import Panel
 from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.registry import models
-from napari_disentangle.pipeline.kinds import KINDS
+from napari_disentangle.pipeline.kinds import KINDS, MAPS
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
@@ -43,7 +43,7 @@ def recall(panel: Panel, recipe: Recipe) -> list[str]:
     _choose_detector(panel, recipe)
     panel.pool.setCurrentIndex(max(0, panel.pool.findData(recipe.pool)))
     panel.strength.setValue(round(100 * recipe.strength))
-    panel.maps.setChecked("maps" in recipe.outputs)
+    panel.maps.setChecked(MAPS in recipe.outputs)
     panel.choose_device(recipe.device)
     panel.normal.choose(OTHERS if recipe.normals else ITSELF)
     _choose_images(panel, recipe, found)
@@ -60,7 +60,7 @@ def task_of(recipe: Recipe) -> str:
     """The job that makes the outputs of a recipe."""
     if any(KINDS[kind].detects for kind in recipe.outputs):
         return ODD
-    return SWAP if "swap" in recipe.outputs else COMPARABLE
+    return SWAP if SWAP in recipe.outputs else COMPARABLE
 
 
 def _open(source: Source, layers: Sequence[Any]) -> Any | None:

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_disentangle._qt.window.parts import flow, named, row, words
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import PIXEL, plain_symbol
+from napari_disentangle.pipeline.kinds import EXPECTED
 
 Table = Mapping[str, Array]
 
@@ -168,7 +169,7 @@ def _columns(table: Table, units: Sequence[str]) -> Iterator[tuple[str, Array]]:
     yield from ((n, table[n]) for n in "pq" if not np.isnan(table[n]).all())
     for name, values in table.items():
         kind, _, channel = name.removeprefix("mean_").partition("_")
-        if kind in ("observed", "expected"):
+        if kind in ("observed", EXPECTED):
             yield f"{kind} {channel}".strip(), values
 
 

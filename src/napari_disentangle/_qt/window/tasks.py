@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from napari_disentangle._qt.images.chosen import Chosen
 from napari_disentangle._qt.images.table import IMAGE, NORMAL, REFERENCE
-from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, Kind
+from napari_disentangle.pipeline.kinds import ANOMALY, CONTENT, EXPECTED, SWAP, Kind
 
-COMPARABLE, SWAP, ODD = "comparable", "swap", "odd"
+# The second question is called as what it makes.
+COMPARABLE, ODD = "comparable", "odd"
+__all__ = ["COMPARABLE", "GUIDE", "LOOK", "ODD", "SWAP", "TASKS", "Task", "why_not"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,14 @@ TASKS = {
     COMPARABLE: Task(
         "&Make images comparable",
         "Content-only layers: every image under one look, that of the reference",
-        ("content",),
+        (CONTENT,),
         (IMAGE, REFERENCE),
         "make-images-comparable",
     ),
     SWAP: Task(
         "Give the loo&k of another",
         "Swapped layers: every image under the look of the reference images",
-        ("swap",),
+        (SWAP,),
         (IMAGE, REFERENCE),
         "give-an-image-the-look-of-another",
     ),
