@@ -202,6 +202,61 @@ def test_cancel_keeps_the_images_that_are_finished(desk: Any) -> None:
     assert "Cancelled: 1 finished image stay" in desk.panel.message.text()
 
 
+def test_a_kept_result_ends_a_comparison(smears: Any) -> None:
+    smears.run()
+    smears.click(smears.panel.modes["side by side"])
+    smears.click(smears.panel.keep)
+    assert not smears.viewer.canvas.grid.enabled
+
+
+def test_results_that_were_removed_end_a_comparison(smears: Any) -> None:
+    smears.run()
+    smears.click(smears.panel.modes["side by side"])
+    smears.viewer.layers.remove(smears.layer("[swapped]"))
+    assert not smears.viewer.canvas.grid.enabled
+    assert not smears.panel.after.isVisible()
+
+
+def test_nothing_else_is_started_while_it_runs(smears: Any) -> None:
+    smears.run()
+    smears.click(smears.panel.run)
+    for button in (smears.panel.save, smears.panel.report, smears.panel.undo):
+        assert not button.isEnabled()
+    smears.wait(lambda: not smears.widget.running)
+    assert smears.panel.save.isEnabled()
+
+
+def test_a_line_and_an_image_of_nothing_have_figures_or_none(desk: Any) -> None:
+    cells = load("cells_a")[0].astype(np.float32)
+    nothing = np.full_like(cells, np.nan)
+    for name, values in (("one", cells), ("other", cells * 2), ("nothing", nothing)):
+        desk.viewer.add_image(values, name=name, contrast_limits=(0, 255))
+    line = cells[60:61]
+    desk.viewer.add_image(line, name="line", contrast_limits=(0, 255))
+    desk.panel.images.each_its_own.trigger()
+    desk.run()
+    assert "stopped" not in desk.panel.message.text()
+    assert "Brightness apart" in desk.panel.line.text()
+    assert "nan" not in desk.panel.line.text()
+
+
+def test_a_map_that_marks_much_says_that_normal_does_not_fit(desk: Any) -> None:
+    rng = np.random.default_rng(0)
+    normal = rng.normal(100, 10, (512, 512)).astype(np.float32)
+    odd = normal.copy()
+    odd[:256] += 300 * (rng.random((256, 512)) > 0.5)
+    image = desk.viewer.add_image(odd, name="odd")
+    other = desk.viewer.add_image(normal, name="usual")
+    desk.panel.choose_task("odd")
+    desk.panel.model.setCurrentText("identity")
+    desk.panel.detector.cell.setValue(14)
+    desk.check(image, other)
+    desk.panel.images.table.set_role([other], "normal")
+    desk.panel.normal.choose("others")
+    desk.run()
+    assert "more than a fifth of it is marked" in desk.panel.message.text()
+
+
 # --- how results are seen -------------------------------------------------------------
 def test_original_result_side_by_side_and_difference(smears: Any) -> None:
     smears.run()
@@ -300,6 +355,49 @@ def test_a_loaded_recipe_is_what_the_panel_shows(smears: Any, tmp_path: Path) ->
     assert smears.panel.model.currentText() == "mk"
     smears.click(smears.panel.copy_recipe)
     assert json.loads(QApplication.clipboard().text()) == json.loads(text)
+
+
+def test_what_a_recipe_says_beyond_one_job_is_told(smears: Any, tmp_path: Path) -> None:
+    names = [layer.name for layer in smears.viewer.layers]
+    recipe = {
+        "images": [{"name": names[0]}],
+        "donors": [{"name": names[1]}],
+        "model": "mk",
+        "outputs": ["content", "swap"],
+    }
+    (tmp_path / "r.json").write_text(json.dumps(recipe))
+    smears.panel.choose_task("odd")
+    smears.widget.buttons.use_recipe(str(tmp_path / "r.json"))
+    assert smears.panel.task == "swap"
+    assert "leaves out: content-only" in smears.panel.message.text()
+
+
+def test_a_look_in_a_recipe_stands_for_images_that_are_not_open(
+    smears: Any, tmp_path: Path
+) -> None:
+    smears.run()
+    first = smears.layer("[swapped]")
+    kept = first.metadata[KEY]["recipe"]
+    (tmp_path / "r.json").write_text(json.dumps(kept))
+    before = first.data
+    smears.viewer.layers.remove(smears.viewer.layers[1])
+    smears.widget.buttons.use_recipe(str(tmp_path / "r.json"))
+    assert "Not open: blood smear 2 (rust)" in smears.panel.message.text()
+    smears.run()
+    assert first.data is not before
+    np.testing.assert_array_equal(first.data, before)
+
+
+def test_two_layers_never_become_one_file(smears: Any, tmp_path: Path) -> None:
+    smears.run()
+    smears.click(smears.panel.keep)
+    smears.run()
+    layers = [one for one in smears.viewer.layers if KEY in one.metadata]
+    layers[0].name, layers[1].name = "a/b", "a:b"
+    smears.widget.buttons.save_results(layers, tmp_path, ".ome.tif")
+    assert not smears.widget.running
+    assert "two layers would be called so" in smears.panel.message.text()
+    assert not list(tmp_path.iterdir())
 
 
 def test_report_is_a_table(smears: Any, tmp_path: Path) -> None:

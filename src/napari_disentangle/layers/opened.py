@@ -16,6 +16,7 @@ from napari_disentangle.layers.data import KEY, REACH, SURPRISE, LayerData
 from napari_disentangle.layers.save import DISPLAY
 from napari_disentangle.pipeline.kinds import KINDS
 
+REGIONS = "regions"
 # Larger images stay in their files until they are looked at.
 _MOST = 2**26
 
@@ -28,7 +29,7 @@ def reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
         known = read_provenance(path)
     except (DisentangleError, OSError):
         return None
-    return open_again if "output" in known else None
+    return open_again if known.get("output") in (*KINDS, REGIONS) else None
 
 
 def open_again(path: str | list[str]) -> list[LayerData]:
@@ -50,7 +51,7 @@ def open_again(path: str | list[str]) -> list[LayerData]:
         "metadata": {KEY: kept},
         **_geometry(field, rgb),
     }
-    if kept["output"] == "regions":
+    if kept["output"] == REGIONS:
         labels = levels[0].astype(np.int32, copy=False)
         return [(labels, attributes, "labels")]
     if KINDS[kept["output"]].shown == "score":

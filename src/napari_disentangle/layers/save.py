@@ -1,6 +1,6 @@
 """From the tuple of a napari layer to what can be written into a file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.compute.operation import Operation
+from napari_disentangle.files.registry import Done, write
 from napari_disentangle.image.arrays import Array, Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
@@ -63,13 +64,15 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
     napari's own writers drop a layer's metadata.
     """
-    from napari_disentangle.files.registry import write
-    from napari_disentangle.layers.save import as_it_is
-
-    kept = attributes.get("metadata", {}).get(KEY, {}) | _display(attributes)
-    for _ in write(as_it_is(data, attributes, kept), path, overwrite=True):
+    for _ in writing(path, data, attributes):
         pass
     return [path]
+
+
+def writing(path: str, data: Any, attributes: dict[str, Any]) -> Iterator[Done]:
+    """Save one layer as :func:`write_layer` does, so that it can be cancelled."""
+    kept = attributes.get("metadata", {}).get(KEY, {}) | _display(attributes)
+    yield from write(as_it_is(data, attributes, kept), path, overwrite=True)
 
 
 def _display(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def figures_of(job: Job, results: Sequence[Result]) -> Figures | None:
         return None
     given = [*job.references, *(one.field for one in job.donors)]
     aims = [_values(field.levels[-1], field) for field in given]
+    aims = [one for one in aims if len(one)]
     colour = made[0].output.image.rgb
     batches = list(dict.fromkeys(one.batch for one in seen))
     return Figures(
@@ -90,7 +91,8 @@ def _pixels(result: Result) -> tuple[Array, Array] | None:
     if after.shape != tuple(level.shape):
         return None
     rise = field.full_scale if after.dtype.kind == "f" != field.dtype.kind else 1
-    return _values(level, field), _values(after, field) * rise
+    pair = _values(level, field), _values(after, field) * rise
+    return pair if all(len(one) for one in pair) else None
 
 
 def _values(level: Any, field: Field) -> Array:
@@ -101,7 +103,9 @@ def _values(level: Any, field: Field) -> Array:
     else:
         planes = np.moveaxis(planes, field.axes.index("C"), -1)
     flat = planes.reshape(-1, planes.shape[-1])
-    return flat[:: max(1, len(flat) // _SAMPLED), : 3 if field.rgb else None]
+    some = flat[:: max(1, len(flat) // _SAMPLED), : 3 if field.rgb else None]
+    finite: Array = some[np.isfinite(some).all(axis=1)]
+    return finite
 
 
 # --- figures --------------------------------------------------------------------------
@@ -158,9 +162,11 @@ def _structure(result: Result) -> float:
     y, x = (_middle(image.size(axis)) for axis in "YX")
     before = np.asarray(image.plane(lead, y, x), float)
     operation = lazy.operation
-    if not isinstance(operation, Rendering):
-        return 1.0
+    if not isinstance(operation, Rendering) or min(before.shape[1:]) < 2:
+        return 1.0  # a line has no gradients to lose
     after = operation(image.plane(lead, y, x), lead).astype(float)
+    known = np.isfinite(before) & np.isfinite(after)
+    before, after = np.where(known, before, 0), np.where(known, after, 0)
     return gradient_correlation(before, after).correlation
 
 

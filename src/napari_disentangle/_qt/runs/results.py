@@ -146,6 +146,7 @@ class LastRun:
 
     def keep(self) -> None:
         """Protect the results: no later run changes them."""
+        self.show(RESULT)
         for pair in self.pairs():
             for layer in pair.layers:
                 layer.metadata[LINK]["kept"] = True

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_disentangle._qt.window.parts import column, named, row, words
 from napari_disentangle.errors import DataError
 from napari_disentangle.layers.data import KEY
-from napari_disentangle.layers.save import write_layer
+from napari_disentangle.layers.save import writing
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
 
@@ -61,19 +61,22 @@ class Saving:
         if not folder.is_dir():
             raise DataError(f"there is no folder {str(folder)!r}: choose another")
         pairs = [(folder / _name(one, suffix), one) for one in layers]
+        names = [path.name for path, _ in pairs]
         for path, _ in pairs:
-            if path.exists():
+            if path.exists() or names.count(path.name) > 1:
                 raise DataError(
-                    f"{path.name!r} exists already: choose another folder, or rename "
-                    "the layer"
+                    f"{path.name!r} exists already, or two layers would be called so: "
+                    "choose another folder, or rename the layer"
                 )
         return cls([(path, one.as_layer_data_tuple()) for path, one in pairs])
 
     def steps(self) -> Generator[Step | Saved, None, None]:
         """Write all files, one by one."""
         for number, (path, (data, attributes, _)) in enumerate(self.files):
-            yield Step(f"saving {path.name}", number / len(self.files))
-            write_layer(str(path), data, attributes)
+            told = Step(f"saving {path.name}", number / len(self.files))
+            yield told
+            for _ in writing(str(path), data, attributes):
+                yield told
             yield Saved(path)
 
 

@@ -98,13 +98,13 @@ class Buttons:
     def use_recipe(self, path: str) -> None:
         """Choose what a recipe says."""
         with said(self.widget.say):
-            recipe = Recipe.load(path)
-            missing = recall(self.panel, recipe)
-            kept = recipe.donor or recipe.reference
-            if kept is not None and not (recipe.donors or recipe.references):
-                self._take(Attribute.from_json(kept), Path(path).name)
             name = Path(path).name
-            self.widget.say(f"The panel shows what {name} says{_beside(missing)}.")
+            look, told = recall(self.panel, Recipe.load(path))
+            if look is not None:
+                self._take(look, name)
+            self.widget.say(f"The panel shows what {name} says.")
+            for line in told:
+                self.widget.add_words(line)
 
     # --- looks --------------------------------------------------------------------
     def _load_look(self) -> None:
@@ -193,7 +193,7 @@ class Buttons:
     def took(self, step: Any) -> bool:
         """Show a step of saving or of the report; whether it was one."""
         if isinstance(step, Saved):
-            self.widget.panel.message.add([f"Saved {step.path}"])
+            self.widget.add_words(f"Saved {step.path}")
             return True
         if type(step).__name__ != "Reported":
             return False
@@ -202,7 +202,3 @@ class Buttons:
         self.dialog = ReportDialog(self.widget, step.report)
         self.dialog.show()
         return True
-
-
-def _beside(missing: list[str]) -> str:
-    return f"; {'; '.join(missing)}" if missing else ""

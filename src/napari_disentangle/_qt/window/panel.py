@@ -309,6 +309,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self.fitting.set_running(running, fitting)
         self.run.setEnabled(not running)
         self.cancel.setEnabled(running)
+        self.after.setEnabled(not running)
         self.progress.setVisible(running)
         self.progress.setValue(0)
         self.progress.setFormat("starting ...")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,16 @@ from napari_disentangle._qt.window.normal import ITSELF, OTHERS
 from napari_disentangle._qt.window.panel import Panel
 from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
 from napari_disentangle.errors import DataError
+from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.registry import models
 from napari_disentangle.pipeline.kinds import KINDS, MAPS
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
-def recall(panel: Panel, recipe: Recipe) -> list[str]:
-    """Choose what a recipe says; what it names and is not open, in sentences.
+def recall(panel: Panel, recipe: Recipe) -> tuple[Attribute | None, list[str]]:
+    """Choose what a recipe says: the look it carries, and what the panel cannot show.
+
+    The look of images that are not open is taken from the recipe, if it was measured.
 
     Parameters
     ----------
@@ -33,12 +36,14 @@ def recall(panel: Panel, recipe: Recipe) -> list[str]:
         If none of its images is open.
     """
     layers = panel.images.table.layers()
-    groups = (recipe.images, recipe.references or recipe.donors, recipe.normals)
+    task = task_of(recipe)
+    others = {SWAP: recipe.donors, COMPARABLE: recipe.references}.get(task, ())
+    groups = (recipe.images, others, recipe.normals)
     found = [[_open(source, layers) for source in group] for group in groups]
     if recipe.images and not any(found[0]):
         names = ", ".join(source.name for source in recipe.images)
         raise DataError(f"open {names} first: the recipe is for these images")
-    panel.choose_task(task_of(recipe))
+    panel.choose_task(task)
     _choose_model(panel, recipe)
     _choose_detector(panel, recipe)
     panel.pool.setCurrentIndex(max(0, panel.pool.findData(recipe.pool)))
@@ -47,13 +52,30 @@ def recall(panel: Panel, recipe: Recipe) -> list[str]:
     panel.choose_device(recipe.device)
     panel.normal.choose(OTHERS if recipe.normals else ITSELF)
     _choose_images(panel, recipe, found)
-    missing = [
-        source.name
-        for group, some in zip(groups, found, strict=True)
-        for source, layer in zip(group, some, strict=True)
-        if layer is None
-    ]
-    return [f"not open: {', '.join(missing)}"] if missing else []
+    kept = {SWAP: recipe.donor, COMPARABLE: recipe.reference}.get(task)
+    look = Attribute.from_json(kept) if kept and not any(found[1]) else None
+    return look, [*_missing(groups, found), *_not_shown(panel, recipe)]
+
+
+def _missing(
+    groups: Sequence[Sequence[Source]], found: Sequence[list[Any]]
+) -> Iterator[str]:
+    pairs = (zip(*one, strict=True) for one in zip(groups, found, strict=True))
+    names = [source.name for group in pairs for source, layer in group if layer is None]
+    if names:
+        yield f"Not open: {', '.join(names)}."
+
+
+def _not_shown(panel: Panel, recipe: Recipe) -> Iterator[str]:
+    """What else the recipe says."""
+    rest = [KINDS[k].label for k in recipe.outputs if k not in panel.outputs()]
+    if rest:
+        yield f"The panel does one job at a time, so it leaves out: {', '.join(rest)}."
+    if recipe.source is not None:
+        yield (
+            "The recipe carries the look of the batch of its image; the panel measures "
+            "it anew: choose all images of the batch, or use the command line."
+        )
 
 
 def task_of(recipe: Recipe) -> str:

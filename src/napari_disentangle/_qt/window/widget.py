@@ -188,7 +188,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def add_words(self, line: str) -> None:
         """Say something beside what is said already."""
-        self.panel.message.add([line])
+        self._note([line])
 
     def plan(self) -> Plan:
         """What Run would do now.
@@ -331,6 +331,8 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     # --- results ------------------------------------------------------------------
     def _show_after(self) -> None:
+        if not self.last.pairs():  # nothing is left to be compared
+            self.last.show(RESULT)
         self.panel.show_after(bool(self.last.pairs()), self.last.mode)
 
     def undo(self) -> None:
