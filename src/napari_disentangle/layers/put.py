@@ -14,7 +14,8 @@ from napari_disentangle.pipeline.kinds import KINDS
 # colour that neither the map nor stained tissue has.
 _OUTLINE = 2
 _REGIONS = {None: "cyan", 0: "transparent"}
-_PLACED = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+# Where a layer lies.
+PLACED = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 # Id of the source layer, output, and number of the content map or 0.
 Identity = tuple[str, str, int]
@@ -143,7 +144,7 @@ def _renew(layer: Any, array: Any, attributes: dict[str, Any]) -> None:
     layer.metadata = {**layer.metadata, **attributes["metadata"]}
     if "features" in attributes:
         layer.features = attributes["features"]
-    for name in _PLACED:
+    for name in PLACED:
         value = attributes.get(name)
         if value is not None and not _alike(getattr(layer, name), value):
             setattr(layer, name, value)

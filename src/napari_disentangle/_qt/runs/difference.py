@@ -7,6 +7,7 @@ import numpy as np
 
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.data import KEY, LINK
+from napari_disentangle.layers.put import PLACED
 from napari_disentangle.pipeline.kinds import KINDS
 
 MARK = "napari-disentangle difference"
@@ -20,7 +21,6 @@ COLOURS = {
 _MOST = 2**24
 # Share of pixels whose difference the scale holds.
 _HELD = 0.999
-_PLACED = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
 def of_pair(
@@ -73,7 +73,7 @@ def _apart(before: Array, after: Array) -> Array:
 
 def _attributes(source: Any, result: Any, data: Array) -> dict[str, Any]:
     shape = source.data[0].shape if source.multiscale else source.data.shape
-    known = {name: getattr(source, name) for name in _PLACED}
+    known = {name: getattr(source, name) for name in PLACED}
     ratio = np.divide(shape[: data.ndim], data.shape)
     known["scale"] = np.asarray(source.scale) * ratio
     return {

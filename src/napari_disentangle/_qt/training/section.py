@@ -1,10 +1,10 @@
-"""The section "Fit on the checked images": settings, curve, preview, buttons."""
+"""The section "Train on my images": settings, curve, preview, buttons."""
 
 from typing import Any
 
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -14,8 +14,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_disentangle._qt.numbers.drawing import dot, pixmap, quiet_plot
 from napari_disentangle._qt.training.job import Kept, Preview
-from napari_disentangle._qt.window.parts import Section, flow, named
+from napari_disentangle._qt.window.parts import Section, flow, named, words
 from napari_disentangle._qt.window.wording import in_the_window
 from napari_disentangle.model.train import SWAP, Progress
 
@@ -24,8 +25,7 @@ _TIP = "Let the model learn from the checked images, and use what it learned"
 _STEPS, _MOST_STEPS = 300, 100_000
 _MOST_SEED = 2**31 - 1
 _CURVE, _PICTURE = 130, 120
-# Readable on light and on dark.
-_GREY, _BLUE, _GREEN, _ORANGE = "#8a8f98", "#7aa5d8", "#2fae66", "#e8912d"
+_BLUE, _GREEN, _ORANGE = "#7aa5d8", "#2fae66", "#e8912d"
 # Share of the past in the smoothed curve.
 _PAST = 0.9
 
@@ -36,21 +36,10 @@ class LossCurve(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         kinds = {"learning": _BLUE, "held out": _GREEN, "standard model": _ORANGE}
-        legend = QLabel(" &nbsp; ".join(_dot(c, kind) for kind, c in kinds.items()))
+        legend = QLabel(" &nbsp; ".join(dot(c, kind) for kind, c in kinds.items()))
         legend.setWordWrap(True)
-        self._plot = pg.PlotWidget(background=None, enableMenu=False)
-        menu = self._plot.getPlotItem().ctrlMenu
-        # it is made all the same, and without a parent would outlive the window
-        menu.setParent(self, menu.windowFlags())
-        self._plot.setFixedHeight(_CURVE)
-        self._plot.setMouseEnabled(x=False, y=False)
-        self._plot.hideButtons()
-        self._plot.setToolTip("Decibels against steps: higher is better")
+        self._plot = quiet_plot("Decibels against steps: higher is better", _CURVE)
         self._plot.setLabel("left", "dB")
-        self._plot.setCacheMode(pg.PlotWidget.CacheModeFlag.CacheNone)  # for themes
-        for side in ("left", "bottom"):
-            self._plot.getAxis(side).setPen(_GREY)
-            self._plot.getAxis(side).setTextPen(_GREY)
         self.swap = self._plot.plot(pen=pg.mkPen(_BLUE, width=1))
         self.held_out = self._plot.plot(pen=pg.mkPen(_GREEN, width=2))
         dashed = pg.mkPen(_ORANGE, width=2, style=Qt.PenStyle.DashLine)
@@ -89,7 +78,7 @@ class FitSection(Section):
     """All inputs for a fit, and what is seen of it; no behaviour of its own."""
 
     def __init__(self) -> None:
-        self.plan = _words()
+        self.plan = words()
         self.steps, self.seed = _number(1, _MOST_STEPS), _number(0, _MOST_SEED)
         self.steps.setValue(_STEPS)
         named(self.steps, "steps", "At most; it ends where nothing is gained any more")
@@ -100,7 +89,7 @@ class FitSection(Section):
         self.kept: Kept | None = None
         self.images = 0
         self.curve = LossCurve()
-        self.verdict = _words()
+        self.verdict = words()
         tip = "Choose the model that did not help all the same"
         self.anyway = named(QPushButton("Use anyway"), "Use anyway", tip)
         self.before, self.after = QLabel(), QLabel()
@@ -193,9 +182,7 @@ def _told(kept: Kept, images: int) -> str:
 
 
 def _pixmap(picture: Any) -> QPixmap:
-    height, width, _ = picture.shape
-    image = QImage(picture.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-    return QPixmap.fromImage(image).scaled(
+    return pixmap(picture).scaled(
         _PICTURE,
         _PICTURE,
         Qt.AspectRatioMode.KeepAspectRatio,
@@ -207,16 +194,6 @@ def _number(low: int, high: int) -> QSpinBox:
     box = QSpinBox()
     box.setRange(low, high)
     return box
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    return label
-
-
-def _dot(colour: str, text: str) -> str:
-    return f'<span style="color: {colour}">&#9632;</span> {text}'
 
 
 def _stack(parent: QWidget, *widgets: QWidget) -> None:

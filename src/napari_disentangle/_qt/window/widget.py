@@ -68,7 +68,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.last = LastRun(viewer)
         self.regions = Regions(viewer, self.panel, self.add_words)
         self._worker: StepWorker | None = None
-        self._started = 0.0
+        self._started, self._told = 0.0, ""
         self._sources: dict[Any, tuple[Any, ...]] = {}
         # What is said of the run, and of which images every remark is.
         self._lines: list[str] = []
@@ -151,10 +151,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         panel.fitting.show_plan([f.name for f in fields], panel.model.start)
         panel.normal.say(words_for(panel.task, chosen, panel.normal.kind))
         self.regions.show_cell(fields)
-        self._reason = obstacle(panel, chosen, self.buttons.look is not None)
-        panel.run.setEnabled(not self._reason)
-        panel.run.setToolTip(self._reason or "Make the layers (Ctrl+Enter)")
-        self._show_reason()
+        reason = obstacle(panel, chosen, self.buttons.look is not None)
+        panel.run.setEnabled(not reason)
+        panel.run.setToolTip(reason or "Make the layers (Ctrl+Enter)")
+        self._show_reason(reason)
 
     def _proposes_reference(self, images: int) -> bool:
         """Whether the last image is to be the one that gives its look."""
@@ -162,14 +162,11 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             return False
         return not self.panel.images.table.roles_said()
 
-    _reason = ""
-    _told = ""
-
-    def _show_reason(self) -> None:
+    def _show_reason(self, reason: str) -> None:
         """Say why Run cannot be pressed, in place of what was said of that before."""
         lines = [line for line in self.panel.message.lines if line != self._told]
-        self._told = self._reason
-        self.panel.message.say([*([self._told] if self._told else []), *lines])
+        self._told = reason
+        self.panel.message.say([reason] * bool(reason) + lines)
 
     # --- running ------------------------------------------------------------------
     def given_look(self) -> Attribute | None:
@@ -322,12 +319,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def event(self, event: Any) -> bool:
         """Stop and go when the dock is closed: napari then takes its widget out."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._leave()
+            self.cancel()
             self.deleteLater()
         return bool(super().event(event))
-
-    def _leave(self) -> None:
-        self.cancel()
 
     # --- results ------------------------------------------------------------------
     def _show_after(self) -> None:
