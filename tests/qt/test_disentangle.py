@@ -171,12 +171,12 @@ def test_widget_works_after_cancel(smears: Any) -> None:
 
 
 def _break(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    from napari_disentangle.model.base import AffineMethod
+    from napari_disentangle.model.pixels import PixelMap
 
-    def transfer(*args: Any) -> Any:
+    def move(*args: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(AffineMethod, "transfer", transfer)
+    monkeypatch.setattr(PixelMap, "__call__", move)
 
 
 def test_exception_in_the_worker_is_said_and_the_widget_is_ready(

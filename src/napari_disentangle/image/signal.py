@@ -90,10 +90,20 @@ def to_dtype(x: Array, dtype: np.dtype[Any]) -> Array:
     """Bring computed values to the image's type: integers are rounded and clipped."""
     if dtype.kind == "f":
         return x.astype(dtype, copy=False)
-    limits = np.iinfo(dtype)
-    known = np.nan_to_num(np.rint(x), nan=0.0)
-    clipped: Array = np.clip(known, limits.min, limits.max).astype(dtype)
-    return clipped
+    out = np.empty(x.shape, dtype)
+    use_up(x.copy(), out)
+    return out
+
+
+def use_up(x: Array, out: Array) -> None:
+    """Like :func:`to_dtype` into an array, without a copy: ``x`` is changed."""
+    if out.dtype.kind != "f":
+        limits = np.iinfo(out.dtype)
+        np.rint(x, out=x)
+        if np.isnan(np.min(x, initial=0)):
+            x[np.isnan(x)] = 0
+        np.clip(x, limits.min, limits.max, out=x)
+    np.copyto(out, x, casting="unsafe")
 
 
 def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:

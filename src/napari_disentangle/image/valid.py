@@ -126,7 +126,7 @@ def valid(
     image: Planes, plane: Array, lead: Lead, y: slice, x: slice, level: int
 ) -> Mask:
     """Which pixels of a region are image; see :meth:`~.Field.valid`."""
-    known = np.asarray(np.isfinite(plane).all(axis=0))
+    known = finite(plane)
     if "alpha" in image.channel_names and image.modality == "brightfield":
         known &= plane[image.channel_names.index("alpha")] > 0
     padded = _found(image, lead)
@@ -139,6 +139,13 @@ def valid(
         )
     )
     return np.asarray(known & ~padded.of(plane[colours(image)], rows, columns))
+
+
+def finite(plane: Array) -> Mask:
+    """Which pixels (h, w) of channels (C, h, w) are numbers."""
+    if plane.dtype.kind != "f":
+        return np.ones(plane.shape[1:], bool)
+    return np.asarray(np.isfinite(plane).all(axis=0))
 
 
 def as_background(image: Planes, plane: Array, known: Mask) -> Array:

@@ -201,6 +201,18 @@ class Method:
         raise NotImplementedError
 
 
+class PixelMethod(Method):
+    """A model that moves an image by one affine map of its signal."""
+
+    def map_between(self, source: Values, target: Values) -> Affine:
+        """Affine map (C, C), (C,) of the signal from one attribute to another."""
+        raise NotImplementedError
+
+    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
+        """The signal under another attribute (C, ...)."""
+        return apply_affine(x, *self.map_between(source, target))
+
+
 @runtime_checkable
 class Painter(Protocol):
     """A model whose content takes long, and is quickly painted under any look."""
@@ -215,7 +227,7 @@ class Painter(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AffineMethod(Method):
+class AffineMethod(PixelMethod):
     """A model whose content is an invertible affine map of the signal.
 
     ``frame(values)`` gives W (C, C) and b (C,) so that content is ``W x + b``;
@@ -237,10 +249,6 @@ class AffineMethod(Method):
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""
         return apply_affine(x, *self.frame(source))
-
-    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
-        """The signal under another attribute (C, ...)."""
-        return apply_affine(x, *self.map_between(source, target))
 
     def map_between(self, source: Values, target: Values) -> Affine:
         """Affine map of the signal from one attribute to another."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,17 @@ from napari_disentangle.compute.operation import Operation
 from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
-from napari_disentangle.image.signal import from_signal, plane_to_signal, to_dtype
+from napari_disentangle.image.signal import (
+    Space,
+    from_signal,
+    plane_to_signal,
+    to_dtype,
+)
 from napari_disentangle.image.tiling import ALIGNED, Span, Tile
 from napari_disentangle.image.valid import as_background
 from napari_disentangle.model.attribute import Attribute
-from napari_disentangle.model.base import Method, Painter, Values
+from napari_disentangle.model.base import Method, Painter, PixelMethod, Values
+from napari_disentangle.model.pixels import PixelMap
 
 if TYPE_CHECKING:
     import torch
@@ -98,7 +104,26 @@ class Rendering(Operation):
         source, target = self.values(lead)
         if self._unchanged(source, target):
             return plane
+        if self.device == "cpu" and isinstance(self.method, PixelMethod):
+            return self._mapped(plane, lead, self.method)
         return self.shown(self.signal(plane, lead), plane)
+
+    def _mapped(self, plane: Array, lead: Lead, method: PixelMethod) -> Array:
+        """The region by the affine map of its plane."""
+        values = [np.asarray(one, np.float64).tobytes() for one in self.values(lead)]
+        move = _pixel_map(method, *values, self._space, self._full_scale)
+        left = self._left
+        whole = len(self.index) == len(plane) and not left
+        out = np.empty_like(plane) if whole else plane.copy(order="K")
+        names = zip(self.source.channels, self.index, strict=True)
+        targets = [None if name in left else out[i] for name, i in names]
+        move([plane[i] for i in self.index], targets)
+        return out
+
+    @property
+    def _left(self) -> set[str]:
+        """Channels that show nothing in one of the images."""
+        return {*self.source.empty, *self.target.empty}
 
     def shown(self, signal: torch.Tensor, plane: Array) -> Array:
         """The region with another signal (C, h, w), in its own units and type."""
@@ -119,8 +144,8 @@ class Rendering(Operation):
             make = partial(self.method.content, x, source)
             content = self.contents.of(_key(plane, lead, self.device), make)
             made = self.method.paint(content, x, target)
-        left = {*self.source.empty, *self.target.empty}
-        for i in (i for i, name in enumerate(self.source.channels) if name in left):
+        named = enumerate(self.source.channels)
+        for i in (i for i, name in named if name in self._left):
             made[i] = x[i]
         return made
 
@@ -159,6 +184,15 @@ class Rendering(Operation):
     @property
     def _full_scale(self) -> float:
         return self.field.full_scale
+
+
+@lru_cache(maxsize=16)
+def _pixel_map(
+    method: PixelMethod, source: bytes, target: bytes, space: Space, full_scale: float
+) -> PixelMap:
+    """The map from one attribute to another, which all tiles share."""
+    values = (np.frombuffer(one).copy() for one in (source, target))
+    return PixelMap(*method.map_between(*values), space, full_scale)
 
 
 def _key(plane: Array, lead: Lead, device: str) -> Hashable:

@@ -21,6 +21,7 @@ from napari_disentangle.model.base import (
     Affine,
     AffineMethod,
     Method,
+    PixelMethod,
     Sample,
     Values,
     Weights,
@@ -62,7 +63,7 @@ class Vote(AffineMethod):
 
 
 @dataclass(frozen=True)
-class ClassWise(Method):
+class ClassWise(PixelMethod):
     """The model with trained weights, for images of C channels with K classes.
 
     The values of an attribute are the moments of `balanced` (4C), the colours of the
@@ -123,10 +124,6 @@ class ClassWise(Method):
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content (C, ...) of a signal: in the frame of the closed form."""
         return apply_affine(x, *balanced.METHOD.frame(source[: 4 * len(x)]))
-
-    def transfer(self, x: torch.Tensor, source: Values, target: Values) -> torch.Tensor:
-        """The signal under another attribute (C, ...)."""
-        return apply_affine(x, *self.map_between(source, target))
 
     def map_between(self, source: Values, target: Values) -> Affine:
         """Affine map of the signal from one attribute to another."""
