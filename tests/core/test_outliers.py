@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2lab
 
 import napari_disentangle as nd
+from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.image.outliers import Sampled, outliers
 from napari_disentangle.samples.data import load
 from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
@@ -125,7 +126,8 @@ def found(pixels: np.ndarray) -> np.ndarray:
     planes = [pixels[cut][None].astype(float) for cut in cuts]
     blocks = [Sampled(plane, np.ones(plane.shape[1:], bool)) for plane in planes]
     whole = np.zeros(pixels.shape, bool)
-    for cut, mask in zip(cuts, outliers(blocks, "fluorescence"), strict=True):
+    foreground = find_foreground(pixels.reshape(1, -1).astype(float), "fluorescence")
+    for cut, mask in zip(cuts, outliers(blocks, foreground), strict=True):
         whole[cut] = mask
     return whole
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Array, Doubles, Mask
+from napari_disentangle.image.arrays import Array, Doubles, Mask, chosen, finite, varies
 from napari_disentangle.image.field import Modality
 
 # A slide is empty where it absorbs no more than this beyond its white level: 0.15 in
@@ -42,13 +42,16 @@ class Foreground:
 
     def mask(self, signal: Array) -> Mask:
         """Foreground among pixels (C, ...), in absorbance or intensity."""
-        shape = (-1,) + (1,) * (signal.ndim - 1)
-        beyond = signal - self.white.reshape(shape)
+        found = finite(signal)
         if self.modality == "brightfield":
-            beyond = beyond.mean(axis=0, keepdims=True)
-        finite = np.isfinite(signal).all(axis=0)
-        found = (beyond > self.threshold.reshape(shape)).any(axis=0)
-        return np.logical_and(found, finite)
+            most = self.threshold[0] + self.white.mean()
+            found &= signal.sum(axis=0) > len(signal) * most
+            return found
+        bright = np.zeros_like(found)
+        thresholds = np.broadcast_to(self.threshold, len(signal))
+        for channel, threshold in zip(signal, thresholds, strict=True):
+            bright |= channel > threshold
+        return found & bright
 
 
 def find_foreground(signal: Array, modality: Modality) -> Foreground:
@@ -65,9 +68,9 @@ def find_foreground(signal: Array, modality: Modality) -> Foreground:
         Fluorescence: Otsu's threshold, per channel, if the pixels above it lie
         together; a channel of noise has no foreground.
     """
-    known = signal[:, np.isfinite(signal).all(axis=0)]
+    known = chosen(signal, finite(signal))
     channels = len(signal)
-    if known.size == 0 or not (known != known[:, :1]).any():
+    if known.size == 0 or not varies(known):
         return Foreground(modality, np.zeros(channels), np.array([np.inf]))
     if modality == "brightfield":
         white = np.percentile(known, 1, axis=1)

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Array, Doubles, Mask
-from napari_disentangle.image.field import Modality
-from napari_disentangle.image.foreground import coherence, find_foreground
+from napari_disentangle.image.arrays import Array, Doubles, Mask, chosen
+from napari_disentangle.image.foreground import Foreground, coherence
 
 # Largest share of the pixels that are outliers, edges aside, and of the foreground.
 _MOST = 0.055
@@ -50,23 +49,23 @@ class Sampled(NamedTuple):
     counts: Mask
 
 
-def outliers(blocks: Sequence[Sampled], modality: Modality) -> list[Mask]:
+def outliers(blocks: Sequence[Sampled], foreground: Foreground) -> list[Mask]:
     """Find the pixels of an image that are far from all others.
 
     Parameters
     ----------
     blocks
         Parts of one image in absorbance (brightfield) or intensity (fluorescence).
-    modality
-        What kind of image it is.
+    foreground
+        That of all pixels that count.
 
     Returns
     -------
     list of ndarray
         A mask (h, w) for each block.
     """
-    if modality == "brightfield":
-        return _strange(blocks)
+    if foreground.modality == "brightfield":
+        return _strange(blocks, foreground)
     found = [np.zeros(block.counts.shape, bool) for block in blocks]
     for channel in range(len(blocks[0].signal)):
         planes = [Sampled(b.signal[channel], b.counts) for b in blocks]
@@ -83,13 +82,12 @@ def _grown(masks: Sequence[Mask], blocks: Sequence[Sampled]) -> list[Mask]:
 
 
 # --- brightfield: amount and colour of stain ----------------------------------------
-def _strange(blocks: Sequence[Sampled]) -> list[Mask]:
-    every = np.concatenate([b.signal[:, b.counts] for b in blocks], axis=1)
-    foreground = find_foreground(every, "brightfield")
+def _strange(blocks: Sequence[Sampled], foreground: Foreground) -> list[Mask]:
     tissue = [foreground.mask(b.signal) & b.counts for b in blocks]
     shown = zip(blocks, tissue, strict=True)
-    stained = np.concatenate([b.signal[:, mask] for b, mask in shown], axis=1)
-    most = min(_MOST * every.shape[1], _OF_TISSUE * stained.shape[1])
+    stained = np.concatenate([chosen(b.signal, mask) for b, mask in shown], axis=1)
+    every = sum(int(b.counts.sum()) for b in blocks)
+    most = min(_MOST * every, _OF_TISSUE * stained.shape[1])
     if most < _FEWEST:
         return [np.zeros_like(mask) for mask in tissue]
     far = _beyond_gap(_amounts(stained), _DARK, most)
@@ -104,14 +102,16 @@ def _strange(blocks: Sequence[Sampled]) -> list[Mask]:
 def _beyond_gap(distances: Doubles, first: float, most: float) -> Mask:
     """What is farther than the emptiest gap in distances (N,), if there is one."""
     gaps = {}
-    for level in first * _STEPS:
-        far = (distances > level).sum()
-        between = (distances > level / _GAP).sum() - far
+    levels = first * _STEPS
+    both = np.array([levels, levels / _GAP], distances.dtype)
+    beyond = len(distances) - np.searchsorted(np.sort(distances), both, "right")
+    for level, far, farther in zip(levels, *beyond, strict=True):
+        between = farther - far
         if _FEWEST <= far <= most and between <= _BETWEEN * far:
             gaps[level] = between / far
     level = min(gaps, key=gaps.__getitem__, default=np.inf)
-    beyond: Mask = distances > level / _GAP
-    return beyond
+    found: Mask = distances > level / _GAP
+    return found
 
 
 def _amounts(stained: Array) -> Doubles:
@@ -130,12 +130,13 @@ def _colours(stained: Array) -> Doubles:
     """
     few: Array = stained[:, :: -(-stained.shape[1] // _MOST_PIXELS)]
     middle: Array = few.mean(axis=1, keepdims=True)
-    inverse: Array = np.eye(len(few))
+    inverse: Array = np.eye(len(few), dtype=few.dtype)
     for _ in range(8):
         distances = _mahalanobis(few - middle, inverse)
-        near = few[:, distances <= np.quantile(distances, _DENSEST)]
+        near = chosen(few, distances <= np.quantile(distances, _DENSEST))
         middle = near.mean(axis=1, keepdims=True)
-        inverse = np.linalg.inv(np.cov(near) + 1e-5 * np.eye(len(few)))
+        covariance = np.cov(near) + 1e-5 * np.eye(len(few))
+        inverse = np.linalg.inv(covariance).astype(few.dtype)
     return _mahalanobis(stained - middle, inverse)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -73,8 +74,21 @@ def plane_to_signal(
     """
     import torch
 
-    values = plane.astype(float_type(plane.dtype) if dtype is None else dtype)
-    return to_signal(torch.from_numpy(values).to(device), space, full_scale)
+    chosen = float_type(plane.dtype) if dtype is None else dtype
+    if space == "absorbance" and plane.dtype.str[1:] in ("u1", "u2"):
+        table = _absorbance(plane.dtype.itemsize, full_scale, chosen)
+        return torch.from_numpy(table[plane]).to(device)
+    values = torch.from_numpy(plane.astype(chosen)).to(device)
+    return to_signal(values, space, full_scale)
+
+
+@lru_cache(maxsize=8)
+def _absorbance(itemsize: int, full_scale: float, dtype: np.dtype[Any]) -> Array:
+    """Absorbance of every value of an unsigned type."""
+    import torch
+
+    values = np.arange(256**itemsize).astype(dtype)
+    return to_signal(torch.from_numpy(values), "absorbance", full_scale).numpy()
 
 
 def from_signal(signal: torch.Tensor, space: Space, full_scale: float) -> torch.Tensor:

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_disentangle.image.arrays import Array, Mask
+from napari_disentangle.image.arrays import Array, Mask, finite
 from napari_disentangle.image.axes import Lead
 
 # Pixels of a map, and of the largest plane without a pyramid that is gone through.
@@ -139,13 +139,6 @@ def valid(
         )
     )
     return np.asarray(known & ~padded.of(plane[colours(image)], rows, columns))
-
-
-def finite(plane: Array) -> Mask:
-    """Which pixels (h, w) of channels (C, h, w) are numbers."""
-    if plane.dtype.kind != "f":
-        return np.ones(plane.shape[1:], bool)
-    return np.asarray(np.isfinite(plane).all(axis=0))
 
 
 def as_background(image: Planes, plane: Array, known: Mask) -> Array:

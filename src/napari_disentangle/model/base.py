@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Doubles, Floats, Mask
+from napari_disentangle.image.arrays import Doubles, Floats, Mask, chosen
 from napari_disentangle.image.field import Modality
 from napari_disentangle.image.foreground import find_foreground
 from napari_disentangle.image.signal import Space, natural_space
@@ -61,7 +61,7 @@ class Sample:
     @property
     def tissue(self) -> Doubles:
         """Foreground pixels (C, n)."""
-        return self.signal[:, self.foreground]
+        return chosen(self.signal, self.foreground)
 
     def part(self, channels: slice) -> Sample:
         """Some channels by themselves, with a own foreground if they show any."""

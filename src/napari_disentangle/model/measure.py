@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.compute.iterators import within
-from napari_disentangle.image.arrays import Array, Mask
+from napari_disentangle.image.arrays import Array, Mask, chosen, finite, varies
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground, find_foreground
@@ -35,7 +35,6 @@ from napari_disentangle.model.remarks import (
     odd_pixels,
     outlier_words,
     padding_words,
-    varies,
     why_blank,
 )
 from napari_disentangle.model.render import Rendering
@@ -50,6 +49,8 @@ _MAD_TO_STD = 1.4826
 _VOTES = 8
 # Edge in pixels of the regions in which whole images are gone through.
 _REGION = 256
+# Edge in pixels of the blocks that are measured.
+_BLOCK = 128
 # Blocks that are rendered to foresee what would be cut off.
 _PREVIEWS = 16
 
@@ -81,9 +82,18 @@ class Measured:
 
 
 class Part(NamedTuple):
-    """A block (C, h, w), its pixels that are image, and those that are measured."""
+    """A block of an image.
+
+    Attributes
+    ----------
+    plane, signal
+        Pixels (C, h, w), and the signal in which foreground is told.
+    valid, allowed
+        Pixels that are image, and those that are measured.
+    """
 
     plane: Array
+    signal: Array
     valid: Mask
     allowed: Mask
 
@@ -149,7 +159,8 @@ def _measure(
 def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
     """Pixels of an image from which :func:`measure` takes one attribute of it all."""
     parts = _parts(field, index, list(field.leads()))
-    _, foreground, samples = _samples(method, field, _inliers(method, field, parts))
+    inliers, foreground = _told_apart(method, field, parts)
+    samples = [_sample(method, field, part, foreground) for part in inliers]
     return _join(samples, foreground)
 
 
@@ -208,8 +219,11 @@ def _measure_planes(
     method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
 ) -> Generator[None, None, _Look]:
     parts = _parts(field, index, leads)
-    inliers = _inliers(method, field, parts)
-    every, foreground, samples = _samples(method, field, inliers)
+    inliers, foreground = _told_apart(method, field, parts)
+    samples = [_sample(method, field, part, foreground) for part in inliers]
+    every = np.concatenate(
+        [chosen(part.plane, part.allowed) for part in inliers], axis=1
+    )
     whole = _join(samples, foreground)
     names = _names(field, index)
     seen = ((part.plane, part.valid) for part in parts)
@@ -227,10 +241,10 @@ def _measure_planes(
     for one in usable[::step] or [whole]:
         yield
         votes.append(method.estimate(one, config))
-    each = np.stack(votes)
+    each = np.stack(votes).astype(np.float64)
     middle = np.median(each, axis=0)
     spread = _MAD_TO_STD * np.median(np.abs(each - middle), axis=0)
-    values = method.estimate(whole, config)
+    values = method.estimate(whole, config).astype(np.float64)
     yield
     regions = partial(_regions, method, field, index, leads)
     values = yield from method.complete(values, regions)
@@ -253,37 +267,38 @@ def _regions(
 
 def _parts(field: Field, index: Sequence[int], leads: list[Lead]) -> list[Part]:
     """Blocks spread over some planes."""
-    return [_read(field, block, index) for block in blocks(field, leads=leads)]
+    places = blocks(field, _BLOCK, leads=leads)
+    return [_read(field, block, index) for block in places]
 
 
-def _inliers(method: Method, field: Field, parts: list[Part]) -> list[Part]:
+def _inliers(method: Method, parts: list[Part], foreground: Foreground) -> list[Part]:
     """The blocks without pixels far from all others, for models that leave them out."""
     if not method.robust:
         return parts
     sampled = [
-        Sampled(
-            _space(field, part.plane),
-            part.allowed & np.isfinite(part.plane).all(axis=0),
-        )
-        for part in parts
+        Sampled(part.signal, part.allowed & finite(part.signal)) for part in parts
     ]
-    odd = outliers(sampled, field.modality)
+    odd = outliers(sampled, foreground)
+    if not any(mask.any() for mask in odd):
+        return parts
     return [
         part._replace(allowed=part.allowed & ~mask)
         for part, mask in zip(parts, odd, strict=True)
     ]
 
 
-def _samples(
-    method: Method, field: Field, parts: Sequence[Part]
-) -> tuple[Values, Foreground, list[Sample]]:
-    """Pixels of sampled blocks, what tells their foreground, and block by block."""
-    every = np.concatenate([part.plane[:, part.allowed] for part in parts], axis=1)
-    foreground = _foreground(field, every)
-    samples = [
-        _sample(method, field, part.plane, part.allowed, foreground) for part in parts
-    ]
-    return every, foreground, samples
+def _told_apart(
+    method: Method, field: Field, parts: list[Part]
+) -> tuple[list[Part], Foreground]:
+    """The blocks without outliers, and what tells their foreground."""
+    foreground = _foreground(field, parts)
+    inliers = _inliers(method, parts, foreground)
+    return inliers, foreground if inliers is parts else _foreground(field, inliers)
+
+
+def _foreground(field: Field, parts: Sequence[Part]) -> Foreground:
+    signals = [chosen(part.signal, part.allowed) for part in parts]
+    return find_foreground(np.concatenate(signals, axis=1), field.modality)
 
 
 def _names(field: Field, index: Sequence[int]) -> tuple[str, ...]:
@@ -296,32 +311,26 @@ def _read(field: Field, block: Block, index: Sequence[int]) -> Part:
     plane = field.plane(block.lead, y, x)
     valid = field.valid(plane, block.lead, y, x)
     allowed = valid & field.mask(block.lead, y, x) & ~stray(field, plane)
-    return Part(plane[list(index)], valid, allowed)
+    # in one order, as single precision adds up to other digits in another one
+    pixels = np.ascontiguousarray(plane[list(index)])
+    signal = _signal(field, pixels, natural_space(field.modality))
+    return Part(pixels, signal, valid, allowed)
 
 
-def _space(field: Field, pixels: Array, space: Space | None = None) -> Values:
-    chosen = space or natural_space(field.modality)
-    double, scale = np.dtype(np.float64), field.full_scale
-    return plane_to_signal(pixels, chosen, scale, double).numpy()
+def _signal(field: Field, pixels: Array, space: Space) -> Array:
+    return plane_to_signal(pixels, space, field.full_scale).numpy()
 
 
-def _foreground(field: Field, pixels: Array) -> Foreground:
-    return find_foreground(_space(field, pixels), field.modality)
-
-
-def _sample(
-    method: Method, field: Field, plane: Array, allowed: Mask, foreground: Foreground
-) -> Sample:
-    known = np.logical_and(allowed, np.isfinite(plane).all(axis=0))
-    pixels = plane[:, known]
-    natural, space = _space(field, pixels), method.space(foreground.modality)
-    mask = foreground.mask(natural)
+def _sample(method: Method, field: Field, part: Part, foreground: Foreground) -> Sample:
+    known = part.allowed & finite(part.signal)
+    space, natural = method.space(foreground.modality), part.signal
     same = space == natural_space(foreground.modality)
-    signal = natural if same else _space(field, pixels, space)
-    tile = np.full(plane.shape, np.nan)
-    tile[:, known] = signal
+    tile = natural if same else _signal(field, part.plane, space)
+    pixels, mask = chosen(tile, known), foreground.mask(chosen(natural, known))
+    if not known.all():
+        tile = np.where(known, tile, np.nan).astype(tile.dtype)
     tiles = [(tile, float(mask.sum()))]
-    return Sample(signal, mask, foreground.white, foreground.modality, tiles)
+    return Sample(pixels, mask, foreground.white, foreground.modality, tiles)
 
 
 def _join(samples: Sequence[Sample], foreground: Foreground) -> Sample:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Array, Mask
+from napari_disentangle.image.arrays import Array, Mask, chosen, finite, varies
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.foreground import Foreground
@@ -39,7 +39,7 @@ def odd_pixels(field: Field, pixels: Array) -> Iterator[str]:
             "planes this large are searched for padding only if they have a pyramid: "
             "mark where the look is to be measured if there is any"
         )
-    known = pixels[:, np.isfinite(pixels).all(axis=0)]
+    known = _known(pixels)
     if not _constant(known):
         yield from _saturation(field, known)
         yield from _darkness(field, known)
@@ -57,10 +57,11 @@ def padding_words(parts: Iterable[tuple[Array, Mask]]) -> Iterator[str]:
     """How much of an image is none, from blocks (C, h, w) and their valid pixels."""
     padded = unknown = pixels = values = 0
     for plane, valid in parts:
-        finite = np.isfinite(plane)
-        none = finite.all(axis=0) & ~valid
-        padded, pixels = padded + int(none.sum()), pixels + none.size
-        unknown, values = unknown + int((~finite).sum()), values + finite.size
+        pixels, values = pixels + valid.size, values + plane.size
+        if plane.dtype.kind == "f":
+            unknown += plane.size - int(np.isfinite(plane).sum())
+        if not valid.all():
+            padded += int((finite(plane) & ~valid).sum())
     if unknown:
         yield f"{max(unknown / values, _TOLD):.1%} of the values are NaN or infinite"
     if padded:
@@ -70,7 +71,7 @@ def padding_words(parts: Iterable[tuple[Array, Mask]]) -> Iterator[str]:
 
 def why_blank(pixels: Array, foreground: Foreground) -> tuple[str, ...]:
     """Why there is nothing to measure; empty if there is."""
-    known = pixels[:, np.isfinite(pixels).all(axis=0)]
+    known = _known(pixels)
     if _constant(known):
         return CONSTANT, NO_FOREGROUND
     return () if np.isfinite(foreground.threshold).any() else (NO_FOREGROUND,)
@@ -160,6 +161,11 @@ def _tint(look: Attribute) -> Values | None:
     return beyond / length if np.isfinite(length) and length > 0 else None
 
 
+def _known(pixels: Array) -> Array:
+    """Pixels (C, N) that are numbers."""
+    return chosen(pixels, finite(pixels))
+
+
 def _constant(known: Values) -> bool:
     return known.size == 0 or not varies(known)
 
@@ -188,8 +194,3 @@ def _darkness(field: Field, known: Values) -> Iterator[str]:
         yield "the image is mostly dark: is it fluorescence, or its full scale smaller?"
     if field.modality == "brightfield" and known.max() > 1.5 * scale:
         yield f"values go beyond the full scale {scale:g}: set full_scale"
-
-
-def varies(pixels: Array) -> bool:
-    """Whether any channel has two values; much faster than its range."""
-    return bool((pixels != pixels[:, :1]).any())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Array, Doubles, Mask
+from napari_disentangle.image.arrays import Array, Doubles, Mask, chosen
 from napari_disentangle.image.field import Modality
 
 Values = Array
@@ -45,7 +45,7 @@ def moments(signal: Array, foreground: Mask, modality: Modality) -> Values:
         The four of every channel (4C,). The level is the mean of the lower half of the
         background, which light scattered from the foreground does not reach.
     """
-    tissue = _lowest(signal[:, foreground], _DIM[modality])
+    tissue = _lowest(chosen(signal, foreground), _DIM[modality])
     mean, std = tissue.mean(axis=1), tissue.std(axis=1)
     share = np.full(len(signal), 1 - foreground.mean())
     level = _lowest(_background(signal, foreground), 0.5).mean(axis=1)
@@ -53,7 +53,7 @@ def moments(signal: Array, foreground: Mask, modality: Modality) -> Values:
 
 
 def _background(signal: Array, foreground: Mask) -> Array:
-    background: Array = signal[:, ~foreground]
+    background: Array = chosen(signal, ~foreground)
     fewest = max(1, math.ceil(_LEAST_BACKGROUND * signal.shape[1]))
     if background.shape[1] >= fewest:
         return background
@@ -111,6 +111,7 @@ def balanced(signal: Array, foreground: Mask) -> tuple[Values, Values]:
     share = foreground.mean()
     each = np.where(foreground, 1 - share, share) if 0 < share < 1 else np.ones(1)
     weights = np.broadcast_to(each, foreground.shape) / (each.mean() * len(foreground))
+    weights = weights.astype(signal.dtype)
     mean = signal @ weights
     centred = signal - mean[:, None]
     return mean, (centred * weights) @ centred.T

@@ -111,12 +111,11 @@ class ClassWise(PixelMethod):
 
         found = moments(sample.signal, sample.foreground, sample.modality)
         mean, covariance = both_alike(sample.signal, sample.foreground)
-        known = [torch.from_numpy(v[None]) for v in (found, mean, covariance)]
+        known = [torch.from_numpy(v[None]).float() for v in (found, mean, covariance)]
         classes, signals = [], []
         for tile in _shown(sample.tiles):
-            signal = torch.from_numpy(tile[None])
-            maps, small = seen(signal, *known)
-            classes.append(self._net(maps.float()).double().flatten(2))
+            maps, small = seen(torch.from_numpy(tile[None]).float(), *known)
+            classes.append(self._net(maps).flatten(2))
             signals.append(small.flatten(2))
         pixels = torch.cat(classes, 2)[..., None], torch.cat(signals, 2)[..., None]
         return _values(palette(known[0], *pixels))

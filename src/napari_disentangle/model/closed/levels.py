@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from napari_disentangle.image.arrays import chosen
 from napari_disentangle.model.base import Sample, Values, per_channel
 from napari_disentangle.model.closed import meanstd
 from napari_disentangle.model.statistics import log_std
@@ -20,7 +21,7 @@ _LEAST_BACKGROUND = 0.01
 
 
 def _background(sample: Sample) -> Values:
-    background = sample.signal[:, ~sample.foreground]
+    background = chosen(sample.signal, ~sample.foreground)
     if background.shape[1] < _LEAST_BACKGROUND * sample.signal.shape[1]:
         return np.percentile(sample.signal, 1, axis=1)
     return np.median(background, axis=1)

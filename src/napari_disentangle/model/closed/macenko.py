@@ -35,7 +35,7 @@ def _names(channels: tuple[str, ...]) -> tuple[str, ...]:
 def _estimate(sample: Sample, config: Config) -> Values:
     absorbance = sample.tissue - sample.white[:, None]
     stains = _directions(absorbance, config.extreme)
-    amounts = np.linalg.lstsq(stains.T, absorbance, rcond=None)[0]
+    amounts = np.linalg.pinv(stains.T).astype(absorbance.dtype) @ absorbance
     most = np.percentile(amounts, 100 - config.extreme, axis=1)
     return np.concatenate(
         [sample.white, stains.ravel(), np.log(np.maximum(most, 1e-2))]
