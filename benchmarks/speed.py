@@ -1,4 +1,4 @@
-"""Speed per CPU-second: ``python benchmarks/speed.py`` prints three tables.
+"""Speed per CPU-second: ``python benchmarks/speed.py`` prints tables.
 
 Swaps of 2048 x 2048 pixels beside numpy's table look-up on the same array, reading a
 look beside closed forms, and the engine beside a bare loop. Every figure is the median
@@ -9,19 +9,27 @@ small images and one run.
 
 from __future__ import annotations
 
+import argparse
+import os
+import platform
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
+from itertools import chain, count, product
 from pathlib import Path
 
 import numpy as np
 
 import napari_disentangle as nd
+from napari_disentangle.image.tiling import Span, tiles
+from napari_disentangle.model.measure import KNOWN
 from napari_disentangle.samples import data, synthetic
 
-EDGE, QUICK_EDGE = 2048, 256
-RUNS = 7
+SMEARS = ("blood_1", "blood_2")
+TILE = 512
 FORMS = ("meanstd", "mk", "macenko", "percentile", "levels", "balanced")
 Timed = Mapping[str, Callable[[], object]]
 
@@ -33,6 +41,7 @@ def seconds(tasks: Timed, runs: int) -> dict[str, list[float]]:
         task()
     for _ in range(runs):
         for name, task in tasks.items():
+            KNOWN.clear()
             start = time.process_time()
             task()
             taken[name].append(time.process_time() - start)
@@ -126,24 +135,120 @@ def looks(edge: int) -> Timed:
     return {name: partial(model.attribute, image) for name, model in models.items()}
 
 
+def written(lazy: nd.LazyImage, path: Path) -> None:
+    """Write a file."""
+    for _ in nd.write(lazy, path):
+        pass
+
+
 def engine(edge: int, folder: Path) -> Timed:
     """A slow network through the engine, and the bare loop of its forwards."""
     import torch
 
-    image = nd.Field(smear("blood_1", edge), "YXC", name="smear")
-    model = nd.load("contrimix", preset="published")
-    look = model.attribute(image)
-    other = model.attribute(nd.Field(smear("blood_2", edge), "YXC", name="other"))
-    lazy = model.lazy(image, other, look)
-    number = iter(range(10**6))
+    image = nd.Field(smear(SMEARS[0], edge), "YXC", name="smear")
+    parts = [nd.Field(smear(n, 256), "YXC", name=n) for n in SMEARS]
+    settings = {"attributes": 8, "statistics": "frozen"}
+    model = nd.fit(parts, "contrimix", steps=1, **settings)
+    look = model.attribute(parts[0])
+    lazy = model.lazy(image, model.attribute(parts[1]), look)
+    whole = Span(0, edge), Span(0, edge)
+    grid = [*tiles(whole, image.plane_shape, lazy.tile, lazy.operation.halo)]
+    planes = [
+        np.moveaxis(image.data[t.outer[0].slice, t.outer[1].slice], -1, 0) for t in grid
+    ]
+    number = count()
 
     def bare() -> None:
+        torch.set_num_threads(1)
         with torch.inference_mode():
-            for tile in lazy.tiles():
-                lazy.operation(tile)
+            for plane in planes:
+                lazy.operation(plane, ())
 
     return {
-        "bare loop": bare,
+        "bare loop of forwards": bare,
         "engine": lambda: np.asarray(lazy),
-        "engine, to Zarr": lambda: nd.write(folder / f"{next(number)}.ome.zarr", lazy),
+        "engine, to Zarr": lambda: written(lazy, folder / f"n{next(number)}.ome.zarr"),
     }
+
+
+def copies(edge: int, folder: Path) -> Timed:
+    """A swap from Zarr to Zarr with its pyramid, and a bare copy of the pixels."""
+    import zarr
+
+    pixels = nd.Field(smear("blood_1", edge), "YXC", name="slide")
+    model = nd.fit([pixels], "affine")
+    own = model.attribute(pixels)
+    look = model.attribute(nd.Field(smear("blood_2", 1024), "YXC", name="other"))
+    source = folder / "slide.ome.zarr"
+    alone = nd.fit([pixels], "identity")
+    written(alone.lazy(pixels, alone.attribute(pixels)), source)
+    image = nd.read(source)
+    number = count()
+
+    def bare() -> None:
+        array = zarr.open_array(source / "0", mode="r")
+        made = zarr.create_array(
+            folder / f"c{next(number)}.zarr",
+            shape=array.shape,
+            dtype=array.dtype,
+            chunks=array.chunks,
+        )
+        h, w = array.shape[-2:]
+        for y, x in product(range(0, h, TILE), range(0, w, TILE)):
+            at = (..., slice(y, y + TILE), slice(x, x + TILE))
+            made[at] = array[at]
+
+    return {
+        "bare copy of Zarr": bare,
+        "swap, Zarr to Zarr, with pyramid": lambda: written(
+            model.lazy(image, look, own), folder / f"s{next(number)}.ome.zarr"
+        ),
+    }
+
+
+def table(title: str, tasks: Timed, runs: int, pixels: int) -> Iterator[str]:
+    """Lines of a table; the last column compares with the first task."""
+    taken = seconds(tasks, runs)
+    yield f"\n| {title} | CPU-seconds | MPix per CPU-second | times the first |"
+    yield "|---|---|---|---|"
+    middle = {name: float(np.median(times)) for name, times in taken.items()}
+    first = next(iter(middle.values()))
+    for name, times in taken.items():
+        spread = f"{middle[name]:.3f} ({min(times):.3f} to {max(times):.3f})"
+        speed = pixels / 1e6 / middle[name]
+        yield f"| {name} | {spread} | {speed:.1f} | {middle[name] / first:.2f} |"
+
+
+def say(line: str) -> None:
+    """Print at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small images, one run")
+    quick = parser.parse_args().quick
+    edge, large = (256, 256) if quick else (2048, 8192)
+    runs, few = (1, 1) if quick else (7, 3)
+    area = edge**2
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    say(f"{edge} x {edge} pixels, {machine}, load {os.getloadavg()[0]:.1f}")
+    say(f"median of {runs} runs (least to most)")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        parts = [
+            table("8 bits, RGB", swaps(edge), runs, area),
+            table("16 bits, five channels", channels(edge), runs, area),
+            table("reading a look", looks(edge), runs, area),
+            table(f"reading a look, {large} x {large}", looks(large), few, large**2),
+            table("engine, `contrimix`", engine(edge // 2, folder), few, area // 4),
+            table(f"{large} x {large} in Zarr", copies(large, folder), few, large**2),
+        ]
+        for line in chain.from_iterable(parts):
+            say(line)
+
+
+if __name__ == "__main__":
+    main()

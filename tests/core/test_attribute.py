@@ -15,7 +15,10 @@ from strategies import MODELS, image, scene
 import napari_disentangle as nd
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
 from napari_disentangle.model.attribute import average
+from napari_disentangle.model.closed import meanstd
+from napari_disentangle.model.measure import KNOWN, Reader, measure
 
+RGB = [0, 1, 2]
 VALUES = arrays(np.float64, 4, elements=st.floats(-1e12, 1e12))
 
 
@@ -345,3 +348,73 @@ def test_absurd_values_are_no_saved_attribute(name, value):
     with pytest.raises(ModelFileError, match="not a saved attribute") as error:
         nd.Attribute.from_json(saved)
     assert "\n" not in str(error.value)
+
+
+# --- what was measured before ---------------------------------------------------------
+class Counting:
+    """A closed form that counts how often it is asked."""
+
+    def __init__(self):
+        self.asked = 0
+        self.method = replace(meanstd.METHOD, estimate=self.estimate)
+
+    def estimate(self, sample, config):
+        self.asked += 1
+        return meanstd.METHOD.estimate(sample, config)
+
+    def look(self, field, name="counting"):
+        before = self.asked
+        steps = measure(Reader(self.method, None, name), field, RGB, "")
+        while True:
+            try:
+                next(steps)
+            except StopIteration as ended:
+                return ended.value, self.asked > before
+
+
+def test_the_same_pixels_are_measured_once():
+    KNOWN.clear()
+    field, counting = image("brightfield"), Counting()
+    first, measured = counting.look(field)
+    again, anew = counting.look(replace(field, data=field.data.copy(), name="copy"))
+    assert (measured, anew) == (True, False)
+    assert again.values.tobytes() == first.values.tobytes()
+    assert (again.status, again.empty) == (first.status, first.empty)
+    assert counting.look(field, "another model")[1]
+
+
+@pytest.mark.parametrize("changed", ["pixel", "full scale", "where", "alpha"])
+def test_what_changed_is_measured_anew(changed):
+    KNOWN.clear()
+    field, counting = image("brightfield"), Counting()
+    counting.look(field)
+    data = field.data.copy()
+    if changed == "pixel":
+        data[5, 5] = 255 - data[5, 5]
+        field = replace(field, data=data)
+    elif changed == "full scale":
+        field = replace(field, full_scale=200.0)
+    elif changed == "where":
+        where = np.ones(field.data.shape[:2], bool)
+        where[:10] = False
+        field = replace(field, where=where)
+    else:
+        alpha = np.full((*data.shape[:2], 1), 255, np.uint8)
+        alpha[:, :9] = 0
+        field = nd.Field(np.concatenate([data, alpha], axis=2), "YXC", name="a")
+    assert counting.look(field)[1]
+
+
+def test_how_an_image_lies_in_memory_does_not_matter():
+    KNOWN.clear()
+    field = image("brightfield")
+    turned = np.ascontiguousarray(np.moveaxis(field.data, -1, 0))
+    planes = nd.Field(
+        turned, "CYX", channel_names=field.channel_names, modality="brightfield"
+    )
+    for name in ("balanced", "mk", "affine"):
+        model = nd.fit([field], name)
+        KNOWN.clear()
+        one = model.attribute(field)
+        KNOWN.clear()
+        assert model.attribute(planes).values.tobytes() == one.values.tobytes()

@@ -294,3 +294,22 @@ def test_fluorescence_needs_no_fit_and_has_none(desk: Any) -> None:
     desk.panel.choose_task("comparable")
     desk.run()
     assert len([name for name in desk.names if "content-only" in name]) == 6
+
+
+def test_models_keep_the_name_they_are_given_and_are_listed_in_the_next_session(
+    tissues: Any, kept: Path
+) -> None:
+    tissues.panel.fitting.name.setText("slides: May")
+    path = _fit(tissues)
+    assert path.name == "slides_ May.safetensors"
+    assert tissues.panel.model.currentText() == "slides_ May"
+    (path.parent / "broken.safetensors").write_bytes(b"nothing")
+    tissues.viewer.window.remove_dock_widget(tissues.widget)
+    _, tissues.widget = tissues.viewer.window.add_plugin_dock_widget(
+        "napari-disentangle", "Disentangle"
+    )
+    assert "slides_ May" not in _models(tissues)
+    tissues.panel.method.open()
+    assert "slides_ May" in _models(tissues)
+    assert tissues.panel.model.currentText() == "affine"
+    assert any("'broken.safetensors' cannot be read" in text for text in tissues.said)

@@ -501,26 +501,40 @@ def test_the_wheel_scrolls_and_changes_nothing(desk: Any) -> None:
     assert values() == before
 
 
-def test_keyboard_alone_chooses_runs_and_moves_the_slider(desk: Any) -> None:
+def test_keyboard_alone_opens_chooses_runs_moves_the_slider_and_saves(
+    desk: Any, tmp_path: Path
+) -> None:
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
     from qtpy.QtWidgets import QApplication
 
-    desk.viewer.open_sample("napari-disentangle", "brightfield")
     desk.viewer.window._qt_window.activateWindow()
     first = desk.panel.task_buttons["comparable"]
     first.setFocus()
     desk.settle()
     QTest.keyClick(first, Qt.Key.Key_Down)
     assert desk.panel.task == "swap"
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    assert QApplication.focusWidget() is desk.panel.try_it
+    QTest.keyClick(desk.panel.try_it, Qt.Key.Key_Space)
+    desk.wait(lambda: any("[swapped]" in name for name in desk.names))
+    desk.wait(lambda: not desk.widget.running)
     control = Qt.KeyboardModifier.ControlModifier
-    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return, control)
+    QTest.keyClick(desk.panel.images.table, Qt.Key.Key_Return, control)
     desk.wait(lambda: desk.widget.running, 5)
     desk.wait(lambda: not desk.widget.running)
-    before = desk.layer("[swapped]").data
+    before = desk.layer("[swapped]").data.copy()
     desk.panel.strength.setFocus()
     QTest.keyClick(desk.panel.strength, Qt.Key.Key_Left)
-    desk.wait(lambda: desk.layer("[swapped]").data is not before, 5)
+    desk.wait(lambda: (desk.layer("[swapped]").data != before).any(), 5)
+    QTest.keyClick(desk.panel.save, Qt.Key.Key_Space)
+    dialog = desk.widget.buttons.dialog
+    desk.wait(dialog.isVisible, 5)
+    dialog.folder.selectAll()
+    QTest.keyClicks(dialog.folder, str(tmp_path))
+    QTest.keyClick(dialog.folder, Qt.Key.Key_Return)
+    desk.wait(lambda: not desk.widget.running and any(tmp_path.iterdir()))
+    assert [path.suffixes[-2:] for path in tmp_path.iterdir()] == [[".ome", ".tif"]]
 
 
 @pytest.mark.parametrize("size", [1.0, 1.5])

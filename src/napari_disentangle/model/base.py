@@ -129,6 +129,8 @@ class Method:
         Kinds of image that it can be fitted to.
     needs_fit
         Whether it says nothing until it was fitted.
+    sampled
+        Whether samples of an image decide its attribute.
     invertible
         Whether an image under its own attribute is that image, exactly.
     smallest_tile
@@ -142,6 +144,7 @@ class Method:
     robust: bool = False
     learns: tuple[Modality, ...] = ()
     needs_fit: bool = False
+    sampled: bool = True
     invertible: bool = True
     smallest_tile: int = 0
 

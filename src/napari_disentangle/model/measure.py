@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -24,9 +24,10 @@ from napari_disentangle.image.signal import (
     plane_to_signal,
 )
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
-from napari_disentangle.image.valid import stray
+from napari_disentangle.image.valid import searched, stray
 from napari_disentangle.model.attribute import pooled
 from napari_disentangle.model.base import Method, Sample, Values
+from napari_disentangle.model.known import Known, digest
 from napari_disentangle.model.remarks import (
     CONSTANT,
     NO_FOREGROUND,
@@ -117,32 +118,41 @@ class _Look:
         return CONSTANT in self.blank
 
 
+class Reader(NamedTuple):
+    """What reads looks: a model's mathematics, its settings, and its hash."""
+
+    method: Method
+    config: Any
+    hash: str
+
+
 def measure(
-    method: Method, config: Any, field: Field, index: Sequence[int], axes: str
+    reader: Reader, field: Field, index: Sequence[int], axes: str
 ) -> Generator[None, None, Measured]:
     """Measure an attribute for every index along ``axes``.
 
-    Yields after everything that takes long; closing cancels.
+    Yields after everything that takes long; closing cancels. What was measured on the
+    same pixels before is not measured again.
     """
-    steps = _measure(method, config, field, index, axes)
+    steps = _measure(reader, field, index, axes)
     return (yield from within(one_thread, steps))
 
 
 def _measure(
-    method: Method, config: Any, field: Field, index: Sequence[int], axes: str
+    reader: Reader, field: Field, index: Sequence[int], axes: str
 ) -> Generator[None, None, Measured]:
     sizes = [field.size(axis) for axis in axes]
     groups = _groups(field, axes)
     looks = []
     for leads in groups:
-        looks.append((yield from _measure_planes(method, config, field, index, leads)))
+        looks.append((yield from _measure_planes(reader, field, index, leads)))
         yield
     found = [look for look in looks if not look.blank]
     rows = np.stack([look.values for look in looks])
     if found:
         borrow = [bool(look.blank) and not look.constant for look in looks]
         seen = np.stack([look.values for look in found])
-        rows[borrow] = pooled(seen, method.names(_names(field, index)))
+        rows[borrow] = pooled(seen, reader.method.names(_names(field, index)))
     spread = np.mean([look.spread for look in found or looks], axis=0)
     noun = "planes" if len(groups[0]) == 1 else "stacks"
     said = [word for look in looks for word in look.words]
@@ -215,10 +225,39 @@ def _groups(field: Field, axes: str) -> list[list[Lead]]:
     return list(groups.values())
 
 
+# Looks of samples that were measured last.
+KNOWN: Known[_Look] = Known(1024)
+
+
 def _measure_planes(
-    method: Method, config: Any, field: Field, index: Sequence[int], leads: list[Lead]
+    reader: Reader, field: Field, index: Sequence[int], leads: list[Lead]
 ) -> Generator[None, None, _Look]:
     parts = _parts(field, index, leads)
+    key = _key(reader, field, index, parts)
+    look = KNOWN.get(key) if reader.method.sampled else None
+    if look is None:
+        look = yield from _measure_parts(reader, field, index, leads, parts)
+        KNOWN.keep(key, look)
+    return look
+
+
+def _key(
+    reader: Reader, field: Field, index: Sequence[int], parts: Sequence[Part]
+) -> Hashable:
+    """All that a look, and what is said of it, depends on."""
+    pixels = digest(array for p in parts for array in (p.plane, p.valid, p.allowed))
+    said = field.remarks, searched(field), _names(field, index), len(parts)
+    return reader.hash, pixels, field.modality, field.full_scale, said
+
+
+def _measure_parts(
+    reader: Reader,
+    field: Field,
+    index: Sequence[int],
+    leads: list[Lead],
+    parts: list[Part],
+) -> Generator[None, None, _Look]:
+    method, config, _ = reader
     inliers, foreground = _told_apart(method, field, parts)
     samples = [_sample(method, field, part, foreground) for part in inliers]
     every = np.concatenate(

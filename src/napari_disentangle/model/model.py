@@ -20,7 +20,7 @@ from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.field import Field, Modality
 from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.base import Method, Weights
-from napari_disentangle.model.measure import measure
+from napari_disentangle.model.measure import Reader, measure
 from napari_disentangle.model.registry import method
 from napari_disentangle.model.render import Rendering
 from napari_disentangle.model.settings import checked
@@ -125,9 +125,8 @@ class Model:
         """
         axes = {"frame": field.lead_axes, "stack": field.lead_axes.replace("Z", "")}
         index = self.channel_index(field)
-        found = yield from measure(
-            self.method, self.config, field, index, axes.get(pool, "")
-        )
+        reader = Reader(self.method, self.config, self.hash)
+        found = yield from measure(reader, field, index, axes.get(pool, ""))
         named = enumerate(field.channel_names)
         extra = [name for i, name in named if i not in index]
         left = (f"left alone: {', '.join(extra)}",) if extra else ()

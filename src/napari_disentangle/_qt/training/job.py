@@ -4,9 +4,9 @@ A preview shows a part of an image under the look of a part of the others, as th
 is just then; whole images would take seconds, in which nothing could be cancelled.
 """
 
-import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,7 +17,7 @@ from platformdirs import user_data_path
 
 from napari_disentangle._qt.window.model_box import ModelFile
 from napari_disentangle.compute.device import memory_errors
-from napari_disentangle.errors import ModelFileError
+from napari_disentangle.errors import DisentangleError, ModelFileError
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
@@ -30,6 +30,8 @@ from napari_disentangle.pipeline.follow import Step
 
 Colours = NDArray[np.uint8]
 
+# What names of files must not hold.
+_UNSAFE = '<>:"/\\|?*'
 # Steps from preview to preview.
 _REFRESH = 25
 # Edges in pixels of the part that is shown, and of parts whose look is measured.
@@ -113,7 +115,8 @@ def run_fit(job: FitJob) -> Generator[Step | Progress | Preview | Kept, None, No
                 yield from _preview(learned(step), scene, told)
         model = yield from _measured(learned(step), job.images)
         yield from _preview(model, scene, told)
-    yield Kept(ModelFile.of(model, keep(model), job.label), step.progress.verdict)
+    path = keep(model, job.label)
+    yield Kept(ModelFile.of(model, path, path.stem), step.progress.verdict)
 
 
 def _measured(model: Model, images: Sequence[Field]) -> Generator[Step, None, Model]:
@@ -148,20 +151,36 @@ def folder() -> Path:
     return user_data_path("napari-disentangle", appauthor=False) / "models"
 
 
-def keep(model: Model) -> Path:
-    """Save a fitted model where recipes can name it; its name tells it from others.
+def kept() -> Iterator[ModelFile | str]:
+    """Models that were fitted before, by name; a sentence for one that is broken."""
+    for path in sorted(folder().glob("*.safetensors")):
+        try:
+            yield ModelFile.read(path)
+        except DisentangleError as error:
+            yield str(error)
+
+
+def keep(model: Model, label: str) -> Path:
+    """Save a fitted model where recipes can name it, under the name it was given.
+
+    A number is added where another model of that name is there already; the same model
+    is kept once.
 
     Raises
     ------
     ModelFileError
         If it cannot be written.
     """
-    path = folder() / f"{model.name}-{model.modality}-{model.hash[:8]}.safetensors"
-    partial = path.with_suffix(".partial.safetensors")
+    for one in kept():
+        if isinstance(one, ModelFile) and one.hash == model.hash:
+            return one.path
+    name = "".join("_" if letter in _UNSAFE else letter for letter in label)
+    numbered = (f"{name} {n}" if n > 1 else name for n in count(1))
+    paths = (folder() / f"{one}.safetensors" for one in numbered)
+    path = next(path for path in paths if not path.exists())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        model.save(partial)
-        os.replace(partial, path)
+        model.save(path)
     except OSError as error:
         raise ModelFileError(
             f"the fitted model cannot be kept in {str(path.parent)!r} ({error})"

@@ -8,6 +8,7 @@ from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -83,6 +84,8 @@ class FitSection(Section):
         self.steps.setValue(_STEPS)
         named(self.steps, "steps", "At most; it ends where nothing is gained any more")
         named(self.seed, "seed", "The same seed and images give the same model")
+        tip = "What the trained model is called, in the list of models and as a file"
+        self.name = named(QLineEdit(), "name of the model", tip)
         self.fit = named(QPushButton("Train"), "Train", _TIP)
         tip = "Keep the model as it is now; Cancel throws it away"
         self.stop = named(QPushButton("Stop and use"), "Stop and use", tip)
@@ -120,7 +123,7 @@ class FitSection(Section):
     def _parts(self) -> list[Any]:
         buttons, files = flow(self.fit, self.stop), flow(self.load, self.save)
         seen = (self.curve, self.verdict, self.anyway, self.pictures)
-        numbers = (("steps", self.steps), ("seed", self.seed))
+        numbers = (("steps", self.steps), ("seed", self.seed), ("name", self.name))
         return [self.plan, *numbers, buttons, *seen, files]
 
     # --- what is shown ------------------------------------------------------------

@@ -26,7 +26,7 @@ from napari_disentangle._qt.runs.files import (
 from napari_disentangle._qt.runs.job import described, recipe_hint
 from napari_disentangle._qt.runs.saving import Saved, SaveDialog, Saving
 from napari_disentangle._qt.runs.script import python_code
-from napari_disentangle._qt.training.job import folder
+from napari_disentangle._qt.training.job import folder, kept
 from napari_disentangle._qt.window.plan import said
 from napari_disentangle._qt.window.recall import recall
 from napari_disentangle._qt.window.tasks import GUIDE, TASKS
@@ -68,6 +68,22 @@ class Buttons:
         panel.report.clicked.connect(self._report)
         panel.fitting.load.clicked.connect(self._load_model)
         panel.fitting.save.clicked.connect(self._save_model)
+
+        self._listed = False
+        for section in (panel.method, panel.fitting):
+            section.toggled.connect(self._list_models)
+
+    def _list_models(self, opened: bool) -> None:
+        """Offer the models that were trained in earlier sessions, once."""
+        if not opened or self._listed:
+            return
+        self._listed = True
+        for one in kept():
+            if isinstance(one, str):
+                self.widget.add_words(one)
+            else:
+                self.panel.model.offer(one)
+        self.panel.fitting.name.setPlaceholderText(self.panel.model.next_label())
 
     def copy(self, text: str, what: str) -> None:
         """Put a text on the clipboard, and say what to do with it."""

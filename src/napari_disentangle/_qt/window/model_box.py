@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +115,15 @@ class ModelBox(QComboBox):  # type: ignore[misc]
             self.modality = modality
             self._offer()
 
+    def offer(self, file: ModelFile) -> None:
+        """Offer a file that is not offered yet."""
+        self._files.setdefault(str(file.path), file)
+        self._offer()
+
     def add(self, file: ModelFile) -> None:
         """Offer a file, and choose it if it is for the kind of image at hand."""
         path = str(file.path)
-        known = self._files.get(path)
-        self._files[path] = replace(file, label=known.label) if known else file
-        self._offer()
+        self.offer(file)
         self.setCurrentIndex(max(self.findData(path), self.currentIndex()))
 
     def next_label(self) -> str:

@@ -272,6 +272,11 @@ class Panel(QWidget):  # type: ignore[misc]
             form.native.setVisible(name == self.model.chosen and len(form) > 0)
         self.fitting.save.setEnabled(self.model.file is not None)
 
+    def show_plan(self, names: list[str]) -> None:
+        """Say what would be learned from, and what the model would be called."""
+        self.fitting.show_plan(names, self.model.start)
+        self.fitting.name.setPlaceholderText(self.model.next_label())
+
     def open_fitting(self, link: str = "") -> None:
         """Bring the section for training into sight."""
         self.fitting.open()

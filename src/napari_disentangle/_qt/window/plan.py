@@ -201,7 +201,7 @@ def fit_of(panel: Panel, viewer: Any) -> FitJob:
         seed=panel.fitting.seed.value(),
         steps=panel.fitting.steps.value(),
         device=panel.device.currentData() or "auto",
-        label=panel.model.next_label(),
+        label=panel.fitting.name.text().strip() or panel.model.next_label(),
         config=panel.settings() if panel.model.learned else {},
         shown=first.picked,
         centre=in_the_middle(viewer, first.layers[0]),

@@ -148,7 +148,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         panel.images.say([chosen.in_words(), *chosen.left_out])
         fields = [one.field for one in chosen.images]
         panel.model.show_for(fields[0].modality if fields else None)
-        panel.fitting.show_plan([f.name for f in fields], panel.model.start)
+        panel.show_plan([field.name for field in fields])
         panel.normal.say(words_for(panel.task, chosen, panel.normal.kind))
         self.regions.show_cell(fields)
         reason = obstacle(panel, chosen, self.buttons.look is not None)
@@ -219,9 +219,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def use_anyway(self) -> None:
         """Use anyway (the button): choose a model that did not help."""
-        kept = self.panel.fitting.kept
-        if kept is not None:
-            self.panel.model.add(kept.file)
+        known = self.panel.fitting.kept
+        if known is not None:
+            self.panel.model.add(known.file)
 
     def stop_and_use(self) -> None:
         """Stop and use (the button): keep the model as it is after this step."""
@@ -301,8 +301,8 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _cancelled(self) -> None:
         done = len({pair.sources for pair in self.last.pairs()})
         if self._fit is None:
-            kept = f"{done} finished image{'s' * (done != 1)} stay" if done else ""
-            self._lines.insert(0, f"Cancelled{': ' * bool(kept)}{kept}.")
+            stay = f": {done} finished image{'s' * (done != 1)} stay" if done else ""
+            self._lines.insert(0, f"Cancelled{stay}.")
             self._note([])
 
     def _finished(self) -> None:

@@ -44,6 +44,7 @@ class Published(Method):
     invertible: bool = False
     learns: tuple[Modality, ...] = ("brightfield",)
     needs_fit: bool = True
+    sampled: bool = False
     smallest_tile: int = SMALLEST
 
     @property
