@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
+from napari_disentangle.compute.lazy import LARGE_TILE
 from napari_disentangle.errors import AxesError, DataError
 
 pytest.importorskip("napari")
@@ -284,7 +285,7 @@ def test_a_large_plane_is_not_computed_to_be_added():
     model = nd.fit(nd.Field.from_layer(layer), "meanstd")
     source.largest = 0
     nd.add_layers(ViewerModel(), model, layer, ["content", "maps"])
-    assert source.largest <= 512**2
+    assert source.largest <= LARGE_TILE**2
 
 
 def test_channels_last_that_are_no_colours_are_refused_in_words():

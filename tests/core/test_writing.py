@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def lazy() -> Any:
     """A swap of nine tiles."""
     source, donor = image(), image(1, 64)
     model = nd.fit([source, donor], "meanstd")
-    return nd.apply(model, source, "swap", donor=donor)
+    return replace(nd.apply(model, source, "swap", donor=donor), tile=512)
 
 
 def written(path: Path) -> np.ndarray:
@@ -323,7 +324,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 def large(tmp_path_factory: Any) -> Path:
     path = tmp_path_factory.mktemp("large") / "large.tif"
     rng = np.random.default_rng(0)
-    tifffile.imwrite(path, rng.integers(90, 250, (3000, 3000, 3)).astype("uint8"))
+    tifffile.imwrite(path, rng.integers(90, 250, (2000, 2000, 3)).astype("uint8"))
     return path
 
 

@@ -28,6 +28,8 @@ from napari_disentangle.image.tiling import Span, Tile, tiles
 Job = Generator[tuple[Lead, Tile, Array] | None, None, None]
 
 TILE = 512
+# Of operations pixel by pixel, which are over before a person could want to stop them.
+LARGE_TILE = 4 * TILE
 # Tiles that are computed at once, at most: every one of them takes memory.
 _AT_ONCE = 4
 IN_MEMORY_LIMIT = 2**32

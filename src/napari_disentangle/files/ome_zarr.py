@@ -1,6 +1,5 @@
 """OME-Zarr: 0.4 and 0.5 are read, 0.5 is written, always with its pyramid."""
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from zarr import Group
 
-from napari_disentangle.compute.lazy import LazyImage, Record
+from napari_disentangle.compute.lazy import TILE, LazyImage, Record
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.address import Remote, address, reached
 from napari_disentangle.image.arrays import Array
@@ -164,14 +163,17 @@ def create(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> list[Any
 
 
 def fill(lazy: LazyImage, arrays: Sequence[Any], record: Record) -> Iterator[int]:
-    """Fill the first level tile by tile, then the smaller ones."""
-    order = order_of(lazy)
-    yield from lazy.fill(_Permuted(arrays[0], lazy.axes, order), record)
+    """Fill the first level tile by tile, then the smaller ones.
+
+    Levels whose chunks are whole in a tile are made from it while it is there.
+    """
+    order, own = order_of(lazy), lazy.levels
+    along = arrays[: (lazy.tile // TILE).bit_length()] if len(own) == 1 else arrays[:1]
+    yield from lazy.fill(_Permuted(along, lazy.axes, order), record)
     done = lazy.parts()
-    own = lazy.levels
-    for i, target in enumerate(arrays[1:], 1):
+    for i, target in enumerate(arrays[len(along) :], len(along)):
         if i < len(own):
-            steps = own[i].fill(_Permuted(target, lazy.axes, order), record)
+            steps = own[i].fill(_Permuted([target], lazy.axes, order), record)
         else:
             steps = _halve(arrays[i - 1], target, lazy.tile, record, i)
         for _ in steps:
@@ -224,14 +226,23 @@ def _own(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 class _Permuted:
-    """Lets tiles be written to an array whose axes come in another order."""
+    """Lets tiles be written to arrays whose axes come in another order.
 
-    def __init__(self, array: Any, axes: str, order: str) -> None:
-        self.array = array
+    The arrays are levels of a pyramid; Y and X are the last axes.
+    """
+
+    def __init__(self, arrays: Sequence[Any], axes: str, order: str) -> None:
+        self.arrays = arrays
         self.places = [axes.index(axis) for axis in order]
 
     def __setitem__(self, key: tuple[slice, ...], values: Array) -> None:
-        self.array[tuple(key[i] for i in self.places)] = values.transpose(self.places)
+        *lead, y, x = (key[i] for i in self.places)
+        values = values.transpose(self.places)
+        for i, array in enumerate(self.arrays):
+            if i:
+                y, x = (slice(s.start // 2, -(-s.stop // 2)) for s in (y, x))
+                values = _mean2(values).astype(values.dtype)
+            array[(*lead, y, x)] = values
 
 
 def _by_axes(shape: Mapping[str, int], order: str) -> tuple[int, ...]:
@@ -253,8 +264,8 @@ def _chunks(lazy: LazyImage, order: str) -> tuple[int, ...]:
     shape = dict(zip(lazy.axes, lazy.shape, strict=True))
     colour = shape["C"] if lazy.rgb else 1
     edge = {
-        "Y": min(lazy.tile, shape["Y"]),
-        "X": min(lazy.tile, shape["X"]),
+        "Y": min(lazy.tile, TILE, shape["Y"]),
+        "X": min(lazy.tile, TILE, shape["X"]),
         "C": colour,
     }
     return tuple(edge.get(axis, 1) for axis in order)
@@ -360,8 +371,15 @@ def _halve(
 
 
 def _mean2(block: Array) -> Array:
-    h, w = block.shape
-    even = np.pad(block, ((0, h % 2), (0, w % 2)), mode="edge")
-    blocks = even.reshape(math.ceil(h / 2), 2, math.ceil(w / 2), 2)
-    mean: Array = blocks.mean(axis=(1, 3))
-    return np.rint(mean) if block.dtype.kind in "ui" else mean
+    """Means (..., h / 2, w / 2) of 2 x 2 pixels, the last of an odd number doubled."""
+    *lead, h, w = block.shape
+    if h % 2 or w % 2:
+        beyond = [(0, 0) for _ in lead]
+        block = np.pad(block, [*beyond, (0, h % 2), (0, w % 2)], mode="edge")
+    kind = np.float64 if block.dtype.itemsize > 2 else np.float32
+    columns = block[..., ::2].astype(kind)
+    columns += block[..., 1::2]
+    mean = columns[..., ::2, :]
+    mean += columns[..., 1::2, :]
+    mean *= 0.25
+    return np.rint(mean, out=mean) if block.dtype.kind in "ui" else mean

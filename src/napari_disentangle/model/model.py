@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from napari_disentangle.compute.device import pick
-from napari_disentangle.compute.lazy import LazyImage, check_memory
+from napari_disentangle.compute.lazy import LARGE_TILE, TILE, LazyImage, check_memory
 from napari_disentangle.errors import ChannelError, DataError
 from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.field import Field, Modality
@@ -237,7 +237,9 @@ class Model:
         device: str = "cpu",
     ) -> LazyImage:
         """Like :meth:`render`, but computed where it is read."""
-        return LazyImage(field, self.rendering(field, attribute, source, device))
+        rendering = self.rendering(field, attribute, source, device)
+        tile = TILE if rendering.halo else LARGE_TILE
+        return LazyImage(field, rendering, tile=tile)
 
     def rendering(
         self,

@@ -20,7 +20,7 @@ from napari_disentangle.image.signal import (
 from napari_disentangle.model.base import Values, apply_affine
 
 # Pixels that are computed at once, so that what is in between stays in the cache.
-_AT_ONCE = 2**16
+_AT_ONCE = 2**17
 _LEVELS = 256
 
 
