@@ -377,9 +377,7 @@ def _mean2(block: Array) -> Array:
         beyond = [(0, 0) for _ in lead]
         block = np.pad(block, [*beyond, (0, h % 2), (0, w % 2)], mode="edge")
     kind = np.float64 if block.dtype.itemsize > 2 else np.float32
-    columns = block[..., ::2].astype(kind)
-    columns += block[..., 1::2]
-    mean = columns[..., ::2, :]
-    mean += columns[..., 1::2, :]
-    mean *= 0.25
+    columns = np.add(block[..., ::2], block[..., 1::2], dtype=kind)
+    mean: Array = np.add(columns[..., ::2, :], columns[..., 1::2, :])
+    np.multiply(mean, 0.25, out=mean)
     return np.rint(mean, out=mean) if block.dtype.kind in "ui" else mean

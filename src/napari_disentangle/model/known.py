@@ -56,5 +56,5 @@ def digest(arrays: Iterable[Array]) -> bytes:
     known = blake2b(digest_size=16)
     for array in arrays:
         known.update(f"{array.dtype.str}{array.shape}".encode())
-        known.update(np.ascontiguousarray(array))
+        known.update(np.ascontiguousarray(array).data)
     return known.digest()
