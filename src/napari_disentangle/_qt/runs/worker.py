@@ -5,11 +5,14 @@ napari's ``thread_worker`` on a generator never finishes when it raises a Runtim
 time in the main thread; this worker does neither.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from napari.qt.threading import GeneratorWorkerSignals, WorkerBase
+from qtpy.QtCore import QObject, QTimer
 
 Steps = Generator[Any, None, None]
 
@@ -38,3 +41,28 @@ class StepWorker(WorkerBase):  # type: ignore[misc]
                     self.aborted.emit()
                     return
                 self.yielded.emit(step)
+
+
+class Turns(QTimer):  # type: ignore[misc]
+    """Calls one after the other, and lets the window draw and listen in between.
+
+    What a worker sends while the window is busy would else be done in one go.
+    """
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.setSingleShot(True)
+        self.setInterval(0)
+        self._calls: deque[Callable[[], None]] = deque()
+        self.timeout.connect(self._next)
+
+    def add(self, call: Callable[..., None], *given: Any) -> None:
+        """Call this when all that was added before was called."""
+        self._calls.append(partial(call, *given))
+        self.start()
+
+    def _next(self) -> None:
+        call = self._calls.popleft()
+        if self._calls:
+            self.start()
+        call()

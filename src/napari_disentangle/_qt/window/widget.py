@@ -17,7 +17,7 @@ from napari_disentangle._qt.images.table import REFERENCE
 from napari_disentangle._qt.numbers.data import Figures
 from napari_disentangle._qt.runs.job import Job, Result, recomputed
 from napari_disentangle._qt.runs.results import RESULT, LastRun
-from napari_disentangle._qt.runs.worker import StepWorker
+from napari_disentangle._qt.runs.worker import StepWorker, Turns
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
 from napari_disentangle._qt.window.buttons import Buttons
 from napari_disentangle._qt.window.panel import Panel
@@ -68,6 +68,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.last = LastRun(viewer)
         self.regions = Regions(viewer, self.panel, self.add_words)
         self._worker: StepWorker | None = None
+        self._turns = Turns(self)
         self._started, self._told = 0.0, ""
         self._sources: dict[Any, tuple[Any, ...]] = {}
         # What is said of the run, and of which images every remark is.
@@ -233,10 +234,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.message.clear()
         self._lines, self._notes = [], {}
         worker = StepWorker(steps)
-        worker.yielded.connect(self._step)
-        worker.errored.connect(self._failed)
-        worker.aborted.connect(self._cancelled)
-        worker.finished.connect(self._finished)
+        worker.yielded.connect(self._step_soon)
+        worker.errored.connect(self._step_soon)
+        worker.aborted.connect(self._cancelled_soon)
+        worker.finished.connect(self._finished_soon)
         self.destroyed.connect(worker.quit)
         self._worker, self._started = worker, monotonic()
         self.panel.set_running(True, fitting=self._fit is not None)
@@ -248,8 +249,20 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             self._worker.quit()
             self.panel.progress.setFormat("cancelling ...")
 
+    # Bound methods: anything else would be called in the worker's thread.
+    def _step_soon(self, step: Any) -> None:
+        self._turns.add(self._step, step)
+
+    def _cancelled_soon(self) -> None:
+        self._turns.add(self._cancelled)
+
+    def _finished_soon(self) -> None:
+        self._turns.add(self._finished)
+
     def _step(self, step: Any) -> None:
-        if isinstance(step, Result):
+        if isinstance(step, Exception):
+            self._failed(step)
+        elif isinstance(step, Result):
             self._add(step)
         elif isinstance(step, Failed):
             self._note([f"{step.image} was not done: {step.reason}"])
