@@ -5,10 +5,12 @@ napari's ``thread_worker`` on a generator never finishes when it raises a Runtim
 time in the main thread; this worker does neither.
 """
 
+import gc
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from napari.qt.threading import GeneratorWorkerSignals, WorkerBase
@@ -41,6 +43,14 @@ class StepWorker(WorkerBase):  # type: ignore[misc]
                     self.aborted.emit()
                     return
                 self.yielded.emit(step)
+
+
+def imported() -> Steps:
+    """Import what is slow to import."""
+    for name in ("torch", "pandas"):  # pandas: for napari's layers of labels
+        yield import_module(name)
+    # python looks through all that was imported sooner or later: better now
+    gc.collect()
 
 
 class Turns(QTimer):  # type: ignore[misc]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from napari_disentangle._qt.images.table import REFERENCE
 from napari_disentangle._qt.numbers.data import Figures
 from napari_disentangle._qt.runs.job import Job, Result, recomputed
 from napari_disentangle._qt.runs.results import RESULT, LastRun
-from napari_disentangle._qt.runs.worker import StepWorker, Turns
+from napari_disentangle._qt.runs.worker import StepWorker, Turns, imported
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
 from napari_disentangle._qt.window.buttons import Buttons
 from napari_disentangle._qt.window.panel import Panel
@@ -126,7 +125,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _prepare(self) -> None:
         """Import what a run needs while nobody waits for it."""
         if not self.running:
-            StepWorker(_imported).start()
+            StepWorker(imported).start()
 
     def _normal_changed(self, index: int = 0) -> None:
         self.panel.detector.propose(self.panel.normal.alone)
@@ -383,12 +382,6 @@ class AnomalyWidget(DisentangleWidget):
     """The same panel, opened where what is odd is looked for."""
 
     task = ODD
-
-
-def _imported() -> Any:
-    """Import what is slow to import."""
-    for name in ("torch", "pandas"):  # pandas: for napari's layers of labels
-        yield import_module(name)
 
 
 def _run(job: Job) -> Any:
