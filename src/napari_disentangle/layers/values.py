@@ -95,6 +95,12 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
     return (yield from whole(shown, doing))
 
 
+def parts(output: Output, layers: int) -> list[LazyImage]:
+    """Values of an output at full resolution, one part for each of so many layers."""
+    shown = _shown(output.lazy)
+    return [shown] if layers == 1 else [shown[i] for i in range(layers)]
+
+
 def shown_alike(
     limits: tuple[float, float], before: Sequence[Array], after: Any
 ) -> tuple[float, float]:

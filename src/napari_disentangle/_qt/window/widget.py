@@ -14,7 +14,8 @@ from superqt.utils import qdebounced, qthrottled
 from napari_disentangle._qt.images.picking import marking_layers, sources
 from napari_disentangle._qt.images.table import REFERENCE
 from napari_disentangle._qt.numbers.data import Figures
-from napari_disentangle._qt.runs.job import Job, Result, recomputed
+from napari_disentangle._qt.runs.job import Job, Result
+from napari_disentangle._qt.runs.live import Live
 from napari_disentangle._qt.runs.results import RESULT, LastRun
 from napari_disentangle._qt.runs.worker import StepWorker, Turns, imported
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
@@ -33,7 +34,6 @@ from napari_disentangle._qt.window.regions import Regions
 from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
 from napari_disentangle._qt.window.wording import remarks
 from napari_disentangle.errors import DisentangleError
-from napari_disentangle.layers.put import identity
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.train import Progress
 from napari_disentangle.pipeline.follow import Failed, Step
@@ -41,8 +41,6 @@ from napari_disentangle.pipeline.follow import Failed, Step
 if TYPE_CHECKING:
     import napari
 
-# A swap with more values than this follows the slider only when it rests.
-LIVE = 2**21
 _SLIDER_MS = 30
 _REST_MS = 200
 # After images were opened, what needs long to be imported is imported.
@@ -75,9 +73,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._notes: dict[str, list[str]] = {}
         self.buttons = Buttons(self)
         self._swaps: list[Result] = []
+        self._live = Live(viewer)
         self._fit: FitJob | None = None
-        self._follow_slider = qthrottled(self._show_strength, timeout=_SLIDER_MS)
-        self._rest_slider = qdebounced(self._show_strength, timeout=_REST_MS)
+        self._follow_slider = qthrottled(self._follow, timeout=_SLIDER_MS)
+        self._rest_slider = qdebounced(self._settle, timeout=_REST_MS)
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
@@ -362,20 +361,16 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def _strength_changed(self, value: int) -> None:
         self.panel.show_strength()
-        size = sum(swap.output.lazy.size for swap in self._swaps)
-        (self._follow_slider if size <= LIVE else self._rest_slider)()
-
-    def _show_strength(self) -> None:
-        strength = self.panel.strength.value() / 100
         if self._swaps and self.last.mode != RESULT:
             self.show_mode(RESULT)
-        shown = {identity(layer.metadata): layer for layer in self.viewer.layers}
-        for swap in self._swaps:
-            for data, attributes, _ in recomputed(swap, strength):
-                layer = shown.get(identity(attributes["metadata"]))
-                if layer is not None:
-                    layer.data = data
-                    layer.metadata = {**layer.metadata, **attributes["metadata"]}
+        self._follow_slider()
+        self._rest_slider()
+
+    def _follow(self) -> None:
+        self._live.follow(self._swaps, self.panel.strength.value() / 100)
+
+    def _settle(self) -> None:
+        self._live.settle(self._swaps, self.panel.strength.value() / 100)
 
 
 class AnomalyWidget(DisentangleWidget):

@@ -1,0 +1,89 @@
+"""The slider: what is seen of swaps follows it, and all of them when it rests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_disentangle._qt.images.picking import in_the_middle
+from napari_disentangle._qt.runs.job import Result, recomputed
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.layers.put import identity
+from napari_disentangle.layers.values import parts
+
+# A swap by a network with more values than this follows only when the slider rests.
+_LIVE = 2**21
+
+
+class Live:
+    """Shows swaps of a viewer under another strength.
+
+    Parameters
+    ----------
+    viewer
+        Where their layers are.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        # Arrays of ours, by layer, that are written to while the slider moves.
+        self._own: dict[str, Array] = {}
+
+    def follow(self, swaps: Sequence[Result], strength: float) -> None:
+        """Where it is seen: in visible layers, and of stacks in one plane.
+
+        What is not seen, and what takes long, is left to :meth:`settle`.
+        """
+        for swap in swaps:
+            layers = [one for one in self._layers(swap) if one and one.visible]
+            lazy = swap.output.lazy
+            if not layers or (lazy.operation.halo and lazy.size > _LIVE):
+                continue
+            if all(isinstance(layer.data, np.ndarray) for layer in layers):
+                self._show_planes(swap, strength)
+            else:  # computed where it is seen
+                self.settle([swap], strength)
+
+    def settle(self, swaps: Sequence[Result], strength: float) -> None:
+        """Everywhere; the layers keep how they came about."""
+        for swap in swaps:
+            made = recomputed(swap, strength)
+            for layer, (data, known, _) in zip(self._layers(swap), made, strict=True):
+                if layer is not None:
+                    layer.data = data
+                    layer.metadata = {**layer.metadata, **known["metadata"]}
+        self._own = {}
+
+    def _layers(self, swap: Result) -> list[Any]:
+        """Layers of a swap, in the order of its parts; ``None`` for a removed one."""
+        shown = {identity(layer.metadata): layer for layer in self.viewer.layers}
+        return [shown.get(identity(known["metadata"])) for _, known, _ in swap.layers]
+
+    def _show_planes(self, swap: Result, strength: float) -> None:
+        lazies = parts(swap.output.at_strength(strength), len(swap.picked.styles))
+        for layer, lazy in zip(self._layers(swap), lazies, strict=True):
+            if layer is not None and layer.visible:
+                key = _seen(self.viewer, layer)
+                self._writable(layer)[key] = np.asarray(lazy[key])
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def _writable(self, layer: Any) -> Array:
+        """An array that only this layer has; setting another one takes napari long."""
+        own = self._own.get(layer.unique_id)
+        if own is None or layer.data is not own:
+            own = self._own[layer.unique_id] = layer.data.copy()
+            layer.data = own
+        return own
+
+
+def _seen(viewer: Any, layer: Any) -> tuple[int | slice, ...]:
+    """What of the array of a layer is seen: the plane that is shown."""
+    beyond = viewer.dims.ndim - layer.ndim
+    displayed = {axis - beyond for axis in viewer.dims.displayed}
+    places = zip(in_the_middle(viewer, layer), layer.data.shape, strict=False)
+    return tuple(
+        slice(None) if axis in displayed else min(max(place, 0), size - 1)
+        for axis, (place, size) in enumerate(places)
+    )
