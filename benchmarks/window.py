@@ -60,7 +60,7 @@ def _run(viewer: Any, widget: Any) -> tuple[float, float]:
     viewer.layers.events.inserted.connect(note)
     for layer in viewer.layers:
         layer.events.data.connect(note)
-    longest = _beating(lambda: widget.panel.run.click(), lambda: not widget.running)
+    longest = beating(lambda: widget.panel.run.click(), lambda: not widget.running)
     viewer.layers.events.inserted.disconnect(note)
     for layer in viewer.layers:
         layer.events.data.disconnect(note)
@@ -79,11 +79,11 @@ def _napari_alone(viewer: Any) -> float:
         def act(add: Any = add, data: Any = data, known: Any = attributes) -> None:
             add(np.copy(data), **known)
 
-        longest = max(longest, _beating(act, lambda: True, 0.3))
+        longest = max(longest, beating(act, lambda: True, 0.3))
     return longest
 
 
-def _beating(act: Any, ended: Any, after: float = 0.3) -> float:
+def beating(act: Any, ended: Any, after: float = 0.3) -> float:
     """The longest time between two beats of a timer, in milliseconds."""
     from qtpy.QtCore import QTimer
 

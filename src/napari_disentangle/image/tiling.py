@@ -144,11 +144,13 @@ def blocks(
         Planes to choose from; all if ``None``.
     """
     planes = list(field.leads()) if leads is None else list(leads)
-    h, w = field.plane_shape
-    grid = [tile.inner for tile in tiles((Span(0, h), Span(0, w)), (h, w), size)]
-    chosen = strata(len(planes) * len(grid), limit, seed)
-    pairs = (divmod(int(i), len(grid)) for i in chosen)
-    return [Block(planes[plane], *grid[place]) for plane, place in pairs]
+    rows, columns = (_cut(Span(0, n), size) for n in field.plane_shape)
+    chosen = strata(len(planes) * len(rows) * len(columns), limit, seed)
+    places = (divmod(int(i), len(columns)) for i in chosen)
+    return [
+        Block(planes[row // len(rows)], rows[row % len(rows)], columns[column])
+        for row, column in places
+    ]
 
 
 def strata(total: int, limit: int, seed: int) -> NDArray[np.int64]:

@@ -75,7 +75,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._swaps: list[Result] = []
         self._live = Live(viewer)
         self._fit: FitJob | None = None
-        self._follow_slider = qthrottled(self._follow, timeout=_SLIDER_MS)
+        self._follow_slider = qthrottled(self.follow, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self._settle, timeout=_REST_MS)
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -366,7 +366,8 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._follow_slider()
         self._rest_slider()
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
+        """Show the strength of the slider where it is seen."""
         self._live.follow(self._swaps, self.panel.strength.value() / 100)
 
     def _settle(self) -> None:
