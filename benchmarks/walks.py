@@ -192,6 +192,7 @@ def wait(condition: Callable[[], bool], seconds: float) -> None:
     start = time.monotonic()
     while not condition() and time.monotonic() - start < seconds:
         QApplication.processEvents()
+        time.sleep(0.001)  # as napari does, which waits for events
 
 
 def montage(windows: list[np.ndarray]) -> np.ndarray:

@@ -121,7 +121,12 @@ def test_recipe_of_a_layer_reproduces_it(opened: Any, tmp_path: Path) -> None:
 
 @pytest.mark.skipif("--full" not in sys.argv, reason="long: use --full")
 @pytest.mark.parametrize(
-    ("script", "says"), [("walks.py", "2 layers, seen: "), ("tour.py", "2 windows")]
+    ("script", "says"),
+    [
+        ("walks.py", "2 layers, seen: "),
+        ("tour.py", "2 windows"),
+        ("live.py", "| slider, one of seven"),
+    ],
 )
 def test_scripts_that_press_buttons_still_find_them(script: str, says: str) -> None:
     place = Path(__file__).resolve().parents[2] / "benchmarks" / script
