@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import imageio.v3 as imageio
 import numpy as np
 import zarr
 
@@ -84,13 +85,13 @@ def slide(path: Path, edge: int) -> None:
     }
 
 
-def applied(source: Path, out: Path, ending: str) -> float:
-    """Megabytes that ``napari-disentangle apply`` takes at most."""
+def applied(source: Path, out: Path, ending: str, donor: Path) -> float:
+    """Megabytes that a swap by ``napari-disentangle apply`` takes at most."""
     command = (
         "import sys; from napari_disentangle.cli import begin; begin(sys.argv[1:])"
     )
     words = ["apply", str(source), "-o", str(out), "--format", ending]
-    words += ["--output", "content", "--model", "affine"]
+    words += ["--output", "swap", "--donor", str(donor), "--model", "affine"]
     child = subprocess.Popen([sys.executable, "-c", command, *words])
     _, status, used = os.wait4(child.pid, 0)
     if status:
@@ -107,9 +108,12 @@ def files(edges: Sequence[int]) -> None:
         with TemporaryDirectory() as name:
             folder = Path(name)
             slide(folder / "slide.ome.zarr", edge)
-            there = applied(folder / "slide.ome.zarr", folder / "t", ".ome.tif")
+            donor = folder / "donor.png"
+            imageio.imwrite(donor, sample_data.load("blood_2"))
+            zarr_file = folder / "slide.ome.zarr"
+            there = applied(zarr_file, folder / "t", ".ome.tif", donor)
             made = next((folder / "t").glob("*.tif"))
-            back = applied(made, folder / "z", ".ome.zarr")
+            back = applied(made, folder / "z", ".ome.zarr", donor)
         sys.stdout.write(f"| {edge} x {edge} | {there:.0f} | {back:.0f} |\n")
         sys.stdout.flush()
 

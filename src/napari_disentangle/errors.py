@@ -23,3 +23,7 @@ class ModelFileError(DisentangleError):
 
 class DeviceMemoryError(DisentangleError):
     """The device ran out of memory even with the smallest tile."""
+
+
+class MemoryRemark(UserWarning):
+    """Memory ran out, and the work goes on in another way; its text says how."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections import deque
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ import napari_disentangle as nd
 from napari_disentangle.compute.device import out_of_memory
 from napari_disentangle.compute.lazy import TILE, LazyImage
 from napari_disentangle.compute.operation import Gradual
-from napari_disentangle.errors import DeviceMemoryError
+from napari_disentangle.errors import DeviceMemoryError, MemoryRemark
 
 
 class Sink:
@@ -139,12 +140,19 @@ def lazy(request):
 
 @pytest.mark.parametrize("most", [100 * 150 * 3, 60 * 160 * 3])
 def test_tiles_shrink_until_they_fit(lazy, most):
-    difference = np.abs(held(lazy, most) - np.asarray(lazy, float))
+    words = r"'image 0' in tiles of \d+ x \d+ pixels on cpu: it goes on with smaller"
+    with pytest.warns(MemoryRemark, match=words):
+        made = held(lazy, most)
+    difference = np.abs(made - np.asarray(lazy, float))
     assert difference.max() <= 1e-5 * np.asarray(lazy, float).std()
 
 
 def test_a_small_device_hands_over_to_the_cpu(lazy):
-    difference = np.abs(held(lazy, 0, "cuda:0") - np.asarray(lazy, float))
+    words = r"'image 0' in tiles of \d+ x \d+ pixels on cuda:0: it goes on on the CPU"
+    with pytest.warns(MemoryRemark) as told:
+        made = held(lazy, 0, "cuda:0")
+    assert re.search(words, str(told[-1].message))
+    difference = np.abs(made - np.asarray(lazy, float))
     assert difference.max() <= 1e-5 * np.asarray(lazy, float).std()
 
 
@@ -160,7 +168,8 @@ def test_what_does_not_fit_beside_other_tiles_is_computed_alone():
     out, counts = np.empty_like(image.data), []
     with threads(2):
         crowded = replace(lazy, operation=Crowded(lazy.operation, 0))
-        counts += crowded.fill(out)
+        with pytest.warns(MemoryRemark, match="goes on with smaller"):
+            counts += crowded.fill(out)
     np.testing.assert_array_equal(out, np.asarray(lazy))
     assert counts == list(range(1, lazy.parts() + 1))
 
@@ -173,9 +182,8 @@ def test_no_memory_at_all_ends_in_one_sentence(error):
 
     field = nd.Field(scene("YX", (90, 90)), "YX", name="slide 7")
     inner = nd.apply(nd.fit(field, "meanstd"), field).operation
-    with pytest.raises(
-        DeviceMemoryError, match="no memory left for computing 'slide 7'"
-    ):
+    words = "no memory left for computing 'slide 7' in tiles of 45 x 45 pixels on cpu"
+    with pytest.warns(MemoryRemark), pytest.raises(DeviceMemoryError, match=words):
         np.asarray(LazyImage(field, Full(inner, 0)))
 
 

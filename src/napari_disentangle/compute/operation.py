@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 
 from napari_disentangle.compute.device import exactly, one_thread, out_of_memory
 from napari_disentangle.compute.iterators import within
-from napari_disentangle.errors import DeviceMemoryError
+from napari_disentangle.errors import DeviceMemoryError, MemoryRemark
 from napari_disentangle.image.arrays import Array, Mask
 from napari_disentangle.image.axes import Lead
 from napari_disentangle.image.field import Field
@@ -98,6 +99,11 @@ def computing(
 ) -> Generator[None, None, Array]:
     """Compute one tile; out of memory it is halved, then moved to the CPU.
 
+    Warns
+    -----
+    MemoryRemark
+        Which tile on which device it was, and how it goes on.
+
     Raises
     ------
     DeviceMemoryError
@@ -111,17 +117,27 @@ def computing(
             raise
     # Retried here, outside the frames that hold the memory.
     smaller = _halves(operation, field, level, tile)
+    height, width = (len(span) for span in tile.outer)
+    tried = (
+        f"{field.name!r} in tiles of {height} x {width} pixels on {operation.device}"
+    )
     if smaller:
+        _remark(f"there is no memory left for {tried}: it goes on with smaller ones")
         parts = []
         for half in smaller:
             parts.append((yield from computing(operation, field, level, lead, half)))
         return np.concatenate(parts, axis=1 + _longer(tile))
     if operation.device != "cpu":
+        _remark(f"there is no memory left for {tried}: it goes on on the CPU, slower")
         return (yield from computing(operation.on("cpu"), field, level, lead, tile))
     raise DeviceMemoryError(
-        f"there is no memory left for computing {field.name!r}: close other programs "
-        "or images and run again"
+        f"there is no memory left for computing {tried}: close other programs or "
+        "images and run again"
     )
+
+
+def _remark(words: str) -> None:
+    warnings.warn(words, MemoryRemark, stacklevel=2)
 
 
 def _steps(
