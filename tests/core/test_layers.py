@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from napari.layers import Image
 from skimage.transform import resize
 from strategies import Endless, Recording, image, scene
 
+from napari_disentangle.layers import values as layer_values
 from napari_disentangle.layers.add import Picked
 from napari_disentangle.layers.data import KEY, layer_data
 from napari_disentangle.layers.save import write_layer
@@ -272,11 +275,44 @@ def test_a_map_of_neighbours_has_means_as_smaller_levels():
         np.testing.assert_allclose(second, blocks, rtol=1e-4, atol=1e-5)
 
 
-def test_an_anomaly_map_too_large_to_compute_at_once_is_refused():
-    layer = Image(Endless((5000, 5000)), contrast_limits=(0, 255), name="slide")
-    model = nd.fit(nd.Field.from_layer(layer), "meanstd")
-    with pytest.raises(DataError, match=r"too large .* use nd\.apply"):
-        nd.add_layers(ViewerModel(), model, layer, ["anomaly"], alpha=None)
+def added_large(monkeypatch):
+    """Add an anomaly map twice, small and large; the viewer goes with this function."""
+    pixels = scene("YXC", (150, 120, 3))
+    model = nd.fit(nd.Field(pixels, "YXC"), "meanstd")
+    viewer = ViewerModel()
+    shown = viewer.add_image(pixels, rgb=True, name="slide")
+    (small, _) = nd.add_layers(viewer, model, shown, ["anomaly"])
+    whole = small.data.copy()
+    viewer.layers.remove(small)
+    monkeypatch.setattr(layer_values, "EAGER", 1000)
+    (large,) = nd.add_layers(viewer, model, shown, ["anomaly"])
+    assert large.multiscale
+    np.testing.assert_array_equal(np.asarray(large.data[0]), whole)
+    assert np.asarray(large.data[0][20:40, 7]).tobytes() == whole[20:40, 7].tobytes()
+
+
+def test_a_large_anomaly_map_is_computed_into_a_file_that_goes_with_its_layer(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    added_large(monkeypatch)
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_large_map_that_is_cancelled_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(layer_values, "EAGER", 1000)
+    layer = Image(scene("YXC", (90, 80, 3)), rgb=True, name="slide")
+    picked = Picked.of([layer])
+    model = nd.fit(picked.field, "meanstd")
+    detector = nd.fit_detector(picked.field, "mahalanobis", on=model)
+    made = make(model, picked.field, "anomaly", detector=detector)
+    steps = layer_data(made, picked.styles)
+    next(steps)
+    assert list(tmp_path.iterdir())
+    steps.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_large_plane_is_not_computed_to_be_added():

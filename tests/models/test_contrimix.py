@@ -6,6 +6,7 @@ Nothing here depends on how good a fit is: models are fitted for a few steps.
 from __future__ import annotations
 
 import pickle
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from napari_disentangle.cli.main import main
 from napari_disentangle.compute.device import one_thread
 from napari_disentangle.errors import ChannelError, DataError, ModelFileError
 from napari_disentangle.image.tiling import Span, tiles
+from napari_disentangle.layers import values
 from napari_disentangle.model.contrimix.published.lesson import Mixing
 from napari_disentangle.model.contrimix.published.losses import LossWeights, mix, total
 from napari_disentangle.model.contrimix.published.net import Architecture, ContriMix
@@ -712,25 +714,22 @@ def test_a_pyramid_has_levels_of_whole_numbers() -> None:
             assert np.abs(level - blocks.mean(axis=(1, 3))).max() <= 1
 
 
-def test_a_plane_too_large_to_compute_at_once_is_refused() -> None:
+def test_a_large_plane_is_computed_into_a_file(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
     pytest.importorskip("napari")
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    class Virtual:
-        shape, dtype, ndim, size = (3000, 3000, 3), np.dtype("uint8"), 3, 27_000_000
-
-        def __getitem__(self, key: Any) -> Any:
-            return np.broadcast_to(np.uint8(200), self.shape)[key]
-
-        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-            return np.broadcast_to(np.uint8(200), self.shape)
-
-    layer = Image(Virtual(), rgb=True, name="slide")
-    own = fitted().attribute(slide(0))
-    with pytest.raises(DataError, match=r"too large .* use nd\.apply") as error:
-        nd.add_layers(ViewerModel(), fitted(), layer, ["swap"], donor(), source=own)
-    assert one_sentence(str(error.value))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    layer = Image(slide(0).data, rgb=True, name="slide")
+    viewer, more = ViewerModel(), (["swap"], donor())
+    (small,) = nd.add_layers(viewer, fitted(), layer, *more)
+    whole = np.asarray(small.data)
+    monkeypatch.setattr(values, "EAGER", 1000)
+    (large,) = nd.add_layers(viewer, fitted(), layer, *more)
+    assert large.multiscale
+    np.testing.assert_array_equal(np.asarray(large.data[0]), whole)
 
 
 # --- saved, and fitted again ----------------------------------------------------------

@@ -5,6 +5,7 @@ Strips reach over the whole width: what was unpacked of a row of tiles is kept f
 next tile.
 """
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -34,6 +35,11 @@ class OnDisk:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         whole = self[(slice(None),) * self.ndim]

@@ -7,7 +7,13 @@ from typing import Any
 from napari_disentangle.detector.detector import Score
 from napari_disentangle.detector.export import named
 from napari_disentangle.layers.style import Style
-from napari_disentangle.layers.values import pyramid, scored, shown_alike, values
+from napari_disentangle.layers.values import (
+    pyramid,
+    scored,
+    shown_alike,
+    too_large,
+    values,
+)
 from napari_disentangle.model.encode import limits
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
@@ -70,7 +76,7 @@ def layer_data(
         ``(data, attributes, "labels")``.
     """
     kind = KINDS[output.kind]
-    if marking and kind.shown == "score":
+    if marking and kind.shown == "score" and not too_large(output):
         yield from _marked(output, styles, marking)
         return
     data = yield from values(output, kind.title)

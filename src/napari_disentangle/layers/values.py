@@ -16,6 +16,7 @@ from napari_disentangle.detector.score import Scoring
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.signal import to_dtype
+from napari_disentangle.layers.filed import filed
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
 from napari_disentangle.pipeline.output import Output
@@ -72,7 +73,8 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
 
     Small results are computed, large ones and pyramids stay lazy except for the
     coarsest level, which napari keeps. What looks at neighbours takes too long to be
-    computed while a person moves about, and is always computed at once.
+    computed while a person moves about: it is computed at once, into a file if it is
+    large.
 
     Parameters
     ----------
@@ -84,15 +86,21 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
     Raises
     ------
     DataError
-        If what has to be computed whole is too large for that.
+        If a file cannot be written.
     """
     shown, doing = _shown(output.lazy), f"computing {what}"
     if KINDS[output.kind].shown == "score" or shown.operation.halo:
-        _check_size(shown, what)
+        if shown.size > EAGER:
+            return (yield from filed(shown, doing))
         return pyramid(shown, (yield from whole(shown, doing)))
     if shown.field.multiscale or shown.size > EAGER:
         return (yield from _levels(shown, doing))
     return (yield from whole(shown, doing))
+
+
+def too_large(output: Output) -> bool:
+    """Whether an anomaly map is too large for memory, and for finding regions."""
+    return KINDS[output.kind].shown == "score" and output.lazy.size > EAGER
 
 
 def parts(output: Output, layers: int) -> list[LazyImage]:
@@ -154,12 +162,11 @@ def scored(
     Raises
     ------
     DataError
-        If the map is too large to be computed at once.
+        If it is no anomaly map.
     """
     detector, lazy, doing = output.detector, output.lazy, f"computing {what}"
     if detector is None or not isinstance(lazy.operation, Scoring):
         raise DataError(f"{output.kind} has no regions: only an anomaly map has them")
-    _check_size(lazy, what)
     if expected is not None:
         found = detector.read((yield from whole(lazy, doing)), output.image, expected)
     else:
@@ -170,14 +177,6 @@ def scored(
     for _ in found.extending():
         yield Step("looking for regions", 1)
     return found
-
-
-def _check_size(lazy: LazyImage, what: str) -> None:
-    if lazy.size > EAGER:
-        raise DataError(
-            f"{what} of {lazy.field.name!r} ({lazy.size / 1e6:.0f} million values) is "
-            "too large to be computed at once: use nd.apply and nd.write"
-        )
 
 
 def _shown(lazy: LazyImage) -> LazyImage:

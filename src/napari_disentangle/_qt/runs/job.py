@@ -10,11 +10,14 @@ from napari_disentangle.detector.detector import Score
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY, LINK, LayerData, Marking, layer_data
 from napari_disentangle.layers.style import Picked
+from napari_disentangle.layers.values import too_large
 from napari_disentangle.pipeline.follow import Failed, Step, follow
 from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import SWAP
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
+
+_NO_REGIONS = "the map is too large to be searched for regions: crop what interests"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,12 @@ class Result:
     layers: tuple[LayerData, ...]
     score: Score | None = None
     found: tuple[Any, dict[str, Any]] | None = None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a person should know, in words."""
+        none = (_NO_REGIONS,) if too_large(self.output) else ()
+        return (*self.output.status, *none)
 
     def having(self, piece: LayerData | Score) -> Result:
         """The same with one more piece."""

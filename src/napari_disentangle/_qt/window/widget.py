@@ -291,7 +291,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         if result.output.donor is not None:
             self._swaps.append(result)
         self.regions.add(result, layers)
-        for remark in result.output.status:
+        for remark in result.remarks:
             names = self._notes.setdefault(remark, [])
             if name not in names:
                 names.append(name)
