@@ -223,7 +223,7 @@ def _sentence(desk: Desk, words: str) -> None:
 
 
 def test_no_image_is_one_sentence(bench: Desk) -> None:
-    _sentence(bench, "Check at least one image")
+    _sentence(bench, "Open images, or press Try it")
     assert not bench.panel.run.isEnabled()
 
 

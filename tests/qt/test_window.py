@@ -373,12 +373,63 @@ def test_no_file_is_replaced_and_no_two_layers_become_one(
     layers[0].name, layers[1].name = "a/b", "a:b"
     smears.widget.buttons.save_results(layers, tmp_path, ".ome.tif")
     assert not smears.widget.running
-    assert "two layers would be called so" in smears.panel.message.text()
+    assert "wo layers would be called" in smears.panel.message.text()
     assert not list(tmp_path.iterdir())
     for _ in range(2):
         smears.widget.buttons.save_results(layers[:1], tmp_path, ".ome.tif")
         smears.wait(lambda: not smears.widget.running)
     assert "exists already" in smears.panel.message.text()
+
+
+def test_what_a_person_saw_last_stays_true(smears: Any, tmp_path: Path) -> None:
+    """View, figures, folder and messages, found by someone new to the window."""
+    panel, viewer = smears.panel, smears.viewer
+    corners = np.concatenate([layer.extent.world[:, -2:] for layer in viewer.layers])
+
+    def in_view() -> bool:
+        camera = viewer.scene.camera
+        half = np.array(viewer.canvas.size) / camera.zoom / 2
+        return bool((np.abs(corners - camera.center[-2:]) <= half + 1).all())
+
+    smears.wait(in_view, 5)
+    smears.run()
+    smears.click(panel.modes["side by side"])
+    panel.strength.setValue(40)
+    smears.settle()
+    assert smears.widget.last.mode == "side by side"
+    assert panel.line.text().startswith("At 100 %: ")
+    panel.strength.setValue(100)
+    assert panel.line.text().startswith("Colours apart")
+    smears.click(panel.modes["result"])
+    smears.click(panel.save)
+    dialog = smears.widget.buttons.dialog
+    dialog.folder.setText(str(tmp_path))
+    dialog.accept()
+    smears.wait(lambda: not smears.widget.running and any(tmp_path.iterdir()))
+    smears.click(panel.save)
+    dialog = smears.widget.buttons.dialog
+    assert dialog.folder.text() == str(tmp_path)
+    dialog.accept()
+    assert dialog.isVisible()
+    assert "exists already" in dialog.problem.text()
+    dialog.reject()
+    viewer.layers.clear()
+    assert not panel.message.lines or "Open images" in panel.message.text()
+    assert not panel.looks.isVisible()
+
+
+def test_what_makes_no_sense_for_one_odd_image_is_off_with_its_reason(
+    desk: Any,
+) -> None:
+    desk.panel.choose_task("odd")
+    desk.viewer.open_sample("napari-disentangle", "synthetic")
+    desk.panel.images.table.check([desk.viewer.layers[0]])
+    desk.run()
+    assert not desk.panel.modes["difference"].isEnabled()
+    assert "no difference" in desk.panel.modes["difference"].toolTip()
+    assert not desk.panel.report.isEnabled()
+    assert "check two at least" in desk.panel.report.toolTip()
+    assert not desk.viewer.layers["planted anomalies"].visible
 
 
 def test_report_is_a_table(smears: Any, tmp_path: Path) -> None:

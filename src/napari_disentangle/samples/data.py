@@ -174,6 +174,7 @@ def synthetic_pair() -> list[LayerData]:
     pair = synthetic.pair()
     labels = {
         "name": "planted anomalies",
+        "visible": False,  # the answer
         "axis_labels": ("y", "x"),
         "metadata": {**SYNTHETIC, KNOWN_ANSWER: True},
     }

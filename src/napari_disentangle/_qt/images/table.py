@@ -88,7 +88,7 @@ class ImageTable(QTableWidget):  # type: ignore[misc]
         """Leave the name what the others do not need."""
         text = self.fontMetrics().horizontalAdvance
         self.setColumnWidth(BATCH, text("batch") + 2 * _OUTER)
-        self.setColumnWidth(ROLE, text("reference") + 3 * _OUTER)
+        self.setColumnWidth(ROLE, text("reference look") + 3 * _OUTER)
 
     def changeEvent(self, event: Any) -> None:
         """Follow the size of letters."""

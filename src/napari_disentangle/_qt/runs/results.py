@@ -65,6 +65,7 @@ class LastRun:
         self.mode = RESULT
         self._pairs: list[Pair] = []
         self._hidden: list[Any] = []
+        self._beside: tuple[Any, ...] = ()
         self._grid: tuple[Any, ...] | None = None
         self._camera: tuple[Any, float] = ((), 1.0)
         self._seen: list[tuple[Any, bool]] = []
@@ -153,7 +154,24 @@ class LastRun:
                 layer.name = f"{layer.name}{KEPT}"
         self._pairs = []
 
+    @property
+    def gone(self) -> bool:
+        """Whether a person removed all that the run left."""
+        return bool(self._pairs) and not self.pairs()
+
+    @property
+    def differs(self) -> bool:
+        """Whether any result is an image that can be compared with its source."""
+        return any(KINDS[_output(pair)].shown == "image" for pair in self.pairs())
+
     # --- how they are seen --------------------------------------------------------
+    def follow_selection(self, event: Any = None) -> None:
+        """Side by side: show the image whose layer is selected now."""
+        pairs = self.pairs() if self.mode == SIDE else []
+        if pairs and self._first(pairs).sources != self._beside:
+            self._leave(SIDE)
+            self._enter(SIDE)
+
     def show(self, mode: str) -> None:
         """See the originals, the results, both side by side, or the difference."""
         before, self.mode = self.mode, mode
@@ -209,6 +227,7 @@ class LastRun:
             layer.visible = layer.unique_id in shown
 
     def _side_by_side(self, pair: Pair) -> None:
+        self._beside = pair.sources
         self._only([*pair.sources, *pair.images])
         grid = self.viewer.canvas.grid
         camera = self.viewer.scene.camera

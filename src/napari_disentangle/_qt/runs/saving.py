@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_disentangle._qt.window.parts import column, named, row, words
+from napari_disentangle._qt.window.wording import in_the_window
 from napari_disentangle.errors import DataError
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.save import writing
@@ -63,10 +64,14 @@ class Saving:
         pairs = [(folder / _name(one, suffix), one) for one in layers]
         names = [path.name for path, _ in pairs]
         for path, _ in pairs:
-            if path.exists() or names.count(path.name) > 1:
+            if names.count(path.name) > 1:
                 raise DataError(
-                    f"{path.name!r} exists already, or two layers would be called so: "
-                    "choose another folder, or rename the layer"
+                    f"two layers would be called {path.name!r}: rename one of them"
+                )
+            if path.exists():
+                raise DataError(
+                    f"{path.name!r} exists already: choose another folder, or rename "
+                    "the layer"
                 )
         return cls([(path, one.as_layer_data_tuple()) for path, one in pairs])
 
@@ -88,13 +93,22 @@ def _name(layer: Any, suffix: str) -> str:
 
 
 class SaveDialog(QDialog):  # type: ignore[misc]
-    """Asks what of the results is saved, and where."""
+    """Asks what of the results is saved, and where.
+
+    Attributes
+    ----------
+    last
+        The folder of the last time.
+    """
+
+    last = Path.home()
 
     def __init__(self, parent: QWidget, layers: Sequence[Any]) -> None:
         super().__init__(parent)
         self.setWindowTitle("Save results")
         self._layers = list(layers)
-        self.folder = named(QLineEdit(str(Path.home())), "folder", "Where files go")
+        self.problem = words()
+        self.folder = named(QLineEdit(str(self.last)), "folder", "Where files go")
         browse = named(QPushButton("Browse ..."), "Browse", "Choose a folder")
         browse.clicked.connect(self._browse)
         self.format = named(QComboBox(), "format", "What kind of file")
@@ -115,7 +129,18 @@ class SaveDialog(QDialog):  # type: ignore[misc]
         rows = QVBoxLayout(self)
         for part in (top, words("Files are named as their layers:"), self.names):
             rows.addWidget(part)
+        rows.addWidget(self.problem)
         rows.addWidget(buttons)
+
+    def accept(self) -> None:
+        """Close, unless something could not be saved so."""
+        try:
+            Saving.of(*self.chosen())
+        except DataError as error:
+            self.problem.setText(in_the_window(str(error)))
+            return
+        SaveDialog.last = self.chosen()[1]
+        super().accept()
 
     def _browse(self) -> None:
         found = QFileDialog.getExistingDirectory(self, "Folder", self.folder.text())

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QUrl
+from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication
 
@@ -34,6 +34,8 @@ from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.recipe import Recipe
 
 PLUGIN = "napari-disentangle"
+# After images were opened, the panel has the width that it needs.
+_SETTLED_MS = 200
 
 
 class Buttons:
@@ -54,6 +56,10 @@ class Buttons:
         self.widget, self.panel = widget, widget.panel
         self.look: Attribute | None = None
         self.dialog: Any = None
+        self._fit = QTimer(widget)
+        self._fit.setSingleShot(True)
+        self._fit.setInterval(_SETTLED_MS)
+        self._fit.timeout.connect(widget.viewer.fit_to_view)
         panel = widget.panel
         panel.check_devices.clicked.connect(self._check_devices)
         panel.copy_python.clicked.connect(self._copy_python)
@@ -166,10 +172,14 @@ class Buttons:
     # --- the first minute ---------------------------------------------------------
     def try_it(self) -> None:
         """Open a sample, and do on it what is chosen."""
-        viewer = self.widget.viewer
-        viewer.open_sample(PLUGIN, "brightfield")
-        viewer.fit_to_view()
+        self.widget.viewer.open_sample(PLUGIN, "brightfield")
         self.widget.start()
+
+    def show_sample(self, event: Any) -> None:
+        """Bring all images of a sample of ours into view; napari shows the first."""
+        sample = event.value.source.sample
+        if sample and sample[0] == PLUGIN:
+            self._fit.start()
 
     def _help(self) -> None:
         QDesktopServices.openUrl(QUrl(f"{GUIDE}#{TASKS[self.panel.task].anchor}"))
@@ -192,8 +202,7 @@ class Buttons:
     def save_results(self, layers: list[Any], place: Path, suffix: str) -> None:
         """Write layers of a run into a folder."""
         with said(self.widget.say):
-            saving = Saving.of(layers, place, suffix)
-            self.widget.launch(saving.steps)
+            self.widget.launch(Saving.of(layers, place, suffix).steps)
 
     def _report(self) -> None:
         with said(self.widget.say):

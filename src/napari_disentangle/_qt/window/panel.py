@@ -24,7 +24,7 @@ from napari_disentangle._qt.images.box import ImagesBox
 from napari_disentangle._qt.images.picking import MarkBox
 from napari_disentangle._qt.numbers.box import LooksBox
 from napari_disentangle._qt.numbers.data import Figures
-from napari_disentangle._qt.runs.results import MODES
+from napari_disentangle._qt.runs.results import DIFFERENCE, MODES
 from napari_disentangle._qt.training.section import FitSection
 from napari_disentangle._qt.window.form import form_of, settings_of
 from napari_disentangle._qt.window.model_box import ModelBox
@@ -56,6 +56,8 @@ _SHOWN_AS = {
     "difference": "Difference",
 }
 
+_TWO = "A report compares images: check two at least"
+
 
 class Panel(QWidget):  # type: ignore[misc]
     """Inputs that scroll, and the buttons that stay in sight below."""
@@ -63,6 +65,7 @@ class Panel(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.images = ImagesBox()
+        self._figures_at = 0
         self.fitting = FitSection()
         self.regions = RegionsBox()
         self.looks = LooksBox()
@@ -111,7 +114,9 @@ class Panel(QWidget):  # type: ignore[misc]
             named(button, TASKS[name].title.replace("&", ""), TASKS[name].tip)
             button.toggled.connect(self._task_toggled)
             self._group.addButton(button)
-        self.try_it = _button("&Try it", "Open a sample, and do on it what is chosen")
+        self.try_it = _button(
+            "&Try it", "Open two blood smears, and do on them what is chosen"
+        )
         self.help = _button("?", "Open the guide at what is chosen, in a browser")
         self.help.setAccessibleName("Guide")
         self.help.setMaximumWidth(2 * self.help.fontMetrics().height())
@@ -291,8 +296,13 @@ class Panel(QWidget):  # type: ignore[misc]
         self.look_file.setVisible(bool(text))
 
     def show_strength(self) -> None:
-        """Show the slider's value."""
-        self.strength_text.setText(f"{self.strength.value()} %")
+        """Show the slider's value, and that figures are of another one."""
+        value = self.strength.value()
+        self.strength_text.setText(f"{value} %")
+        if self.looks.figures is not None:
+            at = f"At {self._figures_at} %: " if value != self._figures_at else ""
+            self.line.setText(at + self.looks.figures.in_words())
+            self.looks.setEnabled(not at)
 
     def choose_device(self, name: str) -> None:
         """Choose a device; one that is not listed yet is added."""
@@ -319,15 +329,27 @@ class Panel(QWidget):  # type: ignore[misc]
         self.progress.setValue(0)
         self.progress.setFormat("starting ...")
 
-    def show_after(self, there: bool, mode: str) -> None:
+    def show_after(self, there: bool, mode: str, differs: bool) -> None:
         """Show what can be done with results, if there are any."""
+        button = self.modes[DIFFERENCE]
+        button.setEnabled(differs)
+        none = "A map of what is odd has no difference to its image"
+        button.setToolTip(f"Show: {DIFFERENCE}" if differs else none)
         self.after.setVisible(there)
         self.line.setVisible(there and self.looks.figures is not None)
         self.modes[mode].setChecked(True)
 
+    def show_reportable(self, images: int) -> None:
+        """Offer the report where there are enough images."""
+        tip = "What the look still tells, as a table" if images > 1 else _TWO
+        self.report.setEnabled(images > 1)
+        self.report.setToolTip(tip)
+
     def show_figures(self, figures: Figures) -> None:
         """Say in a line what a run did, and show the rest in its section."""
         self.looks.show_figures(figures)
+        self.looks.setEnabled(True)
+        self._figures_at = self.strength.value()
         self.line.setText(figures.in_words())
 
     def show_progress(self, step: Step, elapsed: float) -> None:

@@ -60,6 +60,8 @@ def preferred_device() -> str:
 
 def obstacle(panel: Panel, chosen: Chosen, look: bool) -> str:
     """Why Run cannot be pressed, and what to do; empty if it can."""
+    if not panel.images.table.layers():
+        return "Open images, or press Try it: it opens two blood smears."
     reason = why_not(panel.task, chosen, look)
     if reason or panel.task != ODD:
         return reason

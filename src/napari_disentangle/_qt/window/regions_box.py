@@ -34,6 +34,20 @@ _ROWS = 8
 # Rows that are listed; files have all.
 LISTED = 500
 _UNKNOWN = "–"
+# Numbers from here on are written without a fraction.
+_LARGE = 1000
+_COLUMNS = {
+    "label": "Number of the region in its layer",
+    "area": "Size of the region",
+    "volume": "Size of the region",
+    "pixels": "Size of the region",
+    "max z": "The most surprising pixel: standard deviations from normal",
+    "p": "Share of normal blocks that hold a region as surprising: small is odd. "
+    "The slider is about p of pixels",
+    "q": "Share of false ones to be expected among the regions down to this one",
+    "observed": "Mean of the image in the region",
+    "expected": "Mean that was expected there",
+}
 
 
 class RegionsBox(QGroupBox):  # type: ignore[misc]
@@ -118,6 +132,8 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
             self.table.setColumnCount(len(columns))
             self.table.setRowCount(len(order))
             self.table.setHorizontalHeaderLabels(list(columns))
+            for j, name in enumerate(columns):
+                self.table.horizontalHeaderItem(j).setToolTip(_tip(name))
             for j, values in enumerate(columns.values()):
                 for i, place in enumerate(order):
                     self.table.setItem(i, j, _item(values[place]))
@@ -183,9 +199,14 @@ def _extent(table: Table, units: Sequence[str]) -> tuple[str, Array]:
     return f"{name} ({known.pop()}{n})", table[name]
 
 
+def _tip(column: str) -> str:
+    """What a column says."""
+    return next((tip for name, tip in _COLUMNS.items() if column.startswith(name)), "")
+
+
 def _item(value: Any) -> QTableWidgetItem:
     whole = isinstance(value, np.integer)
-    number = str(value) if whole else f"{value:.3g}"
+    number = f"{value:.0f}" if whole or abs(value) >= _LARGE else f"{value:.3g}"
     item = QTableWidgetItem(number if np.isfinite(value) else _UNKNOWN)
     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return item

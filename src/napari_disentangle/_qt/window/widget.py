@@ -16,7 +16,7 @@ from napari_disentangle._qt.images.table import REFERENCE
 from napari_disentangle._qt.numbers.data import Figures
 from napari_disentangle._qt.runs.job import Job, Result
 from napari_disentangle._qt.runs.live import Live
-from napari_disentangle._qt.runs.results import RESULT, LastRun
+from napari_disentangle._qt.runs.results import RESULT, SIDE, LastRun
 from napari_disentangle._qt.runs.worker import StepWorker, Turns, imported
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
 from napari_disentangle._qt.window.buttons import Buttons
@@ -96,6 +96,8 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         for event in (layers.inserted, layers.removed, layers.reordered):
             event.connect(self._layers_changed)
         layers.renamed.connect(self._layers_changed)
+        layers.inserted.connect(self.buttons.show_sample)
+        self.viewer.layers.selection.events.active.connect(self.last.follow_selection)
         panel.images.changed.connect(self._choices_changed)
         panel.normal.kind_box.currentIndexChanged.connect(self._normal_changed)
         panel.detector.cell.valueChanged.connect(self._choices_changed)
@@ -144,7 +146,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             self.buttons.look = None
             panel.show_look("")
         panel.try_it.setVisible(not panel.images.table.layers())
-        panel.images.say([chosen.in_words(), *chosen.left_out])
+        there = bool(panel.images.table.layers())
+        panel.images.say([chosen.in_words(), *chosen.left_out] if there else [])
+        panel.show_reportable(len(chosen.images))
         fields = [one.field for one in chosen.images]
         panel.model.show_for(fields[0].modality if fields else None)
         panel.show_plan([field.name for field in fields])
@@ -338,7 +342,13 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _show_after(self) -> None:
         if not self.last.pairs():  # nothing is left to be compared
             self.last.show(RESULT)
-        self.panel.show_after(bool(self.last.pairs()), self.last.mode)
+        if self.last.gone and not self.running:
+            self.panel.looks.clear()
+            self.panel.message.clear()
+            self.regions.begin("")
+            self.regions.forget()
+        there, differs = bool(self.last.pairs()), self.last.differs
+        self.panel.show_after(there, self.last.mode, differs)
 
     def undo(self) -> None:
         """Undo last run (the button)."""
@@ -361,7 +371,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def _strength_changed(self, value: int) -> None:
         self.panel.show_strength()
-        if self._swaps and self.last.mode != RESULT:
+        if self._swaps and self.last.mode not in (RESULT, SIDE):
             self.show_mode(RESULT)
         self._follow_slider()
         self._rest_slider()
