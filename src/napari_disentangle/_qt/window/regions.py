@@ -30,6 +30,10 @@ _REST_MS = 200
 # Of the view, that a region fills when it is gone to; and its least edge in pixels.
 _FILLED, _EDGE = 0.25, 16
 
+_UNLIKE = (
+    "More than a fifth of the image is marked, so what it was compared with does not "
+    "fit it: choose another normal."
+)
 _UNTOLD = "No region can be told from chance: the map shows what is rarest"
 # A share of an image that cannot all be odd.
 _MOST = 0.2
@@ -87,15 +91,10 @@ class Regions:
             self.forget()
         self._results.append(result)
         self._found.append(result.found or self._find(result))
-        labels, table = self._found[-1]
+        _, table = self._found[-1]
         for layer in layers:
             if hasattr(layer, "selected_label") and not tellable(table):
                 layer.visible = False
-        if np.mean(labels > 0) > _MOST:
-            self.say(
-                f"{result.output.image.name}: more than a fifth of it is marked, so "
-                "what it was compared with does not fit it: choose another normal"
-            )
         self._offer()
 
     def forget(self) -> None:
@@ -156,7 +155,7 @@ class Regions:
         at = self.panel.regions.which.currentIndex()
         if not 0 <= at < len(self._found):
             return
-        result, (_, table) = self._results[at], self._found[at]
+        result, (labels, table) = self._results[at], self._found[at]
         regions, score = self.panel.regions, result.score
         detector = result.output.detector
         if score is None or detector is None:
@@ -167,7 +166,8 @@ class Regions:
         cell = _cell(detector, result.output.image)
         normal = score.basis + f" (painted in {self._marks!r})" * bool(self._marks)
         text = f"{counted} by {detector.name}; {cell}; normal: {normal}."
-        regions.basis.setText(text)
+        marked = np.mean(np.asarray(labels) > 0) > _MOST
+        regions.basis.setText(f"{_UNLIKE} {text}" if marked else text)
         limits = score.limits(table)
         regions.limits.setText(limits[:1].upper() + limits[1:] + "." * bool(limits))
 
