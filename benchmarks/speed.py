@@ -243,7 +243,7 @@ def main() -> None:
             table("16 bits, five channels", channels(edge), runs, area),
             table("reading a look", looks(edge), runs, area),
             table(f"reading a look, {large} x {large}", looks(large), few, large**2),
-            table("engine, `contrimix`", engine(edge // 2, folder), few, area // 4),
+            table("engine, `contrimix`", engine(edge, folder), few, area),
             table(f"{large} x {large} in Zarr", copies(large, folder), few, large**2),
         ]
         for line in chain.from_iterable(parts):
