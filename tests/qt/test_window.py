@@ -292,7 +292,7 @@ def test_an_anomaly_map_lies_over_its_image_with_one_scale(desk: Any) -> None:
     # and regions that cannot be told from chance are not listed
     assert desk.panel.regions.labels() == []
     assert "No region can be told from chance" in desk.panel.regions.basis.text()
-    assert "normal blocks" in desk.panel.regions.limits.text()
+    assert "could be set aside" in desk.panel.regions.limits.text()
     hidden = [one for one in desk.viewer.layers if "regions" in one.name]
     assert not any(layer.visible for layer in hidden)
 

@@ -17,6 +17,7 @@ from napari.qt.threading import GeneratorWorkerSignals, WorkerBase
 from qtpy.QtCore import QObject, QTimer
 
 Steps = Generator[Any, None, None]
+_IDLE_MS = 1500
 
 
 class StepWorker(WorkerBase):  # type: ignore[misc]
@@ -45,12 +46,31 @@ class StepWorker(WorkerBase):  # type: ignore[misc]
                 self.yielded.emit(step)
 
 
-def imported() -> Steps:
-    """Import what is slow to import."""
+class Idle(QTimer):  # type: ignore[misc]
+    """Imports what a run needs a while after it was started, when nobody waits."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.setSingleShot(True)
+        self.setInterval(_IDLE_MS)
+        self.timeout.connect(self._import)
+
+    def _import(self) -> None:
+        worker = StepWorker(_imported)
+        worker.finished.connect(self._collect)
+        worker.start()
+
+    def _collect(self) -> None:
+        """Look through all that was imported now: python does it sooner or later.
+
+        In the thread of the window, as what goes may be a part of one.
+        """
+        gc.collect()
+
+
+def _imported() -> Steps:
     for name in ("torch", "pandas"):  # pandas: for napari's layers of labels
         yield import_module(name)
-    # python looks through all that was imported sooner or later: better now
-    gc.collect()
 
 
 class Turns(QTimer):  # type: ignore[misc]

@@ -59,7 +59,7 @@ class Buttons:
         self._fit = QTimer(widget)
         self._fit.setSingleShot(True)
         self._fit.setInterval(_SETTLED_MS)
-        self._fit.timeout.connect(widget.viewer.fit_to_view)
+        self._fit.timeout.connect(self._show_all)
         panel = widget.panel
         panel.check_devices.clicked.connect(self._check_devices)
         panel.copy_python.clicked.connect(self._copy_python)
@@ -180,6 +180,15 @@ class Buttons:
         sample = event.value.source.sample
         if sample and sample[0] == PLUGIN:
             self._fit.start()
+
+    def forget_sample(self, event: Any = None) -> None:
+        """Leave the view as it is: a person has begun to work."""
+        self._fit.stop()
+
+    def _show_all(self) -> None:
+        viewer = self.widget.viewer
+        if all(layer.source.sample for layer in viewer.layers):
+            viewer.fit_to_view()
 
     def _help(self) -> None:
         QDesktopServices.openUrl(QUrl(f"{GUIDE}#{TASKS[self.panel.task].anchor}"))

@@ -15,7 +15,7 @@ from napari_disentangle.detector.registry import named as detector_named
 
 ITSELF, OTHERS, PAINTED = "itself", "others", "painted"
 _NORMALS = {
-    ITSELF: "nothing said: what is rare stands out",
+    ITSELF: "most of the image itself",
     OTHERS: "images whose role is 'normal'",
     PAINTED: "what I painted on the images",
 }

@@ -15,6 +15,7 @@ from napari_disentangle._qt.runs.job import Result
 from napari_disentangle._qt.window.panel import Panel
 from napari_disentangle._qt.window.plan import marking_of, said
 from napari_disentangle._qt.window.regions_box import LISTED
+from napari_disentangle._qt.window.wording import in_the_window
 from napari_disentangle.detector.detector import Detector, Score
 from napari_disentangle.detector.export import write_csv, write_geojson
 from napari_disentangle.image.arrays import Doubles
@@ -165,10 +166,10 @@ class Regions:
         counted = _counted(len(table["label"])) if told else _UNTOLD
         cell = _cell(detector, result.output.image)
         normal = score.basis + f" (painted in {self._marks!r})" * bool(self._marks)
-        text = f"{counted} by {detector.name}; {cell}; normal: {normal}."
+        text = f"{counted}. By {detector.name}; {cell}; normal: {normal}."
         marked = np.mean(np.asarray(labels) > 0) > _MOST
         regions.basis.setText(f"{_UNLIKE} {text}" if marked else text)
-        limits = score.limits(table)
+        limits = in_the_window(score.limits(table))
         regions.limits.setText(limits[:1].upper() + limits[1:] + "." * bool(limits))
 
     def _layer_of(self, result: Result) -> Any:

@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
@@ -17,7 +17,7 @@ from napari_disentangle._qt.numbers.data import Figures
 from napari_disentangle._qt.runs.job import Job, Result
 from napari_disentangle._qt.runs.live import Live
 from napari_disentangle._qt.runs.results import RESULT, SIDE, LastRun
-from napari_disentangle._qt.runs.worker import StepWorker, Turns, imported
+from napari_disentangle._qt.runs.worker import Idle, StepWorker, Turns
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
 from napari_disentangle._qt.window.buttons import Buttons
 from napari_disentangle._qt.window.panel import Panel
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 _SLIDER_MS = 30
 _REST_MS = 200
-# After images were opened, what needs long to be imported is imported.
-_IDLE_MS = 1500
 
 
 class DisentangleWidget(QWidget):  # type: ignore[misc]
@@ -82,10 +80,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
-        self._idle = QTimer(self)
-        self._idle.setSingleShot(True)
-        self._idle.setInterval(_IDLE_MS)
-        self._idle.timeout.connect(self._prepare)
+        self._idle = Idle(self)
         self.panel.choose_device(preferred_device())
         self.panel.choose_task(self.task)
         self._connect()
@@ -97,6 +92,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             event.connect(self._layers_changed)
         layers.renamed.connect(self._layers_changed)
         layers.inserted.connect(self.buttons.show_sample)
+        layers.removed.connect(self.buttons.forget_sample)
         self.viewer.layers.selection.events.active.connect(self.last.follow_selection)
         panel.images.changed.connect(self._choices_changed)
         panel.normal.kind_box.currentIndexChanged.connect(self._normal_changed)
@@ -122,11 +118,6 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         if self.panel.images.table.layers() and "torch" not in sys.modules:
             self._idle.start()
         self._show_after()
-
-    def _prepare(self) -> None:
-        """Import what a run needs while nobody waits for it."""
-        if not self.running:
-            StepWorker(imported).start()
 
     def _normal_changed(self, index: int = 0) -> None:
         self.panel.detector.propose(self.panel.normal.alone)
@@ -233,6 +224,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def launch(self, steps: Any) -> None:
         """Start a worker."""
+        self._idle.stop()
         self.panel.message.clear()
         self._lines, self._notes = [], {}
         worker = StepWorker(steps)

@@ -11,6 +11,17 @@ _CONTROLS = (
     (r" \(nd\.fit without steps\)", ""),
     (r"make one for them with nd\.fit\([^)]*\)", "choose another model"),
     (r"use nd\.apply and nd\.write", "use the command line for it"),
+    (
+        r"regions cannot be told from chance: only (\d+) .* held out and (\d+) are .*",
+        r"of what is normal \1 parts could be set aside to compare with, and \2 are "
+        "needed: take a larger image, or more normal images",
+    ),
+    (
+        r"false discoveries cannot be controlled: only (\d+) .* held out and (\d+) are "
+        r"needed to look at (\d+) places .*",
+        r"there is no q (share of false ones): it takes \2 normal parts for \3 places, "
+        r"and \1 could be set aside",
+    ),
     (r"its closed form is used", "the standard model stays"),
     (r"closed form", "standard model"),
 )
