@@ -83,7 +83,7 @@ def test_paint_run_and_see(tissue: Desk) -> None:
         for i in range(regions.table.columnCount())
     ]
     # with so few normal blocks there is no q
-    assert header[:5] == ["label", "area (um2)", "max z", "p", "observed R"]
+    assert header[:5] == ["label", "area (um2)", "max z", "region p", "observed R"]
     tissue.settle()
     assert not regions.save_table.visibleRegion().isEmpty()
 

@@ -416,8 +416,11 @@ def test_what_a_person_saw_last_stays_true(smears: Any, tmp_path: Path) -> None:
     assert "exists already" in dialog.problem.text()
     dialog.reject()
     viewer.layers.clear()
-    assert not panel.message.lines or "Open images" in panel.message.text()
+    assert "Open images" in panel.message.text()
     assert not panel.looks.isVisible()
+    viewer.add_image(np.zeros((9, 9, 3), np.uint8), rgb=True, name="alone")
+    assert not panel.run.isEnabled()
+    assert "role" in panel.message.text()
 
 
 def test_what_makes_no_sense_for_one_odd_image_is_off_with_its_reason(

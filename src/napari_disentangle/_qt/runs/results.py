@@ -74,7 +74,7 @@ class LastRun:
     def begin(self) -> None:
         """Forget the run before: its layers stay."""
         self.show(RESULT)
-        self._pairs, self._hidden = [], []
+        self.forget()
 
     def add(self, result: Result, sources: tuple[Any, ...]) -> list[Any]:
         """Put a result into the viewer; the first of its place is seen."""
@@ -136,14 +136,15 @@ class LastRun:
     def undo(self) -> None:
         """Take the results away, and put back what they replaced."""
         self.show(RESULT)
-        for pair in reversed(self.pairs()):
+        pairs, hidden = self.pairs(), self._hidden
+        self.forget()
+        for pair in reversed(pairs):
             for one in reversed(pair.before):
                 one.restore(self.viewer.layers)
         there = self._there()
-        for layer in self._hidden:
+        for layer in hidden:
             if layer.unique_id in there:
                 layer.visible = True
-        self._pairs, self._hidden = [], []
 
     def keep(self) -> None:
         """Protect the results: no later run changes them."""
@@ -163,6 +164,10 @@ class LastRun:
     def differs(self) -> bool:
         """Whether any result is an image that can be compared with its source."""
         return any(KINDS[_output(pair)].shown == "image" for pair in self.pairs())
+
+    def forget(self) -> None:
+        """Nothing is left of the run."""
+        self._pairs, self._hidden = [], []
 
     # --- how they are seen --------------------------------------------------------
     def follow_selection(self, event: Any = None) -> None:

@@ -221,7 +221,8 @@ class Panel(QWidget):  # type: ignore[misc]
         files = (self.undo, self.keep, self.save, self.report)
         self.after = together(flow(*self.modes.values()), flow(*files))
         buttons = row(self.run, self.cancel)
-        return [self.message, self.line, buttons, self.progress, self.after]
+        # Run keeps its place whatever appears above it
+        return [self.message, self.line, self.after, self.progress, buttons]
 
     def _mode(self, mode: str) -> QPushButton:
         button = _button(_SHOWN_AS[mode], f"Show: {mode}")

@@ -42,9 +42,9 @@ _COLUMNS = {
     "volume": "Size of the region",
     "pixels": "Size of the region",
     "max z": "The most surprising pixel: standard deviations from normal",
-    "p": "Share of normal blocks that hold a region as surprising: small is odd. "
-    "The slider is about p of pixels",
-    "q": "Share of false ones to be expected among the regions down to this one",
+    "region p": "Share of normal blocks with a region as surprising: small is odd; "
+    "the slider is about p of pixels",
+    "region q": "Share of false ones to be expected among the regions down to this one",
     "observed": "Mean of the image in the region",
     "expected": "Mean that was expected there",
 }
@@ -148,7 +148,7 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
                 self.table.scrollToItem(self.table.item(labels.index(label), 0))
 
     def _show_alpha(self, value: int = 0) -> None:
-        self.alpha_text.setText(f"p ≤ {self.level():g}")
+        self.alpha_text.setText(f"pixels: p ≤ {self.level():g}")
 
     def _tell(self) -> None:
         rows = self.table.selectionModel().selectedRows()
@@ -182,7 +182,8 @@ def _columns(table: Table, units: Sequence[str]) -> Iterator[tuple[str, Array]]:
     yield _extent(table, units)
     yield "max z", table["max_z"]
     # what no region has takes no room: the words below say why
-    yield from ((n, table[n]) for n in "pq" if not np.isnan(table[n]).all())
+    known = (n for n in "pq" if not np.isnan(table[n]).all())
+    yield from ((f"region {n}", table[n]) for n in known)
     for name, values in table.items():
         kind, _, channel = name.removeprefix("mean_").partition("_")
         if kind in ("observed", EXPECTED):

@@ -335,8 +335,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         if not self.last.pairs():  # nothing is left to be compared
             self.last.show(RESULT)
         if self.last.gone and not self.running:
+            self.last.forget()
             self.panel.looks.clear()
-            self.panel.message.clear()
+            self.panel.message.say([self._told] * bool(self._told))
             self.regions.begin("")
             self.regions.forget()
         there, differs = bool(self.last.pairs()), self.last.differs
