@@ -44,6 +44,11 @@ def written(path: Path) -> np.ndarray:
     return np.asarray(nd.read(path).levels[0])
 
 
+def turn(path: Path) -> tuple[int, ...]:
+    """Order of the axes YXC in a file."""
+    return tuple("YXC".index(axis) for axis in nd.read(path).axes)
+
+
 def names(folder: Path) -> list[str]:
     return sorted(one.name for one in folder.iterdir())
 
@@ -54,10 +59,11 @@ class Boom(BaseException):
 
 # --- goes on ----------------------------------------------------------------------
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("tiles", [1, 5, 8])
+@pytest.mark.parametrize(("tiles", "edge"), [(1, 384), (5, 384), (8, 512)])
 def test_no_finished_tile_is_computed_twice(
-    lazy: Any, tmp_path: Path, ending: str, tiles: int, monkeypatch: Any
+    lazy: Any, tmp_path: Path, ending: str, tiles: int, edge: int, monkeypatch: Any
 ) -> None:
+    lazy = replace(lazy, tile=edge)
     path, whole = tmp_path / f"x{ending}", tmp_path / f"whole{ending}"
     *_, done = nd.write(lazy, whole)
     assert done.parts == done.total == 9
@@ -74,6 +80,7 @@ def test_no_finished_tile_is_computed_twice(
     assert [one.parts for one in nd.write(lazy, path)][-1] == 9
     assert len(calls) <= 9 - tiles
     assert np.array_equal(written(path), written(whole))
+    assert np.array_equal(written(path), np.asarray(lazy).transpose(turn(path)))
     assert nd.read_provenance(path) == nd.read_provenance(whole)
     assert names(tmp_path) == sorted([path.name, whole.name])
 

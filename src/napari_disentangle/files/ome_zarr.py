@@ -168,7 +168,7 @@ def fill(lazy: LazyImage, arrays: Sequence[Any], record: Record) -> Iterator[int
     Levels whose chunks are whole in a tile are made from it while it is there.
     """
     order, own = order_of(lazy), lazy.levels
-    along = arrays[: (lazy.tile // TILE).bit_length()] if len(own) == 1 else arrays[:1]
+    along = arrays[: _along(lazy.tile)] if len(own) == 1 else arrays[:1]
     yield from lazy.fill(_Permuted(along, lazy.axes, order), record)
     done = lazy.parts()
     for i, target in enumerate(arrays[len(along) :], len(along)):
@@ -178,6 +178,12 @@ def fill(lazy: LazyImage, arrays: Sequence[Any], record: Record) -> Iterator[int
             steps = _halve(arrays[i - 1], target, lazy.tile, record, i)
         for _ in steps:
             yield done
+
+
+def _along(tile: int) -> int:
+    """How many levels have whole chunks in a tile: all that it can be halved to."""
+    halved = (tile & -tile) // TILE
+    return max(1, halved.bit_length())
 
 
 def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
@@ -241,7 +247,7 @@ class _Permuted:
         for i, array in enumerate(self.arrays):
             if i:
                 y, x = (slice(s.start // 2, -(-s.stop // 2)) for s in (y, x))
-                values = _mean2(values).astype(values.dtype)
+                values = _mean2(values).astype(array.dtype)
             array[(*lead, y, x)] = values
 
 
