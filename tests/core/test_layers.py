@@ -300,6 +300,24 @@ def test_a_large_anomaly_map_is_computed_into_a_file_that_goes_with_its_layer(
     assert not list(tmp_path.iterdir())
 
 
+def test_large_maps_are_read_where_they_are_seen(monkeypatch):
+    levels = [scene("YXC", (96, 80, 3))]
+    layer = Image(levels[0], rgb=True, name="slide")
+    picked = Picked.of([layer])
+    made = make(nd.fit(picked.field, "meanstd"), picked.field, "maps")
+    rendering = made.lazy.operation.rendering
+    looking = replace(rendering, method=Far(rendering.method))
+    operation = replace(made.lazy.operation, rendering=looking)
+    made = replace(made, lazy=replace(made.lazy, operation=operation))
+    whole = np.asarray(made.lazy)
+    monkeypatch.setattr(layer_values, "EAGER", 1000)
+    maps = [x for x in layer_data(made, picked.styles) if isinstance(x, tuple)]
+    for i, (data, _, _) in enumerate(maps):
+        assert not isinstance(data[0], np.ndarray)
+        place = made.lazy.axes.index("C")
+        np.testing.assert_array_equal(np.asarray(data[0]), whole.take(i, place))
+
+
 def test_a_large_map_that_is_cancelled_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(layer_values, "EAGER", 1000)
