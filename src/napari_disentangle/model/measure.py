@@ -233,8 +233,10 @@ def _measure_planes(
     reader: Reader, field: Field, index: Sequence[int], leads: list[Lead]
 ) -> Generator[None, None, _Look]:
     parts = _parts(field, index, leads)
+    if not reader.method.sampled:
+        return (yield from _measure_parts(reader, field, index, leads, parts))
     key = _key(reader, field, index, parts)
-    look = KNOWN.get(key) if reader.method.sampled else None
+    look = KNOWN.get(key)
     if look is None:
         look = yield from _measure_parts(reader, field, index, leads, parts)
         KNOWN.keep(key, look)

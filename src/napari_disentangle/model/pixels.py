@@ -66,9 +66,10 @@ class PixelMap:
         if self.space != "absorbance":
             return None
         light = (np.arange(_LEVELS) / self.full_scale + DARK) / (1 + DARK)
-        factors = np.asarray(light ** self.matrix[:, :, None])
         white = (1 + DARK) * self.full_scale
-        factors[:, 0] *= (white * 10.0**-self.offset)[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            factors = np.asarray(light ** self.matrix[:, :, None])
+            factors[:, 0] *= (white * 10.0**-self.offset)[:, None]
         most = np.finfo(np.float32).max ** (1 / len(factors))
         if not (factors < most).all():
             return None
