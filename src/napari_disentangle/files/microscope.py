@@ -56,6 +56,12 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     return found
 
 
+def count(path: Path) -> int:
+    """Number of images in a file."""
+    with readable(path, f"{path.suffix[1:]} file"):
+        return len(_opened(path).scenes)
+
+
 def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
     """Refuse: such files are not written."""
     raise DataError(f"{path.name!r} cannot be written: choose .ome.zarr or .ome.tif")

@@ -63,6 +63,19 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     return found | ({"modality": modality} if modality else {})
 
 
+def count(path: Path) -> int:
+    """Number of images in a group, for each of which there is a number."""
+    import zarr
+
+    with reached(path):
+        return max(1, len(_images_in(zarr.open_group(address(path) or path, mode="r"))))
+
+
+def _images_in(group: Group) -> list[str]:
+    known = sorted(group.groups())
+    return [name for name, one in known if "multiscales" in str(dict(one.attrs))]
+
+
 def _image_group(
     path: Path, group: Group, number: int
 ) -> tuple[Group, tuple[str, ...]]:
@@ -79,9 +92,7 @@ def _image_group(
         return group, ()
     if "plate" in ome or "well" in ome:
         raise DataError(f"{path.name!r} is {_inside(ome)}: open one field of it")
-    inside = [
-        k for k, g in sorted(group.groups()) if "multiscales" in str(dict(g.attrs))
-    ]
+    inside = _images_in(group)
     if not inside:
         raise DataError(f"{path.name!r} is a Zarr without an image: open one inside")
     if number >= len(inside):

@@ -144,6 +144,11 @@ def _is_jpeg(path: Path) -> bool:
     return not path.name.lower().endswith(".png")
 
 
+def count(path: Path) -> int:
+    """One: other images of a file are said to be left."""
+    return 1
+
+
 def check(lazy: LazyImage, path: Path, metadata: Mapping[str, Any]) -> None:
     """Refuse what the format cannot hold."""
     jpeg, text = _is_jpeg(path), json.dumps(metadata, sort_keys=True)

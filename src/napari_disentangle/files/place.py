@@ -223,7 +223,7 @@ def _made(target: Path, folder: Path) -> int | None:
     hidden = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=folder.parent))
     try:
         lock = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT)
-        _exclusively(lock)
+        exclusively(lock)
         os.rename(hidden, folder)
     except BaseException as error:
         shutil.rmtree(hidden, ignore_errors=True)
@@ -240,7 +240,7 @@ def _lock(folder: Path, target: Path) -> int | None:
         lock = os.open(folder / _LOCK, os.O_RDWR)
     except FileNotFoundError:
         return None
-    if not _exclusively(lock):
+    if not exclusively(lock):
         os.close(lock)
         raise DataError(
             f"{target.name!r} is being written by another process: wait until it ends, "
@@ -253,7 +253,7 @@ def _lock(folder: Path, target: Path) -> int | None:
     return None
 
 
-def _exclusively(lock: int) -> bool:
+def exclusively(lock: int) -> bool:
     """Lock an open file for this process, where the file system can."""
     if sys.platform == "win32":
         import msvcrt

@@ -44,6 +44,8 @@ class Format(NamedTuple):
     ----------
     read
         Arguments of a Field, from a file and the number of an image in it.
+    count
+        Number of images in a file.
     check
         Refuses before anything is computed what the format cannot hold.
     write
@@ -53,15 +55,20 @@ class Format(NamedTuple):
     """
 
     read: Callable[[Path, int], dict[str, Any]]
+    count: Callable[[Path], int]
     check: Callable[[LazyImage, Path, Mapping[str, Any]], object]
     write: Callable[[LazyImage, Sequence[Any], Path, Mapping[str, Any]], None] | None
     provenance: Callable[[Path], dict[str, Any]]
 
 
-_TIFF = Format(tiff.read, tiff.check, tiff.write, tiff.provenance)
-_ZARR = Format(ome_zarr.read, ome_zarr.check, None, ome_zarr.provenance)
-_PICTURE = Format(picture.read, picture.check, picture.write, picture.provenance)
-_MICROSCOPE = Format(microscope.read, microscope.check, None, microscope.provenance)
+_TIFF = Format(tiff.read, tiff.count, tiff.check, tiff.write, tiff.provenance)
+_ZARR = Format(ome_zarr.read, ome_zarr.count, ome_zarr.check, None, ome_zarr.provenance)
+_PICTURE = Format(
+    picture.read, lambda path: 1, picture.check, picture.write, picture.provenance
+)
+_MICROSCOPE = Format(
+    microscope.read, microscope.count, microscope.check, None, microscope.provenance
+)
 FORMATS: dict[str, Format] = {
     ".ome.tif": _TIFF,
     ".ome.tiff": _TIFF,
@@ -117,6 +124,18 @@ def read(
         if axes is None:
             raise DataError(f"{place.name!r} cannot be read: {error}") from error
         raise AxesError(f"{place.name!r}: {error}") from error
+
+
+def count(path: str | Path) -> int:
+    """Number of images in a file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    place, _ = _numbered(path)
+    return _recognised(place).count(place)
 
 
 def write(
@@ -254,7 +273,9 @@ def named(place: Path, number: int) -> str:
 
 
 def _format(path: Path) -> Format:
-    return FORMATS[suffix_of(path)]
+    """That of the name; what is to be in a Zarr is one, and needs no ending."""
+    within = not path.suffix and any(p.suffix == ".zarr" for p in path.parents)
+    return _ZARR if within else FORMATS[suffix_of(path)]
 
 
 def _recognised(path: Path) -> Format:

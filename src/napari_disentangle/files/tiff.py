@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from tifffile import TiffFile, TiffPageSeries
+from tifffile import TiffFile, TiffFileError, TiffPageSeries, TiffWriter
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.errors import AxesError, DataError
@@ -61,10 +61,8 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
     number
         Which of its images.
     """
-    import tifffile
-
-    damaged = readable(path, "TIFF", tifffile.TiffFileError)
-    with damaged, tifffile.TiffFile(path) as file:
+    damaged = readable(path, "TIFF", TiffFileError)
+    with damaged, TiffFile(path) as file:
         series = _series(path, file, number)
         check_size(path.name, series.shape)
         _check_length(series)
@@ -81,6 +79,12 @@ def read(path: Path, number: int = 0) -> dict[str, Any]:
         return _field(stored, axes, colour, sizes, _ome_channels(pixels)) | {
             "remarks": remarks
         }
+
+
+def count(path: Path) -> int:
+    """Number of images in a file."""
+    with readable(path, "TIFF", TiffFileError), TiffFile(path) as file:
+        return len(file.series)
 
 
 def _field(
@@ -125,8 +129,6 @@ def write(
     metadata
         Provenance.
     """
-    import tifffile
-
     order = order_of(lazy)
     rgb = _written_as_colour(lazy)
     axes = order.replace("C", "") + "S" if rgb else order
@@ -141,7 +143,7 @@ def write(
     else:
         said = {"axes": axes, **_annotation(metadata)}
         options |= _resolution(lazy)
-    with tifffile.TiffWriter(path, ome=known, bigtiff=lazy.nbytes > 2**31) as file:
+    with TiffWriter(path, ome=known, bigtiff=lazy.nbytes > 2**31) as file:
         for i, level in enumerate(levels):
             shape = _shape(level.shape, order, axes)
             edges = [min(_TILE, -(-n // 16) * 16) for n in level.shape[-2:]]
@@ -206,10 +208,8 @@ def _tiles(level: Any, order: str, edges: Sequence[int], rgb: bool) -> Iterator[
 
 def provenance(path: Path) -> dict[str, Any]:
     """What :func:`write` kept of the origin."""
-    import tifffile
-
-    with readable(path, "TIFF", tifffile.TiffFileError):
-        with tifffile.TiffFile(path) as file:
+    with readable(path, "TIFF", TiffFileError):
+        with TiffFile(path) as file:
             ome = file.ome_metadata
             shaped: dict[str, Any] = (file.shaped_metadata or ({},))[0]
         if KEY in shaped:

@@ -35,11 +35,13 @@ class RecipeError(DisentangleError):
     """The recipe cannot be followed as it is written."""
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A part of a recipe: nothing in it changes, and nothing unknown is in it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(_Frozen):
+class Source(Frozen):
     """An image by name, and how it is to be read: as its file says, where ``None``.
 
     ``batch`` is shared by images that were prepared and taken alike. ``where`` are its
@@ -88,31 +90,15 @@ class Source(_Frozen):
         return bits[:n].reshape(shape)
 
 
-class Recipe(_Frozen):
-    """What is done to which images.
+class Settings(Frozen):
+    """What is done to images, whichever they are; kept as YAML or JSON.
 
     Attributes
     ----------
-    images
-        Images that get outputs.
-    donors
-        Images whose look is given; none if ``donor`` holds an attribute.
-    references
-        Images whose mean look content-only gets, instead of that of all images.
-    normals
-        Images that show what is normal; each image itself if there are none.
     model, config
         Model and its settings.
-    pool
-        What shares an attribute; see :meth:`Model.attribute`. A batch is what
-        :attr:`Source.batch` says; images without are one together if none says it,
-        and each its own beside others that do.
     outputs
         Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``.
-    source, donor, reference
-        Attributes (:meth:`Attribute.to_json`): of all images, if they share one; of
-        the donor; and for content-only. Outputs carry the recipe of their own image
-        with all of them filled in that were measured over several images.
     strength
         How far a swap goes.
     detector, detector_config
@@ -131,17 +117,9 @@ class Recipe(_Frozen):
     """
 
     format: Literal[1] = 1
-    images: tuple[Source, ...] = ()
-    donors: tuple[Source, ...] = ()
-    references: tuple[Source, ...] = ()
-    normals: tuple[Source, ...] = ()
     model: str = DEFAULT
     config: dict[str, Any] = {}
-    pool: Pool = "image"
     outputs: tuple[Kind, ...] = USUAL
-    source: dict[str, Any] | None = None
-    donor: dict[str, Any] | None = None
-    reference: dict[str, Any] | None = None
     strength: Annotated[float, Limits(ge=0, le=1)] = 1.0
     detector: str = "default"
     detector_config: dict[str, Any] = {}
@@ -169,17 +147,15 @@ class Recipe(_Frozen):
         return plain
 
     @classmethod
-    def from_json(cls, data: Any) -> Recipe:
-        """Read :meth:`to_json`, or the provenance of an output that carries it.
+    def from_json(cls, data: Any) -> Self:
+        """Read :meth:`to_json`.
 
         Raises
         ------
         RecipeError
             If something in it is unknown or missing.
         """
-        return cls.model_validate(
-            data.get("recipe", data) if isinstance(data, dict) else data
-        )
+        return cls.model_validate(data)
 
     def save(self, path: str | Path) -> None:
         """Write YAML."""
@@ -187,7 +163,7 @@ class Recipe(_Frozen):
         Path(path).write_text(text, encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | Path) -> Recipe:
+    def load(cls, path: str | Path) -> Self:
         """Read YAML, or JSON from a file that ends in ``.json``."""
         try:
             text = Path(path).read_text(encoding="utf-8")
@@ -200,6 +176,52 @@ class Recipe(_Frozen):
                 f"{Path(path).name!r} cannot be read as a recipe ({reason})"
             ) from error
         return cls.from_json(data)
+
+
+class Recipe(Settings):
+    """What is done to which images; what is not listed here is as in Settings.
+
+    Attributes
+    ----------
+    images
+        Images that get outputs.
+    donors
+        Images whose look is given; none if ``donor`` holds an attribute.
+    references
+        Images whose mean look content-only gets, instead of that of all images.
+    normals
+        Images that show what is normal; each image itself if there are none.
+    pool
+        What shares an attribute; see :meth:`Model.attribute`. A batch is what
+        :attr:`Source.batch` says; images without are one together if none says it,
+        and each its own beside others that do.
+    source, donor, reference
+        Attributes (:meth:`Attribute.to_json`): of all images, if they share one; of
+        the donor; and for content-only. Outputs carry the recipe of their own image
+        with all of them filled in that were measured over several images.
+    """
+
+    images: tuple[Source, ...] = ()
+    donors: tuple[Source, ...] = ()
+    references: tuple[Source, ...] = ()
+    normals: tuple[Source, ...] = ()
+    pool: Pool = "image"
+    source: dict[str, Any] | None = None
+    donor: dict[str, Any] | None = None
+    reference: dict[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Read :meth:`to_json`, or the provenance of an output that carries it.
+
+        Raises
+        ------
+        RecipeError
+            If something in it is unknown or missing.
+        """
+        return super().from_json(
+            data.get("recipe", data) if isinstance(data, dict) else data
+        )
 
 
 class _Plain(yaml.SafeLoader):

@@ -1,0 +1,1 @@
+"""Studies: folders, tables and plates of images that are normalised together."""

@@ -1,0 +1,102 @@
+"""Files of lines: what is known of every image, whole after any crash.
+
+Every line is one JSON record and is written at once; a line that a crash cut off is
+dropped. Each run of a part of a study writes lines of its own, and all are read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from napari_disentangle.errors import DataError
+from napari_disentangle.files.place import exclusively
+
+_ENDING = ".jsonl"
+Record = Mapping[str, Any]
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several runs that share a study, from 0; ``Part()`` is the whole."""
+
+    number: int = 0
+    of: int = 1
+
+    @property
+    def mark(self) -> str:
+        """What is added to names of files that only this run writes."""
+        return f"-{self.number}-of-{self.of}" if self.of > 1 else ""
+
+    def of_all(self, items: Sequence[_Item]) -> Sequence[_Item]:
+        """This run's share."""
+        return items[self.number :: self.of]
+
+
+@contextmanager
+def alone(folder: Path, part: Part) -> Iterator[None]:
+    """Be the only one that runs this part.
+
+    Raises
+    ------
+    DataError
+        If another process runs it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / f".study{part.mark}.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        if not exclusively(lock):
+            raise DataError(
+                f"the study in {str(folder)!r} is being run by another process: wait "
+                "until it ends, or run parts of it with --shard"
+            )
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def adding(folder: Path, name: str, part: Part) -> Iterator[BinaryIO]:
+    """Open a file of lines at its end, behind the last line that is whole."""
+    path = folder / f"{name}{part.mark}{_ENDING}"
+    with path.open("ab+") as file:
+        file.seek(0)
+        whole = sum(len(line) for line in file if line.endswith(b"\n"))
+        file.truncate(whole)
+        yield file
+
+
+def add(file: BinaryIO, record: Record) -> int:
+    """Write one line at once; returns where it begins."""
+    place = file.seek(0, os.SEEK_END)
+    file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+    file.flush()
+    return place
+
+
+def files(folder: Path, name: str) -> list[Path]:
+    """The files of lines of all parts."""
+    known = folder.glob(f"{name}*{_ENDING}")
+    return sorted(one for one in known if one.stem == name or "-of-" in one.stem)
+
+
+def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Where records begin in a file, and what they are."""
+    place = 0
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield place, json.loads(line)
+            place += len(line)
+
+
+def read(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    """All records of all parts."""
+    for path in files(folder, name):
+        yield from (record for _, record in lines(path))

@@ -1,0 +1,207 @@
+"""The unit of work: one image, with all that is needed to render it anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.files.registry import read_provenance, suffix_like, write
+from napari_disentangle.model.attribute import Attribute
+from napari_disentangle.pipeline.follow import follow
+from napari_disentangle.pipeline.inputs import Inputs
+from napari_disentangle.pipeline.kinds import KINDS, Kind
+from napari_disentangle.pipeline.output import Output
+from napari_disentangle.pipeline.recipe import Recipe
+from napari_disentangle.study.ledger import Record
+from napari_disentangle.study.looks import Pooled, digest, look_of, model_of, opened
+from napari_disentangle.study.scan import Item
+from napari_disentangle.study.study import Study
+
+# What an output's provenance says of its study.
+STUDY_KEY = "study"
+DONE, FAILED = "done", "failed"
+_ZARR = ".ome.zarr"
+_OTHER = (
+    "{name!r} is there already, from another recipe or reference: add --overwrite, "
+    "choose another folder, or keep the reference of that run with "
+    "reference: {{look: {folder}/reference.json}}"
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is made of one image.
+
+    Attributes
+    ----------
+    image, path, reading
+        Its name in the study, where it is, and how it is to be read.
+    recipe
+        Its recipe in plain JSON types, without the image itself.
+    files
+        Where each output goes.
+    key
+        The same for the same image, recipe and looks, wherever the study is.
+    said
+        What outputs tell of the study: group and labels.
+    overwrite
+        Whether files of another recipe are replaced.
+    """
+
+    image: str
+    path: str
+    reading: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    files: Mapping[Kind, Path]
+    key: str
+    said: Mapping[str, Any]
+    overwrite: bool = False
+
+
+def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
+    """The unit of an image.
+
+    Raises
+    ------
+    DataError
+        If it has no look, or its group has none.
+    """
+    if "look" not in look:
+        raise DataError(look.get("trouble", "its look was not measured"))
+    own = look_of(look)
+    source = own if study.look == "image" else _of_group(pool, item.group)
+    _check_channels(own, pool.reference)
+    recipe = {
+        "model": model_of(study),
+        "config": study.config,
+        "outputs": list(study.outputs),
+        "source": source.to_json(),
+        "donor": pool.donor.to_json() if pool.donor else None,
+        "reference": pool.reference.to_json(),
+        "strength": study.strength,
+        "detector": study.detector,
+        "detector_config": study.detector_config,
+        "cell": study.cell,
+        "seed": study.seed,
+        "device": study.device,
+    }
+    timeless = {**recipe, "model": source.model_hash, "device": ""}
+    said = [timeless, dict(item.reading), digest(look["look"]), study.suffix]
+    key = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    return Unit(
+        item.path,
+        str(study.root / item.path),
+        item.reading,
+        recipe,
+        {kind: place_of(study, item, kind) for kind in study.outputs},
+        key,
+        {"key": key, "group": item.group, "labels": dict(item.labels)},
+    )
+
+
+def _of_group(pool: Pooled, group: str) -> Attribute:
+    look = pool.groups[group]
+    if isinstance(look, str):
+        raise DataError(look)
+    return look
+
+
+def _check_channels(own: Attribute, reference: Attribute) -> None:
+    if own.channels != reference.channels:
+        raise DataError(
+            f"it has channels {', '.join(own.channels)}, but the study has "
+            f"{', '.join(reference.channels)}: take it out, or normalise it by itself"
+        )
+
+
+def place_of(study: Study, item: Item, kind: Kind) -> Path:
+    """Where an output goes; fields of a plate into a plate, if it is to be Zarr."""
+    ending = study.suffix or suffix_like(item.path)
+    if study.suffix is None and ending in {".jpg", ".jpeg"}:
+        ending = ".png"  # JPEG would change the values, so that takes asking for
+    if item.inside and ending.endswith(".zarr"):
+        return study.target / f"{item.output}_{kind}{_ZARR}" / item.inside
+    if ending in {".png", ".jpg", ".jpeg"} and not KINDS[kind].pixels:
+        ending = ".ome.tif"
+    inside = f"_{item.inside.replace('/', '_')}" if item.inside else ""
+    return study.target / f"{item.output}{inside}_{kind}{ending}"
+
+
+# --- in any process -------------------------------------------------------------------
+def rendered(task: Unit) -> list[Record]:
+    """Write all outputs of one image; a record for each, failed ones included."""
+    try:
+        return [*_outputs(task)]
+    except DisentangleError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"{Path(task.path).name!r} cannot be read ({error.strerror or error})"
+    return failures(task.image, task.files, reason)
+
+
+def failures(
+    image: str, kinds: Sequence[Kind] | Mapping[Kind, Any], reason: str
+) -> list[Record]:
+    """Records of outputs that cannot be made."""
+    return [
+        {"image": image, "output": kind, "state": FAILED, "reason": reason}
+        for kind in kinds
+    ]
+
+
+def _outputs(task: Unit) -> Iterator[Record]:
+    image = opened(task.path, task.reading)
+    recipe = Recipe.from_json({**task.recipe, "outputs": list(task.files)})
+    for part in follow(recipe, Inputs([image])):
+        if isinstance(part, Output):
+            known = {"image": task.image, "output": part.kind, "key": task.key}
+            try:
+                yield {**known, **_written(task, part)}
+            except DisentangleError as error:
+                yield {**known, "state": FAILED, "reason": str(error)}
+
+
+def _written(task: Unit, part: Output) -> dict[str, Any]:
+    begin, path = perf_counter(), task.files[part.kind]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there = path.exists()
+    if there and not is_of(path, task.key) and not task.overwrite:
+        folder = path.parent.name
+        raise DataError(_OTHER.format(name=path.name, folder=folder))
+    if not (there and is_of(path, task.key)):
+        kept = {**part.lazy.provenance, STUDY_KEY: dict(task.said)}
+        for _ in write(part.lazy, path, kept, overwrite=there):
+            pass
+    return {
+        "state": DONE,
+        "remarks": list(part.status),
+        "checksum": checksum(path),
+        "seconds": round(perf_counter() - begin, 3),
+    }
+
+
+def is_of(path: Path, key: str) -> bool:
+    """Whether an output that is there was made from the same image and looks."""
+    try:
+        known = read_provenance(path).get(STUDY_KEY, {})
+    except DataError:
+        return False
+    return isinstance(known, dict) and known.get("key") == key
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a Zarr with their names."""
+    known = sha256()
+    for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if one.is_file():
+            known.update(one.relative_to(path).as_posix().encode())
+            with one.open("rb") as file:
+                while block := file.read(2**20):
+                    known.update(block)
+    return known.hexdigest()

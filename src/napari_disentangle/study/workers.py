@@ -1,0 +1,155 @@
+"""Many tasks at once, in processes of this machine or of a cluster.
+
+An exception in one task is its result; a process that dies (no memory, a broken
+library) takes only the task with it that killed it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from threading import Thread
+from typing import Any, TypeVar
+
+from napari_disentangle.compute.device import use_threads
+from napari_disentangle.errors import DataError
+
+_Task = TypeVar("_Task")
+_Found = TypeVar("_Found")
+# Opens an executor with so many workers.
+Open = Callable[[int], AbstractContextManager[Executor]]
+# Tasks that wait in line for every worker, so that none is idle.
+_AHEAD = 2
+
+
+class Workers:
+    """Workers that are there from the first task on, until they are closed.
+
+    Parameters
+    ----------
+    n
+        How many tasks are worked on at once.
+    opened
+        Where they are; processes of this machine unless something else is given.
+    """
+
+    def __init__(self, n: int, opened: Open | None = None) -> None:
+        self._n = n
+        self._open = opened or (one_by_one if n == 1 else processes)
+        self._stack = ExitStack()
+        self._pool: Executor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def each(
+        self, work: Callable[[_Task], _Found], tasks: Iterable[_Task]
+    ) -> Iterator[tuple[_Task, _Found | BaseException]]:
+        """Every task with what became of it, in the order in which they end."""
+        waiting = iter(tasks)
+        while suspects := (yield from self._go_on(work, waiting, self._n)):
+            for task in suspects:
+                if (yield from self._go_on(work, iter([task]), 1)):
+                    yield (
+                        task,
+                        DataError(
+                            "the process that worked on it was killed, perhaps because "
+                            "memory ran out: run again with fewer workers"
+                        ),
+                    )
+
+    def _go_on(
+        self, work: Callable[[_Task], _Found], tasks: Iterator[_Task], n: int
+    ) -> Generator[tuple[_Task, _Found | BaseException], None, list[_Task]]:
+        """Work until all is done, or a worker has died; then what it may have been."""
+        running: dict[Future[_Found], _Task] = {}
+        broken: list[_Task] = []
+        for task in tasks:
+            try:
+                running[self._executor().submit(work, task)] = task
+            except BrokenExecutor:
+                broken.append(task)
+                break
+            if len(running) >= n * _AHEAD and (
+                yield from _ended(running, broken, FIRST_COMPLETED)
+            ):
+                break
+        while running:
+            yield from _ended(running, broken, FIRST_COMPLETED)
+        if broken:
+            self._stack.close()
+            self._pool = None
+        return broken
+
+    def _executor(self) -> Executor:
+        if self._pool is None:
+            self._pool = self._stack.enter_context(self._open(self._n))
+        return self._pool
+
+
+def _ended(
+    running: dict[Future[_Found], _Task], broken: list[_Task], when: str
+) -> Generator[tuple[_Task, _Found | BaseException], None, bool]:
+    """What has ended; returns whether a worker has died."""
+    for future in wait(running, return_when=when).done:
+        task, error = running.pop(future), future.exception()
+        if isinstance(error, BrokenExecutor):
+            broken.append(task)
+        else:
+            yield task, error or future.result()
+    return bool(broken)
+
+
+@contextmanager
+def one_by_one(n: int) -> Iterator[Executor]:
+    """A thread of this process."""
+    with ThreadPoolExecutor(n, initializer=use_threads, initargs=(1,)) as pool:
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def processes(n: int) -> Iterator[Executor]:
+    """Processes that end with this one, even if it is killed."""
+    context = get_context("spawn")
+    alive, we = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(n, context, _begin, (alive,))
+    try:
+        yield pool
+    except BaseException:
+        we.close()  # nobody waits for what they are at
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        we.close()
+        alive.close()
+
+
+def _begin(alive: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started us
+    use_threads(1)
+    Thread(target=_end_with, args=(alive,), daemon=True).start()
+
+
+def _end_with(alive: Connection) -> None:
+    """End when the other end of a pipe is closed, by whom or what ever."""
+    alive.poll(None)
+    os._exit(1)
