@@ -7,18 +7,18 @@ import json
 import platform
 import sys
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 import napari_disentangle as nd
 import napari_disentangle.cli.options as opt
-from napari_disentangle.cli.stopping import Stopped
+from napari_disentangle.cli.batch import batch
+from napari_disentangle.cli.ending import SOME_FAILED, ending
 from napari_disentangle.detector.export import check_place, write_csv, write_geojson
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import Done, suffix_of
@@ -30,8 +30,7 @@ from napari_disentangle.pipeline.kinds import ANOMALY
 
 NAME = "napari-disentangle"
 BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
-CANNOT, SOME_FAILED = 2, 1
-_Part = TypeVar("_Part")
+CANNOT = 2
 
 app = typer.Typer(
     name=NAME,
@@ -41,6 +40,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+app.add_typer(batch)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -278,7 +280,8 @@ def _write(
     """Follow a recipe: paths go to stdout, progress and statuses to stderr."""
     said, failed = set(), []
     steps = nd.run(plan, folder, suffix, skip_existing)
-    with ending(cast("Generator[Step | Done | Path | Failed]", steps)) as parts:
+    cure = "the same with --skip-existing goes on"
+    with ending(cast("Generator[Step | Done | Path | Failed]", steps), cure) as parts:
         for part in parts:
             if isinstance(part, Failed):
                 failed.append((part.image, part.reason))
@@ -295,21 +298,6 @@ def _write(
     if failed:
         print("\n".join(_table([("not done", "why"), *failed])), file=sys.stderr)
         raise typer.Exit(SOME_FAILED)
-
-
-@contextmanager
-def ending(steps: Generator[_Part]) -> Iterator[Generator[_Part]]:
-    """Steps that learn how they end: what stops the program does not cancel them."""
-    try:
-        yield steps
-    except Stopped as stopped:
-        print(
-            "\nwhat is done is kept: the same with --skip-existing goes on",
-            file=sys.stderr,
-        )
-        steps.throw(stopped)
-    finally:
-        steps.close()
 
 
 @app.command()

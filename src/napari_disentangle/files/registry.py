@@ -64,7 +64,7 @@ class Format(NamedTuple):
 _TIFF = Format(tiff.read, tiff.count, tiff.check, tiff.write, tiff.provenance)
 _ZARR = Format(ome_zarr.read, ome_zarr.count, ome_zarr.check, None, ome_zarr.provenance)
 _PICTURE = Format(
-    picture.read, lambda path: 1, picture.check, picture.write, picture.provenance
+    picture.read, picture.count, picture.check, picture.write, picture.provenance
 )
 _MICROSCOPE = Format(
     microscope.read, microscope.count, microscope.check, None, microscope.provenance

@@ -315,7 +315,11 @@ def _rows(run: _Run, items: Sequence[Item]) -> Iterator[dict[str, object]]:
     for item in items:
         look = run.looks[item.path].get("look")
         values = zip(look["names"], look["values"], strict=True) if look else ()
-        plain = {f"look: {k}": v for k, v in values if not isinstance(v, list)}
+        plain = {
+            f"look: {k}": v
+            for k, v in values
+            if not (isinstance(v, list) or " class " in k)
+        }
         for kind in run.study.outputs:
             record = known.get((item.path, kind), {})
             place = place_of(run.study, item, kind).relative_to(run.study.target)

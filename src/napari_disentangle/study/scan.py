@@ -102,7 +102,7 @@ def _items(study: Study, given: Input) -> Iterator[Item]:
             relative = Path(os.path.relpath(path, study.root)).as_posix()
             place = PurePosixPath(relative.lstrip("./"))
             labels = {"name": place.name, "folder": place.parent.name, **known}
-            labels |= {c: _read_off(p, relative) for c, p in study.labels.items()}
+            labels |= {c: read_off(p, relative) for c, p in study.labels.items()}
             output = str(_stem(_outside(place, found.inside)))
             yield Item(
                 relative, output, labels, reading, found.inside, trouble=found.trouble
@@ -120,7 +120,7 @@ def _each(found: _Found, every: bool) -> Iterator[str]:
         yield from (f"{found.path}#{number}" for number in range(1, n))
 
 
-def _read_off(pattern: str, path: str) -> str:
+def read_off(pattern: str, path: str) -> str:
     """What a pattern finds in a path: its first group, or the whole."""
     match = re.search(pattern, path)
     return (match.group(1 if match.re.groups else 0) or "") if match else ""

@@ -115,9 +115,9 @@ class Study(Settings):
     """
 
     inputs: Annotated[tuple[Input, ...], Limits(min_length=1)]
-    labels: dict[str, str] = {}  # noqa: RUF012
+    labels: dict[str, str] = Limits(default_factory=dict)
     group: str | None = None
-    controls: dict[str, tuple[str, ...]] = {}  # noqa: RUF012
+    controls: dict[str, tuple[str, ...]] = Limits(default_factory=dict)
     look: Share = "group"
     reference: Literal["study"] | Target = "study"
     donor: Target | None = None

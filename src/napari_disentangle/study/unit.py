@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import read_provenance, suffix_like, write
+from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.follow import follow
 from napari_disentangle.pipeline.inputs import Inputs
@@ -137,7 +138,7 @@ def place_of(study: Study, item: Item, kind: Kind) -> Path:
 def rendered(task: Unit) -> list[Record]:
     """Write all outputs of one image; a record for each, failed ones included."""
     try:
-        return [*_outputs(task)]
+        return [*written(task, opened(task.path, task.reading))]
     except DisentangleError as error:
         reason = str(error)
     except OSError as error:
@@ -145,9 +146,7 @@ def rendered(task: Unit) -> list[Record]:
     return failures(task.image, task.files, reason)
 
 
-def failures(
-    image: str, kinds: Sequence[Kind] | Mapping[Kind, Any], reason: str
-) -> list[Record]:
+def failures(image: str, kinds: Iterable[Kind], reason: str) -> list[Record]:
     """Records of outputs that cannot be made."""
     return [
         {"image": image, "output": kind, "state": FAILED, "reason": reason}
@@ -155,8 +154,8 @@ def failures(
     ]
 
 
-def _outputs(task: Unit) -> Iterator[Record]:
-    image = opened(task.path, task.reading)
+def written(task: Unit, image: Field) -> Iterator[Record]:
+    """Write the outputs of an image that is open; a record for each."""
     recipe = Recipe.from_json({**task.recipe, "outputs": list(task.files)})
     for part in follow(recipe, Inputs([image])):
         if isinstance(part, Output):

@@ -17,9 +17,9 @@ from qtpy.QtWidgets import (
     QTableWidgetItem,
 )
 
-from napari_disentangle._qt.images.batches import colour, proposed
 from napari_disentangle._qt.window.parts import named
 from napari_disentangle.layers.style import same
+from napari_disentangle.study.batches import colour, proposed
 
 NAME, BATCH, ROLE = range(3)
 IMAGE, REFERENCE, NORMAL = "image", "reference", "normal"

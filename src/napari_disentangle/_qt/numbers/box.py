@@ -6,10 +6,10 @@ import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_disentangle._qt.images.batches import COLOURS
 from napari_disentangle._qt.numbers.data import REFERENCE, SHARES, Curve, Figures
 from napari_disentangle._qt.numbers.drawing import GREY, dot, pixmap, quiet_plot
 from napari_disentangle._qt.window.parts import Section, named, words
+from napari_disentangle.study.batches import COLOURS
 
 _HIGH = 150
 _ROWS = "Before, reference, after: classes as wide as they fill the image"

@@ -54,3 +54,18 @@ def colour(batch: str, batches: Sequence[str]) -> str:
     """The colour of a batch among all there are."""
     known = sorted({one for one in batches if one})
     return COLOURS[known.index(batch) % len(COLOURS)]
+
+
+def pattern(paths: Sequence[str]) -> str | None:
+    """A regular expression that tells the batch of every path, if one word does.
+
+    Of several words, such as scanner and slide, the one that tells the fewest apart.
+    """
+    known = {}
+    for word in _WORDS.split("|"):
+        one = re.compile(rf"(?i)(?<![a-z]){word}[\s_-]*([a-z0-9]+)")
+        found = [one.search(path) for path in paths]
+        if all(found):
+            known[one.pattern] = len({match.group(1) for match in found if match})
+    telling = {pattern: n for pattern, n in known.items() if n > 1}
+    return min(telling, key=lambda pattern: telling[pattern], default=None)

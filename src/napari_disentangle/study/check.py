@@ -1,0 +1,166 @@
+"""A dry run: what a study would do, how long it takes, and what it needs."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from napari_disentangle.errors import DataError
+from napari_disentangle.image.field import Field
+from napari_disentangle.model.attribute import Attribute, average
+from napari_disentangle.study.ledger import Record
+from napari_disentangle.study.looks import Measure, Pooled, look_of, measured, opened
+from napari_disentangle.study.run import cores
+from napari_disentangle.study.scan import Item, scan
+from napari_disentangle.study.study import Study
+from napari_disentangle.study.unit import unit, written
+
+# Images that are tried, and the edge of the part of each that is rendered.
+_TRIED, _EDGE = 5, 1024
+_FEW_CONTROLS = 3
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a run would do.
+
+    Attributes
+    ----------
+    groups
+        Numbers of images and of controls by group.
+    examples
+        An image of every group.
+    images
+        Number of images.
+    troubles
+        Images that cannot be used as they are, and why.
+    remarks
+        What to think of before it is run.
+    seconds, size, free
+        How long it takes, bytes of all results, and bytes that are free.
+    """
+
+    groups: Mapping[str, tuple[int, int]]
+    examples: Mapping[str, str]
+    images: int
+    troubles: Sequence[tuple[str, str]]
+    remarks: Sequence[str]
+    seconds: float
+    size: float
+    free: int
+
+
+def foresee(study: Study) -> Foreseen:
+    """Look at a study, and try some of its images, without writing anything into it.
+
+    Raises
+    ------
+    DataError
+        If an input is not there, or none of the images that are tried can be used.
+    """
+    items = scan(study)
+    usable = [item for item in items if not item.trouble]
+    tried = usable[:: math.ceil(len(usable) / _TRIED) or 1]
+    records = [measured(Measure.of(study, item)) for item in tried]
+    found = [(i, r) for i, r in zip(tried, records, strict=True) if "look" in r]
+    failed = [(r["image"], r["trouble"]) for r in records if "look" not in r]
+    troubles = [(item.path, item.trouble) for item in items if item.trouble] + failed
+    if not found:
+        raise DataError(f"no image can be used; the first: {troubles[0][1]}")
+    seconds, size = _trial(study, found)
+    n = len(usable) - len(failed)
+    return Foreseen(
+        _counted(items),
+        {item.group: item.path for item in reversed(items)},
+        len(items),
+        troubles,
+        [*_remarks(study, items, [record for _, record in found])],
+        seconds * n / (study.workers or cores()),
+        size * n,
+        shutil.disk_usage(_there(study.target)).free,
+    )
+
+
+def _there(folder: Path) -> Path:
+    return next(one for one in (folder, *folder.absolute().parents) if one.exists())
+
+
+def _counted(items: Sequence[Item]) -> dict[str, tuple[int, int]]:
+    groups: dict[str, tuple[int, int]] = {}
+    for item in items:
+        n, controls = groups.get(item.group, (0, 0))
+        groups[item.group] = n + 1, controls + item.control
+    return groups
+
+
+def _trial(study: Study, found: Sequence[tuple[Item, Record]]) -> tuple[float, float]:
+    """Mean seconds and bytes of an image, from a part of each that is tried."""
+    mean = average([look_of(record) for _, record in found])
+    groups: dict[str, Attribute | str] = {item.group: mean for item, _ in found}
+    reference = replace(mean, values=mean.values * 1.01)
+    pool = Pooled(groups, reference, reference if study.donor else None)
+    seconds, size = [], []
+    with TemporaryDirectory() as folder:
+        for item, record in found:
+            task = unit(study.model_copy(update={"folder": folder}), item, record, pool)
+            image = opened(task.path, task.reading)
+            begin = perf_counter()
+            part = _part(image)
+            for _ in written(task, part):
+                pass
+            spent = perf_counter() - begin
+            larger = math.prod(image.shape) / math.prod(part.shape)
+            seconds.append(record["seconds"] + spent * larger)
+            size.append(sum(_bytes(path) for path in task.files.values()) * larger)
+    return float(np.mean(seconds)), float(np.mean(size))
+
+
+def _part(image: Field) -> Field:
+    """The middle of the first plane."""
+    place: list[Any] = []
+    for axis, n in zip(image.axes, image.shape, strict=True):
+        begin = max(0, (n - _EDGE) // 2)
+        whole = slice(None) if axis == "C" else slice(0, 1)
+        place.append(slice(begin, begin + _EDGE) if axis in "YX" else whole)
+    return replace(image, data=np.asarray(image.levels[0][tuple(place)]), where=None)
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(one.stat().st_size for one in files if one.is_file())
+
+
+def _remarks(
+    study: Study, items: Sequence[Item], records: Sequence[Record]
+) -> Iterator[str]:
+    """What to think of before a study is run."""
+    groups = _counted(items)
+    if study.look == "image":
+        yield (
+            "every image is matched by itself, which also removes differences between "
+            "treatments: use look: group with controls"
+        )
+    elif len(groups) == 1 and study.reference == "study":
+        yield (
+            "all images are one group, so that nothing would change: say group, or "
+            "another reference"
+        )
+    for group, (n, controls) in groups.items():
+        if study.controls and controls == 0:
+            yield f"group {group!r} has no control among {n} images: none is rendered"
+        elif study.controls and controls < _FEW_CONTROLS:
+            yield f"group {group!r} has only {controls} controls: its look is uncertain"
+    scales = {f"{record['full_scale']:g}" for record in records}
+    if len(scales) > 1:
+        yield (
+            f"images have different full scales ({', '.join(sorted(scales))}): say "
+            "full_scale in the inputs, if it is one"
+        )

@@ -1,0 +1,114 @@
+"""A first recipe for a folder or a plate, with a word about every line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from napari_disentangle.errors import DataError
+from napari_disentangle.model.registry import DEFAULT
+from napari_disentangle.study.batches import pattern
+from napari_disentangle.study.plate import is_plate
+from napari_disentangle.study.scan import Item, read_off, scan
+from napari_disentangle.study.study import Input, Study
+
+_WELL = r"(?:^|[^A-Za-z0-9])([A-P]\d{1,2})(?![0-9A-Za-z])"
+_TEXT = """\
+# What is given one look. Paths are relative to this file.
+#   napari-disentangle batch check {name}    says what would be done
+#   napari-disentangle batch run {name}      does it; the same again goes on
+
+# Where the images are: folder (with glob: "*/DAPI/*.tif"), files: [...], table: a CSV
+# file with a column path, or plate: an OME-Zarr plate. axes, modality and full_scale
+# may be added, and all_images: true for files that hold several images.
+inputs:
+{inputs}
+
+# Columns that are read from paths: a regular expression each, its first group counts.
+labels:{labels}
+
+# The column that tells which images were prepared and taken alike: {columns}.
+group: {group}
+
+# Controls, by columns; then the look of a group is that of its controls alone, so that
+# what a treatment does stays. * and ? stand for anything.
+controls: {{}}
+#  well: ["A01", "B*"]
+
+# group: one look per group. image: every image by itself, which also removes what
+# treatments do.
+look: group
+
+# The look that all are given: study (mean of the looks of all groups), or one of
+# {{group: NAME}}, {{image: FILE}} and {{look: FILE.json}}.
+reference: study
+
+outputs: [content]
+model: {model}
+
+# Where results go, and as what: .ome.zarr, .ome.tif, .png; null: as the image is.
+folder: {folder}
+suffix: null
+"""
+
+
+def draft(folder: str | Path, recipe: str | Path) -> str:
+    """The text of a recipe for a folder of images or a plate.
+
+    Raises
+    ------
+    DataError
+        If there is no image in it.
+    """
+    source, place = Path(folder), Path(recipe)
+    if not source.is_dir():
+        raise DataError(f"there is no folder {str(folder)!r}: name one with images")
+    root = place.absolute().parent
+    plate = is_plate(source)
+    given = os.path.relpath(source, root)
+    source_of = Input(plate=given) if plate else Input(folder=given)
+    study = Study(inputs=(source_of,), root=root)
+    items = scan(study)
+    if all(item.inside for item in items):
+        labels: dict[str, str] = {}
+        group = "plate"
+    else:
+        labels, group = _told(items)
+    columns = [*items[0].labels, *labels]
+    return _TEXT.format(
+        name=place.name,
+        inputs=_yaml([{"plate" if plate else "folder": given}]),
+        labels=f"\n{_indented(labels)}" if labels else " {}",
+        columns=", ".join(dict.fromkeys(columns)),
+        group=group,
+        model=DEFAULT,
+        folder=_yaml_word(f"{source.name.removesuffix('.zarr')}-normalised"),
+    )
+
+
+def _told(items: Sequence[Item]) -> tuple[dict[str, str], str]:
+    """Columns that paths tell, and the one that may be the batch: the coarser."""
+    paths = [item.path for item in items]
+    labels = {"well": _WELL} if all(re.search(_WELL, path) for path in paths) else {}
+    folders = {item.labels["folder"] for item in items}
+    batch = pattern(paths)
+    named = {read_off(batch, path) for path in paths} if batch else set()
+    if batch and (len(folders) == 1 or len(named) <= len(folders)):
+        return {"batch": batch, **labels}, "batch"
+    return labels, "folder" if len(folders) > 1 else "null"
+
+
+def _yaml(value: object) -> str:
+    return yaml.safe_dump(value, allow_unicode=True).rstrip()
+
+
+def _indented(labels: dict[str, str]) -> str:
+    return "\n".join(f"  {line}" for line in _yaml(labels).splitlines())
+
+
+def _yaml_word(name: str) -> str:
+    return yaml.safe_dump(name, allow_unicode=True).partition("\n")[0]
