@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from napari_disentangle.pipeline.output import apply
     from napari_disentangle.pipeline.recipe import Recipe
     from napari_disentangle.pipeline.run import run
+    from napari_disentangle.study.run import measure_study, run_study
+    from napari_disentangle.study.study import Study
 
 _HOME = {
     "Attribute": "model.attribute",
@@ -41,6 +43,7 @@ _HOME = {
     "Model": "model.model",
     "Recipe": "pipeline.recipe",
     "Score": "detector.detector",
+    "Study": "study.study",
     "add_layers": "layers.add",
     "apply": "pipeline.output",
     "augment": "pipeline.augment",
@@ -52,12 +55,14 @@ _HOME = {
     "fit_without": "model.refit",
     "follow": "pipeline.follow",
     "load": "model.fit",
+    "measure_study": "study.run",
     "models": "model.registry",
     "painted": "layers.marks",
     "read": "files.registry",
     "read_provenance": "files.registry",
     "report": "audit.report",
     "run": "pipeline.run",
+    "run_study": "study.run",
     "write": "files.registry",
     "zoo": "model.zoo",
 }
@@ -70,6 +75,7 @@ __all__ = [
     "Model",
     "Recipe",
     "Score",
+    "Study",
     "__version__",
     "add_layers",
     "apply",
@@ -82,12 +88,14 @@ __all__ = [
     "fit_without",
     "follow",
     "load",
+    "measure_study",
     "models",
     "painted",
     "read",
     "read_provenance",
     "report",
     "run",
+    "run_study",
     "write",
     "zoo",
 ]

@@ -104,9 +104,8 @@ def _items(study: Study, given: Input) -> Iterator[Item]:
             labels = {"name": place.name, "folder": place.parent.name, **known}
             labels |= {c: read_off(p, relative) for c, p in study.labels.items()}
             output = str(_stem(_outside(place, found.inside)))
-            yield Item(
-                relative, output, labels, reading, found.inside, trouble=found.trouble
-            )
+            item = Item(relative, output, labels, reading)
+            yield replace(item, inside=found.inside, trouble=found.trouble)
 
 
 def _each(found: _Found, every: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field as Limits
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from napari_disentangle.files.registry import FORMATS
 from napari_disentangle.image.field import Modality
@@ -120,25 +120,36 @@ class Study(Settings):
     controls: dict[str, tuple[str, ...]] = Limits(default_factory=dict)
     look: Share = "group"
     reference: Literal["study"] | Target = "study"
-    donor: Target | None = None
+    donor: Target | None = Limits(default=None, validate_default=True)
     outputs: Annotated[tuple[Kind, ...], Limits(min_length=1)] = (CONTENT,)
     folder: str = "normalised"
     suffix: str | None = None
     workers: Annotated[int, Limits(ge=1)] | None = None
     root: Path = Limits(default=Path(), exclude=True)
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        for column, pattern in self.labels.items():
+    @field_validator("labels")
+    @classmethod
+    def _patterns(cls, labels: dict[str, str]) -> dict[str, str]:
+        for column, pattern in labels.items():
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"labels.{column}: {pattern!r}: {error}") from error
-        if self.suffix is not None and self.suffix not in FORMATS:
-            raise ValueError(f"suffix {self.suffix!r} is none of {', '.join(FORMATS)}")
-        if need(self.outputs, "donor") and self.donor is None:
-            raise ValueError("a swap needs a donor: say which group, image or look")
-        return self
+                raise ValueError(f"{column}: {pattern!r}: {error}") from error
+        return labels
+
+    @field_validator("suffix")
+    @classmethod
+    def _known(cls, suffix: str | None) -> str | None:
+        if suffix is not None and suffix not in FORMATS:
+            raise ValueError(f"{suffix!r} is none of {', '.join(FORMATS)}")
+        return suffix
+
+    @field_validator("donor")
+    @classmethod
+    def _there(cls, donor: Target | None, known: ValidationInfo) -> Target | None:
+        if donor is None and need(known.data.get("outputs", ()), "donor"):
+            raise ValueError("a swap needs one: say which group, image or look")
+        return donor
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -76,8 +76,8 @@ def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
     if "look" not in look:
         raise DataError(look.get("trouble", "its look was not measured"))
     own = look_of(look)
-    source = own if study.look == "image" else _of_group(pool, item.group)
     _check_channels(own, pool.reference)
+    source = own if study.look == "image" else _of_group(pool, item.group)
     recipe = {
         "model": model_of(study),
         "config": study.config,
@@ -123,7 +123,7 @@ def _check_channels(own: Attribute, reference: Attribute) -> None:
 
 def place_of(study: Study, item: Item, kind: Kind) -> Path:
     """Where an output goes; fields of a plate into a plate, if it is to be Zarr."""
-    ending = study.suffix or suffix_like(item.path)
+    ending = study.suffix or (_ZARR if item.inside else suffix_like(item.path))
     if study.suffix is None and ending in {".jpg", ".jpeg"}:
         ending = ".png"  # JPEG would change the values, so that takes asking for
     if item.inside and ending.endswith(".zarr"):

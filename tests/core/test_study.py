@@ -1,0 +1,556 @@
+"""Studies: any split gives the same, nothing is lost, and every image gets its line."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+import yaozarrs
+
+import napari_disentangle as nd
+from napari_disentangle.errors import DataError
+from napari_disentangle.files.registry import read_provenance
+from napari_disentangle.pipeline.recipe import RecipeError
+from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
+from napari_disentangle.study.check import foresee
+from napari_disentangle.study.draft import draft
+from napari_disentangle.study.ledger import Part, read
+from napari_disentangle.study.run import states
+from napari_disentangle.study.scan import scan
+from napari_disentangle.study.workers import Workers, processes
+
+LOOKS = {"a": VIOLET, "b": ROSE}
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Six slides of two scanners, in a folder for each."""
+    for scanner, look in LOOKS.items():
+        folder = tmp_path / "raw" / f"scanner_{scanner}"
+        folder.mkdir(parents=True)
+        for i in range(3):
+            content = tissue(i + 10 * (scanner == "b"), 96)
+            iio.imwrite(folder / f"{i}.png", render(content, look, 2.0, i))
+    return tmp_path
+
+
+def study(root, **said):
+    known = {
+        "inputs": [{"folder": "raw"}],
+        "labels": {"scanner": "scanner_(.)"},
+        "group": "scanner",
+        "model": "meanstd",
+        "workers": 1,
+        "folder": "out",
+    }
+    return nd.Study.from_json(known | said).at(root)
+
+
+def run(one, **said):
+    return [event for event in nd.run_study(one, **said) if event.phase == "render"]
+
+
+def checksums(one):
+    done = (p for p in states(one).items() if p[1]["state"] == "done")
+    return {place: record["checksum"] for place, record in done}
+
+
+def times(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*_content.*")}
+
+
+def kill_if_two(number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * 10
+
+
+def wait_if_large(number):
+    end = monotonic() + number - 1
+    while monotonic() < end:
+        pass
+
+
+# --- what is done ---------------------------------------------------------------------
+def test_all_images_get_one_look_and_a_line(root):
+    one = study(root)
+    events = run(one)
+    assert [e.state for e in events] == ["done"] * 6
+    assert {e.done for e in events} == {1, 2, 3, 4, 5, 6}
+    before, after = (
+        [np.mean([iio.imread(p).mean((0, 1)) for p in sorted(root.glob(name))], 0)
+         for name in names]
+        for names in (
+            ("raw/scanner_a/*.png", "raw/scanner_b/*.png"),
+            ("out/raw/scanner_a/*.png", "out/raw/scanner_b/*.png"),
+        )
+    )  # fmt: skip
+    assert np.abs(after[0] - after[1]).max() < 0.3 * np.abs(before[0] - before[1]).max()
+    assert len(states(one)) == 6
+    with (root / "out/images.csv").open() as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["state"] for row in rows] == ["done"] * 6
+    assert {row["group"] for row in rows} == {"a", "b"}
+    assert all((root / "out" / row["file"]).exists() for row in rows)
+
+
+def test_the_same_again_does_nothing(root):
+    one = study(root)
+    run(one)
+    known = times(root / "out")
+    assert {e.state for e in run(one)} == {"kept"}
+    assert times(root / "out") == known
+    assert sum(1 for _ in read(root / "out", "ledger")) == 6
+
+
+def test_any_split_gives_the_bytes_of_the_whole(root):
+    whole, parts = study(root), study(root, folder="parts")
+    run(whole)
+    for number in (1, 0):
+        run(parts, part=Part(number, 2))
+    assert checksums(whole) == checksums(parts)
+    assert len(checksums(parts)) == 6
+
+
+def test_processes_give_the_bytes_of_one(root):
+    whole, many = study(root), study(root, folder="many", workers=2)
+    run(whole)
+    run(many)
+    assert checksums(whole) == checksums(many)
+
+
+def test_what_a_killed_run_wrote_is_not_done_again(root):
+    one = study(root)
+    run(one)
+    known, sums = times(root / "out"), checksums(one)
+    ledger = root / "out/ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join(lines[:2]) + lines[2][:20])
+    assert sorted(e.state for e in run(one)) == ["done"] * 4 + ["kept"] * 2
+    assert times(root / "out") == known
+    assert checksums(one) == sums
+    assert len([*read(root / "out", "ledger")]) == 6
+
+
+def test_an_output_reproduces_itself(root, tmp_path):
+    one = study(root)
+    run(one)
+    made = root / "out/raw/scanner_a/1_content.png"
+    recipe = nd.Recipe.from_json(read_provenance(made))
+    (again,) = [p for p in nd.run(recipe, tmp_path / "again") if isinstance(p, Path)]
+    np.testing.assert_array_equal(iio.imread(again), iio.imread(made))
+
+
+def test_a_moved_study_runs_and_has_nothing_to_do(root, tmp_path_factory):
+    study(root).save(root / "study.yaml")
+    run(nd.Study.load(root / "study.yaml"))
+    moved = tmp_path_factory.mktemp("elsewhere") / "moved"
+    shutil.copytree(root, moved, copy_function=shutil.copy)  # new times of change
+    assert {e.state for e in run(nd.Study.load(moved / "study.yaml"))} == {"kept"}
+
+
+def test_looks_are_measured_once_and_again_where_an_image_changed(root):
+    one = study(root, reference={"image": "raw/scanner_a/0.png"}, look="image")
+    assert len([*nd.measure_study(one)]) == 6
+    assert [*nd.measure_study(one)] == []
+    run(one)
+    iio.imwrite(root / "raw/scanner_b/1.png", render(tissue(77, 96), ROSE, 2.0))
+    assert [e.image for e in nd.measure_study(one)] == ["raw/scanner_b/1.png"]
+    (failed,) = [e for e in run(one) if e.state != "kept"]
+    assert failed.image == "raw/scanner_b/1.png"
+    assert "another recipe or reference" in failed.reason
+    assert [e.state for e in run(one, overwrite=True)].count("done") == 1
+
+
+def test_a_plate_more_keeps_what_was_done_if_the_reference_is_kept(root):
+    first = study(root, inputs=[{"folder": "raw/scanner_a"}])
+    run(first)
+    kept = {"look": "out/reference.json"}
+    events = run(study(root, reference=kept))
+    assert [e.state for e in events].count("kept") == 3
+    assert [e.state for e in events].count("done") == 3
+
+
+def test_a_swap_gives_the_look_of_a_group(root):
+    one = study(root, outputs=["swap"], donor={"group": "b"})
+    run(one)
+    own, given, donor = (
+        np.mean([iio.imread(p).mean((0, 1)) for p in sorted(root.glob(name))], 0)
+        for name in (
+            "raw/scanner_a/*.png",
+            "out/raw/scanner_a/*.png",
+            "raw/scanner_b/*.png",
+        )
+    )
+    assert np.abs(given - donor).max() < 0.5 * np.abs(own - donor).max()
+
+
+# --- controls -------------------------------------------------------------------------
+def plates(root, effect=1.5, wells=8):
+    """Three plates of one gain each; half of the wells are brighter by an effect."""
+    rng = np.random.default_rng(0)
+    for plate, gain in enumerate((0.6, 1.0, 1.7)):
+        for well in range(wells):
+            treated = well % 2
+            signal = np.zeros((96, 96))
+            for y, x in rng.integers(8, 88, (25, 2)):
+                signal[y - 4 : y + 4, x - 4 : x + 4] = rng.uniform(2000, 4000)
+            values = 300 + gain * signal * effect**treated
+            values = values + rng.normal(0, 10, values.shape)
+            name = f"plate{plate}_{'ABCDEFGH'[well]}0{1 + treated}.tif"
+            folder = root / "plates"
+            folder.mkdir(exist_ok=True)
+            tifffile.imwrite(folder / name, values.clip(0, 65535).astype("uint16"))
+    return {
+        "inputs": [{"folder": "plates", "modality": "fluorescence"}],
+        "labels": {"plate": r"plate(\d)", "well": r"_([A-H]\d\d)"},
+        "group": "plate",
+    }
+
+
+def levels(folder):
+    """Mean signal of controls and of treated wells, by plate."""
+    found = {}
+    for path in sorted(folder.glob("**/plate*.tif")):
+        values = tifffile.imread(path).astype(float)
+        bright = values[values > np.median(values) + 200]
+        key = path.name[:6], path.name[8:10] == "02"
+        found.setdefault(key, []).append(bright.mean() - np.median(values))
+    return {key: np.mean(one) for key, one in found.items()}
+
+
+def kept_effect(folder):
+    known = levels(folder)
+    return np.mean([known[f"plate{i}", True] / known[f"plate{i}", False]
+                    for i in range(3)])  # fmt: skip
+
+
+def test_controls_keep_what_a_treatment_does(tmp_path):
+    known = plates(tmp_path)
+    before = kept_effect(tmp_path / "plates")
+    run(study(tmp_path, **known, controls={"well": ["*01"]}))
+    after = levels(tmp_path / "out")
+    assert kept_effect(tmp_path / "out") - 1 >= 0.95 * (before - 1)
+    controls = [after[f"plate{i}", False] for i in range(3)]
+    assert max(controls) / min(controls) < 1.15
+
+
+def test_every_image_by_itself_erases_it_and_says_so(tmp_path):
+    known = plates(tmp_path)
+    before = kept_effect(tmp_path / "plates")
+    one = study(tmp_path, **known, look="image")
+    run(one)
+    assert kept_effect(tmp_path / "out") - 1 < 0.5 * (before - 1)
+    assert "also removes differences between treatments" in foresee(one).remarks[0]
+
+
+def test_a_group_without_controls_is_told_and_the_others_are_done(tmp_path):
+    known = plates(tmp_path)
+    one = study(tmp_path, **known, controls={"well": ["A01"], "plate": ["0", "1"]})
+    assert any("group '2' has no control" in words for words in foresee(one).remarks)
+    events = run(one)
+    assert {e.state for e in events if "plate2" in e.image} == {"failed"}
+    assert {e.state for e in events if "plate2" not in e.image} == {"done"}
+
+
+# --- plates as OME-Zarr ---------------------------------------------------------------
+@pytest.fixture
+def plate(tmp_path):
+    """Two rows, three columns, two fields each; one well of the layout is not there."""
+    import zarr
+
+    place = tmp_path / "plate7.ome.zarr"
+    wells = [(r, c) for r in "AB" for c in "123"]
+    rng = np.random.default_rng(1)
+    for row, column in wells:
+        for field in "01":
+            gain = 1 + int(column)
+            data = (300 + gain * rng.gamma(2, 300, (2, 64, 64))).astype("uint16")
+            image = nd.Field(
+                data, "CYX", scale=(1.0, 0.5, 0.5),
+                units=("pixel", "micrometer", "micrometer"),
+                channel_names=("DNA", "actin"), modality="fluorescence",
+            )  # fmt: skip
+            model = nd.fit(image, "identity")
+            inside = place / row / column / field
+            inside.parent.mkdir(parents=True, exist_ok=True)
+            for _ in nd.write(nd.apply(model, image), inside):
+                pass
+        zarr.open_group(place / row, mode="a", zarr_format=3)
+        group = zarr.open_group(place / row / column, mode="a", zarr_format=3)
+        images = [{"path": "0", "acquisition": 0}, {"path": "1", "acquisition": 0}]
+        group.attrs["ome"] = {"version": "0.5", "well": {"images": images}}
+    group = zarr.open_group(place, mode="a", zarr_format=3)
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "plate": {
+            "name": "plate 7",
+            "rows": [{"name": r} for r in "AB"],
+            "columns": [{"name": c} for c in "123"],
+            "acquisitions": [{"id": 0}],
+            "wells": [
+                {
+                    "path": f"{r}/{c}",
+                    "rowIndex": "AB".index(r),
+                    "columnIndex": int(c) - 1,
+                }
+                for r, c in wells
+            ],
+        },
+    }
+    yaozarrs.validate_zarr_store(place)
+    return place
+
+
+def test_a_plate_comes_out_as_a_plate(plate, tmp_path):
+    shutil.rmtree(plate / "B" / "3" / "1" / "0")
+    one = nd.Study(
+        inputs=({"plate": plate.name},), group="column", controls={"row": ("A",)},
+        model="meanstd", workers=1, folder="out", root=tmp_path,
+    )  # fmt: skip
+    events = run(one)
+    (failed,) = [e for e in events if e.state == "failed"]
+    assert failed.image == "plate7.ome.zarr/B/3/1"
+    made = tmp_path / "out/plate7_content.ome.zarr"
+    yaozarrs.validate_zarr_store(made)
+    fields = {item.inside for item in scan(one)}
+    written = {
+        p.parent.relative_to(made).as_posix() for p in made.glob("*/*/*/zarr.json")
+    }
+    assert written == fields - {"B/3/1"}
+    image = nd.read(made / "A/2/1")
+    assert image.channel_names == ("DNA", "actin")
+    assert image.scale[-2:] == (0.5, 0.5)
+    opened = yaozarrs.open_group(made).ome_metadata()
+    assert len(opened.plate.wells) == 6
+    assert {e.state for e in run(one) if e.image != failed.image} == {"kept"}
+
+
+def test_fields_of_a_plate_can_come_out_as_files(plate, tmp_path):
+    one = nd.Study(
+        inputs=({"folder": "."},), group="column", model="meanstd", workers=1,
+        folder="out", suffix=".ome.tif", root=tmp_path,
+    )  # fmt: skip
+    assert {e.state for e in run(one)} == {"done"}
+    assert len([*(tmp_path / "out").glob("plate7_[AB]_?_?_content.ome.tif")]) == 12
+
+
+# --- what is wrong --------------------------------------------------------------------
+def test_every_bad_input_gets_its_line_and_the_good_ones_are_done(root):
+    raw = root / "raw"
+    good = iio.imread(raw / "scanner_a/0.png")
+    (raw / "zero.png").touch()
+    (raw / "text.tif").write_text("nothing of an image")
+    shutil.copy(raw / "scanner_a/0.png", raw / "scanner_a/wrong ending.jpg")
+    tifffile.imwrite(raw / "grey.tif", good[..., 0])
+    iio.imwrite(raw / "scanner_b/one.png", good[:1, :1])
+    iio.imwrite(raw / "scanner_b/strip.png", np.tile(good[:8], (1, 320, 1))[:, :30000])
+    iio.imwrite(raw / "scanner_b/Größe 中文.png", good)
+    iio.imwrite(raw / "scanner_b" / f"{'n' * 251}.png", good)
+    (raw / "folder.tif").mkdir()
+    (raw / "loop").symlink_to(raw)
+    (raw / "self.png").symlink_to(raw / "self.png")
+    (raw / "gone.png").symlink_to(raw / "nothing.png")
+    (raw / "scanner_b" / "same.PNG").write_bytes((raw / "scanner_b/1.png").read_bytes())
+    shutil.copy(raw / "scanner_a/0.png", raw / "scanner_a/0.tif")
+    one = study(root, group="folder")
+    events = run(one)
+    state = {e.image.removeprefix("raw/"): e for e in events}
+    assert len(state) == len(events) == 20
+    failed = {name: e.reason for name, e in state.items() if e.state == "failed"}
+    sentences = {
+        "zero.png": "zero.png",
+        "text.tif": "text.tif",
+        "grey.tif": "channels",
+        "folder.tif": "is a folder",
+        "loop": "link to a folder that it is in",
+        "self.png": "leads to itself",
+        "gone.png": "is not there",
+    }
+    assert failed.keys() == sentences.keys()
+    for name, words in sentences.items():
+        assert words in failed[name], name
+    assert len({*checksums(one)}) >= 13
+    names = [p.name for p in (root / "out").rglob("*_content.*")]
+    assert len(names) == 13
+    assert all(len(name.encode()) < 240 for name in names)
+
+
+def test_an_image_that_vanishes_gets_its_line(root):
+    one = study(root)
+    events = nd.run_study(one)
+    seen = []
+    for event in events:
+        seen.append(event)
+        if event.phase == "measure" and event.done == event.total:
+            (root / "raw/scanner_b/2.png").unlink()
+    failed = {e.image: e.reason for e in seen if e.state == "failed"}
+    assert [*failed] == ["raw/scanner_b/2.png"]
+    assert "2.png" in failed["raw/scanner_b/2.png"]
+    assert [e.state for e in seen if e.phase == "render"].count("done") == 5
+
+
+def test_two_runs_of_one_study_do_not_meet(root):
+    one = study(root)
+    first = nd.run_study(one)
+    next(first)
+    with pytest.raises(DataError, match="run by another process"):
+        next(nd.run_study(one))
+    first.close()
+    assert len(run(one)) == 6
+
+
+def test_a_process_that_dies_takes_only_its_own_task():
+    with Workers(2, processes) as crew:
+        found = dict(crew.each(kill_if_two, range(6)))
+    died = found.pop(2)
+    assert isinstance(died, DataError)
+    assert "killed" in str(died)
+    assert found == {n: n * 10 for n in (0, 1, 3, 4, 5)}
+
+
+def test_cancelling_does_not_wait_for_what_is_at_work():
+    def begun():
+        with Workers(2, processes) as crew:
+            yield from crew.each(wait_if_large, iter([1, 1, 100, 100]))
+
+    tasks = begun()
+    next(tasks)
+    begin = monotonic()
+    tasks.close()
+    assert monotonic() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"inputs": []}, "inputs"),
+        ({"inputs": [{"folder": "a", "plate": "b"}]}, "inputs.0"),
+        ({"labels": {"well": "("}}, "labels: .*well"),
+        ({"suffix": ".gif"}, "suffix"),
+        ({"outputs": ["swap"]}, "donor"),
+        ({"reference": {"group": "a", "look": "b"}}, "reference"),
+        ({"grup": "plate"}, "grup"),
+    ],
+)
+def test_a_recipe_that_is_wrong_names_the_field(tmp_path, said, words):
+    with pytest.raises(RecipeError, match=words):
+        study(tmp_path, **said)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"group": "plate"}, "no image has a column 'plate'"),
+        ({"inputs": [{"folder": "nowhere"}]}, "there is no folder"),
+        ({"inputs": [{"folder": "raw", "glob": "*.xyz"}]}, "there is no image in"),
+        ({"reference": {"group": "c"}}, "no group 'c': use one of 'a', 'b'"),
+        ({"reference": {"look": "no.json"}}, "no.json"),
+        ({"inputs": [{"table": "no.csv"}]}, "cannot be read as CSV"),
+    ],
+)
+def test_a_study_that_cannot_be_run_is_one_sentence(root, said, words):
+    with pytest.raises(DataError, match=words):
+        run(study(root, **said))
+
+
+# --- where images come from -----------------------------------------------------------
+def test_a_table_tells_paths_groups_and_how_to_read(root):
+    (root / "tables").mkdir()
+    with (root / "tables/images.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "site", "treatment", "modality"])
+        writer.writerow(["../raw/scanner_a/0.png", "Gent", "none", "brightfield"])
+        writer.writerow(["../raw/scanner_b/0.png", "Łódź", "drug", ""])
+        writer.writerow(["../raw/scanner_b/0.png", "Łódź", "drug", ""])
+    one = study(root, inputs=[{"table": "tables/images.csv"}], group="site", labels={})
+    first, second = scan(one)
+    assert (first.group, second.group) == ("Gent", "Łódź")
+    assert first.reading == {"modality": "brightfield"}
+    assert second.labels["treatment"] == "drug"
+    assert {e.state for e in run(one)} == {"done"}
+
+
+def test_files_of_several_images_give_all_if_asked(tmp_path):
+    (tmp_path / "raw").mkdir()
+    rng = np.random.default_rng(0)
+    with tifffile.TiffWriter(tmp_path / "raw/two.ome.tif") as file:
+        for _ in range(2):
+            file.write(rng.integers(0, 4000, (64, 64)).astype("uint16"))
+    first = study(tmp_path, group=None)
+    every = study(tmp_path, group=None, inputs=[{"folder": "raw", "all_images": True}])
+    assert len(scan(first)) == 1
+    assert [item.output for item in scan(every)] == ["raw/two", "raw/two_1"]
+    assert {e.state for e in run(every)} == {"done"}
+
+
+def test_a_first_recipe_finds_the_batches_and_can_be_run(root):
+    text = draft(root / "raw", root / "study.yaml")
+    (root / "study.yaml").write_text(text)
+    one = nd.Study.load(root / "study.yaml")
+    assert {item.group for item in scan(one)} == {"a", "b"}
+    known = foresee(one)
+    assert known.groups == {"a": (3, 3), "b": (3, 3)}
+    assert known.remarks == []
+    assert not one.target.exists()
+    assert {e.state for e in run(one)} == {"done"}
+
+
+# --- processes that are killed --------------------------------------------------------
+SCRIPT = """
+import sys, napari_disentangle as nd
+if __name__ == "__main__":
+    for event in nd.run_study(nd.Study.load(sys.argv[1])):
+        print(event.phase, flush=True)
+"""
+
+
+def test_after_kill_9_it_goes_on_and_no_process_is_left(root):
+    study(root, workers=2).save(root / "study.yaml")
+    script = root / "script.py"
+    script.write_text(SCRIPT)
+    going = subprocess.Popen(
+        [sys.executable, script, root / "study.yaml"], stdout=subprocess.PIPE, text=True
+    )
+    while "render" not in going.stdout.readline():
+        pass
+    children = _children(going.pid)
+    going.kill()
+    going.wait()
+    going.stdout.close()
+    deadline = monotonic() + 20
+    while any(_alive(child) for child in children) and monotonic() < deadline:
+        pass
+    assert not any(_alive(child) for child in children)
+    one = nd.Study.load(root / "study.yaml")
+    assert len(run(replace_workers(one))) == 6
+    whole = study(root, folder="whole")
+    run(whole)
+    assert checksums(one) == checksums(whole)
+
+
+def replace_workers(one):
+    return one.model_copy(update={"workers": 1})
+
+
+def _children(pid):
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()]
+
+
+def _alive(pid):
+    state = Path(f"/proc/{pid}/stat")
+    try:
+        return state.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
