@@ -554,3 +554,35 @@ def _alive(pid):
         return state.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+# --- a cluster ------------------------------------------------------------------------
+def test_a_cluster_gives_the_bytes_of_one_even_if_a_worker_is_killed(root):
+    from distributed import LocalCluster
+
+    from napari_disentangle.study.cluster import cluster
+
+    whole, far = study(root), study(root, folder="far", workers=2)
+    run(whole)
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as made,
+        cluster(made.scheduler_address) as opened,
+    ):
+        killed = False
+        for event in nd.run_study(far, workers=opened):
+            if event.phase == "render" and not killed:
+                killed = True
+                os.kill(made.workers[0].pid, signal.SIGKILL)
+    assert checksums(far) == checksums(whole)
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(root):
+    from napari_disentangle.study.cluster import cluster
+
+    with (
+        pytest.raises(DataError, match="no cluster answers"),
+        cluster("tcp://nowhere:1"),
+    ):
+        pass

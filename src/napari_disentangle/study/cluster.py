@@ -36,7 +36,7 @@ def cluster(scheduler: str) -> Iterator[Open]:
         ) from error
     local = scheduler == "local"
     try:
-        where = {} if local else {"address": scheduler, "timeout": "10s"}
+        where = {} if local else {"address": scheduler, "timeout": "5s"}
         client = distributed.Client(**where)
     except (OSError, ValueError) as error:
         raise DataError(f"no cluster answers at {scheduler!r} ({error})") from error
