@@ -1,0 +1,299 @@
+"""A study of 2,000 images: ``python benchmarks/study.py``; ``--quick`` tries it out.
+
+Real images under eight known looks, four kinds of biology mixed in each: how long it
+takes beside single images, how much memory and how many open files; whether five kills
+in the middle change anything; and how near the truth it comes beside the closed forms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import imageio.v3 as imageio
+import numpy as np
+import psutil
+from looks import composed, hed
+from page import give, section
+from report import table
+from skimage.color import deltaE_ciede2000, rgb2lab
+from sources import BLOOD, SLIDES, SOURCES, VIOLET, reported
+
+import napari_disentangle as nd
+from napari_disentangle.audit.mixing import silhouette
+from napari_disentangle.compute.device import use_threads
+from napari_disentangle.samples import data as sample_data
+from napari_disentangle.samples import synthetic
+from napari_disentangle.study.ledger import read
+from napari_disentangle.study.looks import Looks, Measure, measured, pooled
+from napari_disentangle.study.run import states
+from napari_disentangle.study.scan import scan
+from napari_disentangle.study.unit import rendered, unit
+
+LOOKS = 8
+IMAGES, QUICK_IMAGES = 2000, 24
+EDGE, QUICK_EDGE = 256, 96
+# Images that are rendered one by one, kills, and every how many is compared.
+SINGLE, KILLS, COMPARED = 60, 5, 5
+CLOSED = ("balanced", "levels", "mk", "meanstd", "reinhard", "percentile", "macenko")
+MAIN = """
+import sys, napari_disentangle as nd
+if __name__ == "__main__":
+    for event in nd.run_study(nd.Study.load(sys.argv[1])):
+        print(event.phase, event.done, flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was seen of a run: seconds, memory (MB) by its end, most open files."""
+
+    seconds: float
+    memory: Sequence[float]
+    files: int
+
+
+# --- the images -----------------------------------------------------------------------
+def kinds(quick: bool) -> dict[str, Iterator[np.ndarray]]:
+    """Endless images by kind, of groups that no model has learned from."""
+    if quick:
+        blood = [sample_data.load(name) for name in ("blood_1", "blood_2")]
+        tissue = [
+            synthetic.render(synthetic.tissue(i, 192), synthetic.VIOLET, 2.0, i)
+            for i in range(4)
+        ]
+        return {"blood": cycle(blood), "tissue": cycle(tissue)}
+    known = {source.name: source for source in SOURCES if source.present}
+    found = {}
+    for name in (BLOOD, VIOLET, SLIDES):
+        images = [one() for group in reported(known[name]) for one in group.images[:4]]
+        found[name] = cycle(images)
+    return found
+
+
+def made(root: Path, n: int, edge: int, quick: bool) -> None:
+    """Images of every kind under every look, and the truth beside them."""
+    rng = np.random.default_rng(0)
+    looks = [(hed if i % 2 else composed)(rng) for i in range(LOOKS)]
+    sources = kinds(quick)
+    for i in range(n):
+        kind = [*sources][(i // LOOKS) % len(sources)]
+        part = crop(next(sources[kind]), edge, rng)
+        name = f"{kind.split()[0]}_{i:04}.png"
+        batch = root / "raw" / f"scanner{i % LOOKS}"
+        truth = root / "truth" / f"scanner{i % LOOKS}"
+        batch.mkdir(parents=True, exist_ok=True)
+        truth.mkdir(parents=True, exist_ok=True)
+        imageio.imwrite(batch / name, looks[i % LOOKS].photograph(part, rng))
+        clean = np.clip(np.rint(looks[0].change(part)), 0, 255).astype(np.uint8)
+        imageio.imwrite(truth / name, clean)
+
+
+def crop(image: np.ndarray, edge: int, rng: np.random.Generator) -> np.ndarray:
+    """A part of an image, as large as it is at most."""
+    y, x = (int(rng.integers(max(1, n - edge + 1))) for n in image.shape[:2])
+    return image[y : y + edge, x : x + edge, :3]
+
+
+def study(root: Path, folder: str, **said: object) -> nd.Study:
+    """All images under the look of the first scanner."""
+    known = {
+        "inputs": [{"folder": "raw"}],
+        "labels": {"scanner": r"scanner(\d)"},
+        "group": "scanner",
+        "reference": {"group": "0"},
+        "folder": folder,
+    }
+    return nd.Study.from_json(known | said).at(root)
+
+
+# --- speed, memory, kills -------------------------------------------------------------
+def started(root: Path, one: nd.Study) -> subprocess.Popen[bytes]:
+    """A run in a process of its own, which tells what it has done."""
+    one.save(root / "study.yaml")
+    (root / "main.py").write_text(MAIN)
+    command = [sys.executable, str(root / "main.py"), str(root / "study.yaml")]
+    with (root / "log").open("w") as log:
+        return subprocess.Popen(command, stdout=log)
+
+
+def watched(root: Path, one: nd.Study) -> Watched:
+    """Run it to its end, and look at it every tenth of a second."""
+    begin = time.perf_counter()
+    run = started(root, one)
+    known, memory, files, rendering = psutil.Process(run.pid), [], 0, False
+    while run.poll() is None:
+        rendering = rendering or "render" in (root / "log").read_text()
+        try:
+            family = [known, *known.children(recursive=True)]
+            if rendering:
+                memory.append(sum(p.memory_full_info().pss for p in family) / 1e6)
+            files = max(files, *(p.num_fds() for p in family))
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.1)
+    if run.returncode:
+        raise SystemExit("the run failed")
+    return Watched(time.perf_counter() - begin, memory, files)
+
+
+def singly(one: nd.Study, n: int) -> float:
+    """Seconds of one image, measured and rendered one after the other on one thread."""
+    use_threads(1)
+    items = scan(one)
+    chosen = items[:: max(1, len(items) // n)]
+    looks = Looks(one.target)
+    looks.load()
+    pool = pooled(one, items, looks)
+    spent = []
+    with TemporaryDirectory() as folder:
+        elsewhere = one.model_copy(update={"folder": folder})
+        for item in chosen:
+            begin = time.perf_counter()
+            look = measured(Measure.of(one, item))
+            rendered(unit(elsewhere, item, look, pool))
+            spent.append(time.perf_counter() - begin)
+    return float(np.mean(spent[1:]))
+
+
+def killed(root: Path, one: nd.Study, kills: int, most: int) -> int:
+    """Kill a run at random moments and let it end; returns how often it was killed."""
+    rng, n = random.Random(0), 0
+    for _ in range(kills):
+        run = started(root, one)
+        lines = rng.randrange(1, most)
+        while run.poll() is None and (root / "log").read_text().count("\n") < lines:
+            time.sleep(0.02)
+        n += run.poll() is None
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    for _ in nd.run_study(one):
+        pass
+    return n
+
+
+def sums(one: nd.Study) -> dict[tuple[str, str], str]:
+    """Checksums of all outputs."""
+    return {place: record["checksum"] for place, record in states(one).items()}
+
+
+# --- quality --------------------------------------------------------------------------
+def colours(paths: Sequence[Path]) -> np.ndarray:
+    """Mean and standard deviation of every image in CIELAB, standardised."""
+    found = []
+    for path in paths:
+        lab = rgb2lab(imageio.imread(path))
+        found.append([*lab.mean((0, 1)), *lab.std((0, 1))])
+    values = np.array(found)
+    return (values - values.mean(0)) / values.std(0)
+
+
+def quality(root: Path, one: nd.Study, every: int) -> list[float]:
+    """Mean dE from the truth in other looks, silhouettes by look and by biology."""
+    items = scan(one)[::every]
+    if one.folder == "raw":
+        outputs = [root / item.path for item in items]
+    else:
+        outputs = [one.target / f"{item.output}_content.png" for item in items]
+    truths = [root / "truth" / Path(*Path(item.path).parts[1:]) for item in items]
+    moved = [
+        float(np.mean(deltaE_ciede2000(*(rgb2lab(imageio.imread(p)) for p in pair))))
+        for item, *pair in zip(items, outputs, truths, strict=True)
+        if item.group != "0"
+    ]
+    features = colours(outputs)
+    looks = [item.group for item in items]
+    biology = [Path(item.path).name.split("_")[0] for item in items]
+    spread = float(np.std(moved) / np.sqrt(len(moved)))
+    return [
+        float(np.mean(moved)),
+        spread,
+        silhouette(features, looks),
+        silhouette(features, biology),
+    ]
+
+
+def compared(root: Path, done: nd.Study, every: int) -> str:
+    """A table of the default beside the closed forms, by the same recipe."""
+    rows = [["none", *quality(root, study(root, "raw"), every)]]
+    rows.append([f"`{done.model}` (default)", *quality(root, done, every)])
+    for model in CLOSED:
+        one = study(root, model, model=model)
+        for _ in nd.run_study(one):
+            pass
+        rows.append([f"`{model}`", *quality(root, one, every)])
+    head = ("model", "mean dE", "silhouette by look", "by biology")
+    shown = [
+        [name, f"{error:.2f} ± {spread:.2f}", f"{look:+.3f}", f"{biology:+.3f}"]
+        for name, error, spread, look, biology in rows
+    ]
+    return table(head, shown)
+
+
+def speed(watching: Watched, single: float, n: int, cores: int) -> str:
+    """What a run of all took."""
+    while_at_it = watching.memory[:-20] or watching.memory  # the last ones end
+    quarter = max(1, len(while_at_it) // 4)
+    first, last = (
+        float(np.median(part))
+        for part in (while_at_it[:quarter], while_at_it[-quarter:])
+    )
+    ideal = single * n / cores
+    head = ("images", "seconds", "one by one, over the cores", "ratio", "memory of the "
+            "first and last quarter, MB", "most open files of a process")  # fmt: skip
+    row = [
+        str(n),
+        f"{watching.seconds:.0f}",
+        f"{ideal:.0f}",
+        f"{watching.seconds / ideal:.2f}",
+        f"{first:.0f}, {last:.0f} ({last / first - 1:+.1%})",
+        str(watching.files),
+    ]
+    return table(head, [row])
+
+
+def main() -> None:
+    """Make the images, run, kill, compare, and write the section."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    n, edge = (QUICK_IMAGES, QUICK_EDGE) if quick else (IMAGES, EDGE)
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        made(root, n, edge, quick)
+        done = study(root, "out")
+        watching = watched(root, done)
+        single = singly(done, 6 if quick else SINGLE)
+        again = study(root, "killed")
+        kills = killed(root, again, 1 if quick else KILLS, n // 3)
+        equal = sums(done) == sums(again)
+        twice = len([*read(again.target, "ledger")]) - n
+        text = section(
+            "python benchmarks/study.py",
+            "## A study",
+            f"{n} images of {edge} pixels under {LOOKS} known looks (`hed`, or `hed` "
+            "before `camera`), each with the same kinds of biology, given the look of "
+            f"the first, on {len(os.sched_getaffinity(0))} cores.",
+            speed(watching, single, n, len(os.sched_getaffinity(0))),
+            f"Killed (signal 9) {kills} times at random moments, and gone on with: "
+            f"outputs {'equal' if equal else 'DIFFER'}, {twice} images done twice.",
+            f"Every {COMPARED}th image beside its truth: CIEDE2000 of images of the "
+            "other looks (mean ± standard error), and silhouettes of means and "
+            "deviations in CIELAB.",
+            compared(root, done, 1 if quick else COMPARED),
+        )
+    give(text, quick)
+
+
+if __name__ == "__main__":
+    main()
