@@ -31,7 +31,7 @@ def silhouette(features: ArrayLike, labels: ArrayLike) -> float:
     _, y = numbered(labels, len(x), "labels")
     member = np.eye(y.max() + 1)[y]
     sizes = member.sum(axis=0)
-    sums = _distances(x) @ member
+    sums = distances(x) @ member
     own = member.astype(bool)
     inner = sums[own] / np.maximum(sizes[y] - 1, 1)
     outer = np.where(own, np.inf, sums / sizes).min(axis=1)
@@ -82,16 +82,17 @@ def lisi(features: ArrayLike, labels: ArrayLike, neighbours: int = 30) -> float:
 
 def _nearest(x: Doubles, k: int) -> Doubles:
     """Weight of every row as a neighbour of every row (n, n); rows sum to ``k``."""
-    distances = _distances(x)
-    np.fill_diagonal(distances, np.inf)
-    farthest = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
-    nearer, level = distances < farthest, distances == farthest
+    apart = distances(x)
+    np.fill_diagonal(apart, np.inf)
+    farthest = np.partition(apart, k - 1, axis=1)[:, k - 1 : k]
+    nearer, level = apart < farthest, apart == farthest
     left = k - nearer.sum(axis=1, keepdims=True)
     weights: Doubles = nearer + level * left / level.sum(axis=1, keepdims=True)
     return weights
 
 
-def _distances(x: Doubles) -> Doubles:
+def distances(x: Doubles) -> Doubles:
+    """Euclidean distances of all rows (n, n)."""
     from scipy.spatial.distance import cdist
 
     distances: Doubles = cdist(x, x)
