@@ -94,10 +94,10 @@ def separable(
             _accuracy(near, group, one, neighbours, rng)
             for one in _arrangements(of_group, permutations, rng)
         ]
-        p = np.mean([found, *others] >= np.float64(found))
+        p = float(np.mean([found, *others] >= np.float64(found)))
     alone = near != np.arange(len(x))[:, None]
     naive = _balanced([(y, _told(near, alone, y, neighbours))])
-    return Separable(found, naive, 1 / len(counts), float(p))
+    return Separable(found, naive, 1 / len(counts), p)
 
 
 def _arrangements(

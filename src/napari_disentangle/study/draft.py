@@ -39,6 +39,9 @@ group: {group}
 controls: {{}}
 #  well: ["A01", "B*"]
 
+# The column that images should keep telling, such as a treatment; for the report only.
+biology: null
+
 # group: one look per group. image: every image by itself, which also removes what
 # treatments do.
 look: group

@@ -25,6 +25,7 @@ from napari_disentangle.study.looks import (
     pooled,
 )
 from napari_disentangle.study.plate import complete
+from napari_disentangle.study.report import write_report
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import (
@@ -134,6 +135,7 @@ def run_study(
         _keep_reference(study.target / REFERENCE, pool, overwrite)
         yield from _render(run, run.part.of_all(items), pool, overwrite)
         _finish(run, items)
+        write_report(study, items, run.looks, states(study), run.crew)
 
 
 @dataclass(frozen=True)

@@ -265,7 +265,7 @@ def _named(items: Iterable[Item]) -> Iterator[Item]:
 
 def _check_columns(study: Study, items: Iterable[Item]) -> None:
     known = {*OWN_COLUMNS, *(name for item in items for name in item.labels)}
-    for column in filter(None, [study.group, *study.controls]):
+    for column in filter(None, [study.group, study.biology, *study.controls]):
         if column not in known:
             raise DataError(
                 f"no image has a column {column!r}: use one of "

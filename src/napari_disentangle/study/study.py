@@ -96,6 +96,9 @@ class Study(Settings):
         Values (``*`` and ``?`` stand for any) of columns by which controls are known.
         Then the look of a group is that of its controls alone, so that what a
         treatment does stays.
+    biology
+        Column that tells what images should keep telling, such as a treatment or a
+        diagnosis; only the report looks at it. Without, whether they are controls.
     look
         What shares a look: a ``"group"``, or every ``"image"`` by itself, which also
         removes what treatments do.
@@ -118,6 +121,7 @@ class Study(Settings):
     labels: dict[str, str] = Limits(default_factory=dict)
     group: str | None = None
     controls: dict[str, tuple[str, ...]] = Limits(default_factory=dict)
+    biology: str | None = None
     look: Share = "group"
     reference: Literal["study"] | Target = "study"
     donor: Target | None = Limits(default=None, validate_default=True)

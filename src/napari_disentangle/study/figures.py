@@ -1,0 +1,197 @@
+"""The figures of a report: what changed, what stayed, and what to be wary of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_disentangle.audit import lisi, probe, silhouette
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.study.facts import Facts, features
+from napari_disentangle.study.looks import Looks, look_of
+from napari_disentangle.study.scan import Item
+
+# Robust standard deviations from which an image is unlike its group, and folds of it.
+_UNLIKE = 5.0
+_FOLDS = 5
+_SCALE = 1.4826
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure before and after; NaN where it cannot be said."""
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a report says in numbers.
+
+    Attributes
+    ----------
+    by_batch, batches_near, leak
+        Silhouette by group, effective number of groups among neighbours (LISI), and
+        what a probe reads of the group, all from colours.
+    by_biology
+        Silhouette by biology.
+    effect
+        Treated by control signal, mean over groups that have both.
+    controls
+        Largest by smallest signal of controls among groups.
+    edges
+        Median likeness of edges.
+    saturated
+        Share of values at the limits of the type.
+    n
+        Images that were looked at.
+    """
+
+    by_batch: Change
+    batches_near: Change
+    leak: Change
+    by_biology: Change
+    effect: Change
+    controls: Change
+    edges: float
+    saturated: Change
+    n: int
+
+    @property
+    def kept(self) -> float:
+        """Share of the effect that is kept, on a logarithmic scale."""
+        if not (self.effect.before > 0 and self.effect.after > 0):
+            return math.nan
+        before = math.log(self.effect.before)
+        return math.log(self.effect.after) / before if before else math.nan
+
+
+def figures(
+    facts: Sequence[Facts], items: Mapping[str, Item], biology: Mapping[str, str]
+) -> Figures:
+    """All figures of the images that were looked at."""
+    groups = [items[one.image].group for one in facts]
+    kinds = [biology.get(one.image, "") for one in facts]
+    controls = [items[one.image].control for one in facts]
+
+    def change(measure: Callable[[str], float]) -> Change:
+        return Change(measure("before"), measure("after"))
+
+    return Figures(
+        change(lambda side: _of_labels(silhouette, features(facts, side), groups)),
+        change(lambda side: _of_labels(_near, features(facts, side), groups)),
+        change(lambda side: _of_labels(_leak, features(facts, side), groups)),
+        change(lambda side: _of_labels(silhouette, features(facts, side), kinds)),
+        change(lambda side: _effect(_signals(facts, side), groups, controls)),
+        change(lambda side: _spread(_signals(facts, side), groups, controls)),
+        float(np.median([one.edges for one in facts])) if facts else math.nan,
+        change(
+            lambda side: float(np.mean([getattr(f, side).saturated for f in facts]))
+        ),
+        len(facts),
+    )
+
+
+def _of_labels(
+    measure: Callable[[Array, Sequence[str]], float], rows: Array, labels: Sequence[str]
+) -> float:
+    """A measure of labels, if there are two with two images each."""
+    counts = {label: labels.count(label) for label in labels}
+    if len(counts) < 2 or min(counts.values()) < 2:
+        return math.nan
+    return measure(rows, labels)
+
+
+def _near(rows: Array, labels: Sequence[str]) -> float:
+    least = min(labels.count(label) for label in labels)
+    return lisi(rows, labels, max(1, min(30, least - 1)))
+
+
+def _leak(rows: Array, labels: Sequence[str]) -> float:
+    least = min(labels.count(label) for label in labels)
+    return probe(rows, labels, np.arange(len(rows)), min(_FOLDS, least)).excess
+
+
+def _saturated(facts: Sequence[Facts], side: str) -> float:
+    return float(np.mean([getattr(one, side).saturated for one in facts]))
+
+
+def _signals(facts: Sequence[Facts], side: str) -> Array:
+    """Mean signal of every image."""
+    return np.array([np.mean(getattr(one, side).signal) for one in facts])
+
+
+def _by_group(
+    signals: Array, groups: Sequence[str], chosen: Sequence[bool]
+) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for signal, group, one in zip(signals, groups, chosen, strict=True):
+        if one:
+            found.setdefault(group, []).append(float(signal))
+    return {group: float(np.mean(one)) for group, one in found.items()}
+
+
+def _effect(signals: Array, groups: Sequence[str], controls: Sequence[bool]) -> float:
+    """Geometric mean over groups of the signal of treated by that of controls."""
+    own = _by_group(signals, groups, controls)
+    other = _by_group(signals, groups, [not one for one in controls])
+    ratios = [other[g] / own[g] for g in own if g in other and own[g] > 0 < other[g]]
+    return float(np.exp(np.mean(np.log(ratios)))) if ratios else math.nan
+
+
+def _spread(signals: Array, groups: Sequence[str], controls: Sequence[bool]) -> float:
+    known = [*_by_group(signals, groups, controls).values()]
+    return max(known) / min(known) if len(known) > 1 and min(known) > 0 else math.nan
+
+
+# --- looks ----------------------------------------------------------------------------
+def places(items: Sequence[Item], looks: Looks) -> dict[str, tuple[float, float]]:
+    """Looks as points: their two main directions, of values in robust units."""
+    found = {item.path: _values(looks[item.path]) for item in items}
+    known = {image: row for image, row in found.items() if row is not None}
+    if len(known) < 3:
+        return {}
+    rows = np.stack([*known.values()])
+    rows = rows - np.median(rows, axis=0)
+    spread = _SCALE * np.median(np.abs(rows), axis=0)
+    rows = np.clip(rows / np.where(spread > 0, spread, np.inf), -20, 20)
+    _, _, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    points = (rows - rows.mean(axis=0)) @ axes[:2].T
+    if points.shape[1] < 2:
+        points = np.column_stack([points, np.zeros(len(points))])
+    return {k: (float(p[0]), float(p[1])) for k, p in zip(known, points, strict=True)}
+
+
+def _values(record: Mapping[str, Any]) -> Array | None:
+    """The values of a look that do not hang on classes; rows of planes averaged."""
+    if "look" not in record:
+        return None
+    look = look_of(record)
+    chosen = [i for i, name in enumerate(look.names) if " class " not in name]
+    rows = look.values.reshape(-1, len(look.names))[:, chosen]
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    return np.asarray(rows.mean(axis=0)) if len(rows) else None
+
+
+def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, float]]:
+    """Images whose look is far from that of their group, the farthest first."""
+    groups: dict[str, dict[str, Array]] = {}
+    for item in items:
+        values = _values(looks[item.path])
+        if values is not None:
+            groups.setdefault(item.group, {})[item.path] = values
+    found: list[tuple[str, float]] = []
+    for known in groups.values():
+        if len(known) < 5:
+            continue
+        rows = np.stack([*known.values()])
+        off = np.abs(rows - np.median(rows, axis=0))
+        spread = _SCALE * np.median(off, axis=0)
+        far = (off / np.where(spread > 0, spread, np.inf)).max(axis=1)
+        found += [(k, float(f)) for k, f in zip(known, far, strict=True) if f > _UNLIKE]
+    return sorted(found, key=lambda one: -one[1])

@@ -1,0 +1,307 @@
+"""The report of a study: one page that anybody can open, made from its files."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from napari_disentangle._version import __version__
+from napari_disentangle.audit.confounding import confounded
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.study.batches import COLOURS
+from napari_disentangle.study.facts import Facts, Look, compared, shown
+from napari_disentangle.study.figures import Figures, figures, places, unlike
+from napari_disentangle.study.ledger import Record
+from napari_disentangle.study.looks import Looks
+from napari_disentangle.study.scan import Item
+from napari_disentangle.study.study import Study
+from napari_disentangle.study.unit import DONE, FAILED, place_of
+from napari_disentangle.study.workers import Workers
+
+REPORT, _TEMPLATE = "report.html", "report.html.jinja"
+# Images that figures are taken from, and that are shown.
+_LOOKED_AT, _SHOWN = 200, 48
+_LISTED = 50
+# What is called mixed, kept, and alike in the first sentences.
+_MIXED, _KEPT, _ALIKE = 0.1, 0.9, 0.95
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A thumbnail pair, and what it is of."""
+
+    title: str
+    group: str
+    colour: str
+    before: str
+    after: str
+
+
+def write_report(
+    study: Study,
+    items: Sequence[Item],
+    looks: Looks,
+    known: Mapping[tuple[str, str], Record],
+    crew: Workers,
+) -> Path:
+    """Write the page beside the results.
+
+    Parameters
+    ----------
+    study, items, looks, known
+        The study, its images, their looks, and the record of every output.
+    crew
+        Who looks at images and outputs.
+    """
+    by_path = {item.path: item for item in items}
+    tasks = [*_tasks(study, items, known)]
+    seen = [one for _, one in crew.each(compared, tasks) if isinstance(one, Facts)]
+    seen.sort(key=lambda one: one.image)
+    biology = biology_of(study, items)
+    found = figures(seen, by_path, biology) if seen else None
+    context = {
+        "title": Path(study.folder).name,
+        "warnings": [*warnings(study, items, biology)],
+        "verdict": [*verdict(found, known)],
+        "figures": [*_rows(found)],
+        "pictures": _pictures(seen, by_path),
+        "points": _points(items, looks),
+        "groups": _groups(items, known),
+        "unlike": unlike(items, looks)[:_LISTED],
+        "failed": _failed(known)[:_LISTED],
+        "remarks": _remarks(known)[:_LISTED],
+        "recipe": _recipe(study),
+        "controlled": bool(study.controls),
+        "version": __version__,
+        "n": len(items),
+        "looked_at": len(seen),
+        "model_hash": _hash(items, looks),
+    }
+    path = study.target / REPORT
+    made = path.with_name(f".{REPORT}.{os.getpid()}")
+    made.write_text(_page(context), encoding="utf-8")
+    os.replace(made, path)
+    return path
+
+
+def _page(context: Mapping[str, Any]) -> str:
+    from jinja2 import Environment
+
+    text = resources.files(__package__).joinpath(_TEMPLATE).read_text("utf-8")
+    return (
+        Environment(autoescape=True, trim_blocks=True).from_string(text).render(context)
+    )
+
+
+def _recipe(study: Study) -> str:
+    """What is not as usual; the model and the group are always said."""
+    said = study.model_dump(mode="json", exclude_defaults=True)
+    usual = {"model": study.model, "group": study.group, "look": study.look}
+    plain = usual | said
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+
+
+def _tasks(
+    study: Study, items: Sequence[Item], known: Mapping[tuple[str, str], Record]
+) -> Iterator[Look]:
+    """Images whose first output is done, spread evenly over the study."""
+    kind = study.outputs[0]
+    done = [
+        item for item in items if known.get((item.path, kind), {}).get("state") == DONE
+    ]
+    for item in done[:: max(1, -(-len(done) // _LOOKED_AT))]:
+        place = place_of(study, item, kind)
+        yield Look(item.path, str(study.root / item.path), item.reading, place)
+
+
+def biology_of(study: Study, items: Sequence[Item]) -> dict[str, str]:
+    """What every image should keep telling: a column, or whether it is a control."""
+    if study.biology is not None:
+        return {item.path: item.labels.get(study.biology, "") for item in items}
+    if study.controls:
+        return {i.path: "control" if i.control else "treated" for i in items}
+    return {}
+
+
+# --- what is said first ---------------------------------------------------------------
+def warnings(
+    study: Study, items: Sequence[Item], biology: Mapping[str, str]
+) -> Iterator[str]:
+    """What makes the result doubtful whatever the figures are."""
+    groups = [item.group for item in items]
+    kinds = [biology.get(item.path, "") for item in items]
+    if len({*groups}) > 1 and len({*kinds}) > 1:
+        yield from filter(None, [confounded(groups, kinds)])
+    if study.look == "image":
+        yield (
+            "every image was matched by itself, which also removes differences between "
+            "treatments: use look: group with controls where treatments are compared"
+        )
+
+
+def verdict(
+    found: Figures | None, known: Mapping[tuple[str, str], Record]
+) -> Iterator[str]:
+    """Three sentences: is it alike, is biology kept, is the image kept."""
+    if found is None:
+        yield "No output is there yet."
+        return
+    yield _on_batches(found)
+    yield _on_biology(found)
+    failed = sum(record["state"] == FAILED for record in known.values())
+    lost = f"; {failed} of {len(known)} outputs failed" if failed else ""
+    alike = "are kept" if found.edges >= _ALIKE else "CHANGED: look at the pictures"
+    yield f"Edges {alike} (correlation {found.edges:.3f}){lost}."
+
+
+def _on_batches(found: Figures) -> str:
+    before, after = found.by_batch.before, found.by_batch.after
+    if math.isnan(after):
+        return (
+            "Nobody can say whether groups look alike now: there are fewer than two "
+            "groups of two images."
+        )
+    if after < _MIXED:
+        words = "Groups look alike now" if before > after else "Groups looked alike"
+    else:
+        words = "Groups still look DIFFERENT"
+    return f"{words} (silhouette {before:+.2f} before, {after:+.2f} after; 0 is mixed)."
+
+
+def _on_biology(found: Figures) -> str:
+    if not math.isnan(found.kept):
+        words = "is kept" if found.kept >= _KEPT else "was partly REMOVED"
+        return (
+            f"The difference between treated and controls {words}: "
+            f"{found.effect.before:.2f}-fold before, {found.effect.after:.2f}-fold "
+            f"after ({found.kept:.0%} of it)."
+        )
+    before, after = found.by_biology.before, found.by_biology.after
+    if not math.isnan(after):
+        words = "tell as much" if after >= before - 0.02 else "tell LESS"
+        return (
+            f"Colours {words} of the biology as before (silhouette {before:+.2f} "
+            f"before, {after:+.2f} after)."
+        )
+    return (
+        "Whether biology was kept cannot be said: the recipe names neither controls "
+        "nor a column of biology."
+    )
+
+
+# --- tables, pictures, points ---------------------------------------------------------
+def _rows(found: Figures | None) -> Iterator[tuple[str, str, str, str]]:
+    """Figures with what they mean."""
+    if found is None:
+        return
+    named = (
+        ("silhouette by group", found.by_batch, "0 or less: mixed; 1: apart"),
+        ("groups among neighbours", found.batches_near, "more is better mixed"),
+        ("group read by a probe", found.leak, "0: chance; 1: always"),
+        ("silhouette by biology", found.by_biology, "should not fall"),
+        ("treated by control", found.effect, "should stay"),
+        ("controls, largest by smallest group", found.controls, "1: alike"),
+        ("share of saturated values", found.saturated, "should not rise"),
+    )
+    for name, change, meaning in named:
+        if not math.isnan(change.after):
+            yield name, f"{change.before:.3f}", f"{change.after:.3f}", meaning
+    yield "correlation of edges", "", f"{found.edges:.3f}", "1: the same"
+
+
+def _pictures(facts: Sequence[Facts], items: Mapping[str, Item]) -> list[Picture]:
+    colours = _colours(items.values())
+    chosen = facts[:: max(1, -(-len(facts) // _SHOWN))]
+    if not chosen:
+        return []
+    rgb = chosen[0].colour
+    sides = [*(one.before for one in chosen), *(one.after for one in chosen)]
+    made = [_jpeg(one) for one in shown(sides, rgb)]
+    pairs = zip(chosen, made[: len(chosen)], made[len(chosen) :], strict=True)
+    return [
+        Picture(_title(items[f.image]), g, colours[g], before, after)
+        for f, before, after in pairs
+        for g in [items[f.image].group]
+    ]
+
+
+def _title(item: Item) -> str:
+    well = item.labels.get("well")
+    return f"{well} {item.labels.get('field', '')}".strip() if well else item.path
+
+
+def _jpeg(picture: Array) -> str:
+    import imageio.v3 as imageio
+
+    made = io.BytesIO()
+    imageio.imwrite(made, picture, extension=".jpg", quality=85)
+    return base64.b64encode(made.getvalue()).decode()
+
+
+def _colours(items: Any) -> dict[str, str]:
+    groups = sorted({item.group for item in items})
+    return {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(groups)}
+
+
+def _points(items: Sequence[Item], looks: Looks) -> list[dict[str, Any]]:
+    """Looks as points of a square of 100 units."""
+    colours = _colours(items)
+    found = places(items, looks)
+    if not found:
+        return []
+    xs, ys = zip(*found.values(), strict=True)
+    span = max(max(xs) - min(xs), max(ys) - min(ys)) or 1.0
+    left, low = (sum((min(one), max(one), -span)) / 2 for one in (xs, ys))
+    groups = {item.path: item.group for item in items}
+    return [
+        {
+            "x": round(5 + 90 * (x - left) / span, 2),
+            "y": round(95 - 90 * (y - low) / span, 2),
+            "colour": colours[groups[image]],
+            "title": f"{image} ({groups[image]})" if groups[image] else image,
+        }
+        for image, (x, y) in found.items()
+    ]
+
+
+def _groups(
+    items: Sequence[Item], known: Mapping[tuple[str, str], Record]
+) -> list[dict[str, Any]]:
+    colours = _colours(items)
+    rows = {g: {"name": g or "-", "colour": c, "n": 0, "controls": 0, "done": 0}
+            for g, c in colours.items()}  # fmt: skip
+    done = {image for (image, _), record in known.items() if record["state"] == DONE}
+    for item in items:
+        row: dict[str, Any] = rows[item.group]
+        row["n"] += 1
+        row["controls"] += item.control
+        row["done"] += item.path in done
+    return [*rows.values()]
+
+
+def _failed(known: Mapping[tuple[str, str], Record]) -> list[tuple[str, str]]:
+    failed = {i: r["reason"] for (i, _), r in known.items() if r["state"] == FAILED}
+    return sorted(failed.items())
+
+
+def _remarks(known: Mapping[tuple[str, str], Record]) -> list[tuple[int, str]]:
+    """What was said of outputs, the most frequent first."""
+    often: dict[str, int] = {}
+    for record in known.values():
+        for words in record.get("remarks", ()):
+            often[words] = often.get(words, 0) + 1
+    return sorted(((n, words) for words, n in often.items()), reverse=True)
+
+
+def _hash(items: Sequence[Item], looks: Looks) -> str:
+    records = (looks[item.path] for item in items)
+    return next((r["look"]["model_hash"] for r in records if "look" in r), "")
