@@ -63,7 +63,8 @@ def write_report(
         Who looks at images and outputs.
     """
     by_path = {item.path: item for item in items}
-    tasks = [*_tasks(study, items, known)]
+    done = _done(study, items, known)
+    tasks = [*_tasks(study, done)]
     seen = [one for _, one in crew.each(compared, tasks) if isinstance(one, Facts)]
     seen.sort(key=lambda one: one.image)
     biology = biology_of(study, items)
@@ -74,9 +75,9 @@ def write_report(
         "verdict": [*verdict(found, known)],
         "figures": [*_rows(found)],
         "pictures": _pictures(seen, by_path),
-        "points": _points(items, looks),
+        "points": _points(items, done, looks),
         "groups": _groups(items, known),
-        "unlike": unlike(items, looks)[:_LISTED],
+        "unlike": unlike(done, looks)[:_LISTED],
         "failed": _failed(known)[:_LISTED],
         "remarks": _remarks(known)[:_LISTED],
         "recipe": _recipe(study),
@@ -110,16 +111,19 @@ def _recipe(study: Study) -> str:
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def _tasks(
+def _done(
     study: Study, items: Sequence[Item], known: Mapping[tuple[str, str], Record]
-) -> Iterator[Look]:
-    """Images whose first output is done, spread evenly over the study."""
+) -> list[Item]:
+    """Images whose first output is there."""
     kind = study.outputs[0]
-    done = [
-        item for item in items if known.get((item.path, kind), {}).get("state") == DONE
-    ]
+    there = (known.get((item.path, kind), {}).get("state") for item in items)
+    return [item for item, one in zip(items, there, strict=True) if one == DONE]
+
+
+def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
+    """Images that are looked at, spread evenly over the study."""
     for item in done[:: max(1, -(-len(done) // _LOOKED_AT))]:
-        place = place_of(study, item, kind)
+        place = place_of(study, item, study.outputs[0])
         yield Look(item.path, str(study.root / item.path), item.reading, place)
 
 
@@ -252,10 +256,12 @@ def _colours(items: Any) -> dict[str, str]:
     return {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(groups)}
 
 
-def _points(items: Sequence[Item], looks: Looks) -> list[dict[str, Any]]:
+def _points(
+    items: Sequence[Item], done: Sequence[Item], looks: Looks
+) -> list[dict[str, Any]]:
     """Looks as points of a square of 100 units."""
     colours = _colours(items)
-    found = places(items, looks)
+    found = places(done, looks)
     if not found:
         return []
     xs, ys = zip(*found.values(), strict=True)
