@@ -17,6 +17,8 @@ from napari_disentangle.layers.save import DISPLAY
 from napari_disentangle.pipeline.kinds import KINDS
 
 REGIONS = "regions"
+# Of channels that are shown over each other.
+_COLORMAPS = ("bop blue", "bop orange", "green", "magenta", "cyan", "yellow", "red")
 # Larger images stay in their files until they are looked at.
 _MOST = 2**26
 
@@ -59,6 +61,37 @@ def open_again(path: str | list[str]) -> list[LayerData]:
     many = field.multiscale
     attributes |= {"rgb": rgb, "multiscale": many} | ({} if rgb else shown)
     return [(levels if many else levels[0], attributes, "image")]
+
+
+def as_layers(field: Field, name: str) -> list[LayerData]:
+    """An image as layers: one in colours, or one per channel over each other."""
+    place = field.axes.index("C") if "C" in field.axes else None
+    whole = [_array(level, place if field.rgb else None) for level in field.levels]
+    if field.rgb or place is None:
+        return [_as_layer(field, name, whole, "gray")]
+    layers = []
+    for i, channel in enumerate(field.channel_names):
+        part = [_channel(level, place, i) for level in whole]
+        colours = _COLORMAPS[i % len(_COLORMAPS)]
+        layers.append(_as_layer(field, f"{name} [{channel}]", part, colours))
+    return layers
+
+
+def _as_layer(field: Field, name: str, levels: list[Any], colours: str) -> LayerData:
+    many = len(field.channel_names) > 1 and not field.rgb
+    attributes = {
+        "name": name,
+        "rgb": field.rgb,
+        "multiscale": field.multiscale,
+        "blending": "additive" if many else "translucent_no_depth",
+        **_geometry(field, "C" in field.axes),
+        **({} if field.rgb else {"colormap": colours}),
+    }
+    return levels if field.multiscale else levels[0], attributes, "image"
+
+
+def _channel(level: Any, place: int, number: int) -> Any:
+    return level[(*(slice(None),) * place, number)]
 
 
 def _geometry(field: Field, rgb: bool) -> dict[str, Any]:

@@ -59,6 +59,39 @@ suffix: null
 """
 
 
+def first(folder: Path, root: Path) -> tuple[Study, list[Item]]:
+    """A first study of a folder or a plate, and its images.
+
+    Parameters
+    ----------
+    folder
+        A folder of images, or an OME-Zarr plate.
+    root
+        Where its recipe will be.
+
+    Raises
+    ------
+    DataError
+        If there is no image in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {str(folder)!r}: name one with images")
+    given = os.path.relpath(folder, root)
+    plate = is_plate(folder)
+    source = Input(plate=given) if plate else Input(folder=given)
+    blank = Study(inputs=(source,), root=root)
+    items = scan(blank)
+    if all(item.inside for item in items):
+        labels: dict[str, str] = {}
+        group: str | None = "plate"
+    else:
+        labels, group = _told(items)
+    name = f"{folder.absolute().name.removesuffix('.zarr')}-normalised"
+    said = {"labels": labels, "group": group, "folder": name, "model": DEFAULT}
+    study = blank.model_copy(update=said)
+    return study, scan(study)
+
+
 def draft(folder: str | Path, recipe: str | Path) -> str:
     """The text of a recipe for a folder of images or a plate.
 
@@ -67,33 +100,22 @@ def draft(folder: str | Path, recipe: str | Path) -> str:
     DataError
         If there is no image in it.
     """
-    source, place = Path(folder), Path(recipe)
-    if not source.is_dir():
-        raise DataError(f"there is no folder {str(folder)!r}: name one with images")
-    root = place.absolute().parent
-    plate = is_plate(source)
-    given = os.path.relpath(source, root)
-    source_of = Input(plate=given) if plate else Input(folder=given)
-    study = Study(inputs=(source_of,), root=root)
-    items = scan(study)
-    if all(item.inside for item in items):
-        labels: dict[str, str] = {}
-        group = "plate"
-    else:
-        labels, group = _told(items)
-    columns = [*items[0].labels, *labels]
+    place = Path(recipe)
+    study, items = first(Path(folder), place.absolute().parent)
+    given = study.inputs[0].model_dump(exclude_defaults=True)
+    labels = study.labels
     return _TEXT.format(
         name=place.name,
-        inputs=_yaml([{"plate" if plate else "folder": given}]),
+        inputs=_yaml([given]),
         labels=f"\n{_indented(labels)}" if labels else " {}",
-        columns=", ".join(dict.fromkeys(columns)),
-        group=group,
-        model=DEFAULT,
-        folder=_yaml_word(f"{source.name.removesuffix('.zarr')}-normalised"),
+        columns=", ".join(items[0].labels),
+        group=study.group or "null",
+        model=study.model,
+        folder=_yaml_word(study.folder),
     )
 
 
-def _told(items: Sequence[Item]) -> tuple[dict[str, str], str]:
+def _told(items: Sequence[Item]) -> tuple[dict[str, str], str | None]:
     """Columns that paths tell, and the one that may be the batch: the coarser."""
     paths = [item.path for item in items]
     labels = {"well": _WELL} if all(re.search(_WELL, path) for path in paths) else {}
@@ -102,7 +124,7 @@ def _told(items: Sequence[Item]) -> tuple[dict[str, str], str]:
     named = {read_off(batch, path) for path in paths} if batch else set()
     if batch and (len(folders) == 1 or len(named) <= len(folders)):
         return {"batch": batch, **labels}, "batch"
-    return labels, "folder" if len(folders) > 1 else "null"
+    return labels, "folder" if len(folders) > 1 else None
 
 
 def _yaml(value: object) -> str:

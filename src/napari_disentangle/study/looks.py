@@ -55,7 +55,7 @@ class Measure:
         learned = stamp(model) if Path(model).is_file() else None
         said = [model, study.config, dict(item.reading), learned]
         spec = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-        path = str(study.root / item.path)
+        path = str(study.place(item.path))
         return cls(
             item.path, path, item.reading, model, study.config, spec, item.trouble
         )
@@ -63,7 +63,7 @@ class Measure:
 
 def model_of(study: Study) -> str:
     """The model's name, or where its file is."""
-    beside = study.root / study.model
+    beside = study.place(study.model)
     return str(beside) if beside.is_file() else place(study.model)
 
 
@@ -145,6 +145,10 @@ class Looks:
             return False
 
 
+# Records by image: those of files, or those that are at hand.
+Records = Looks | Mapping[str, Record]
+
+
 def look_of(record: Record) -> Attribute:
     """The look in a record."""
     return Attribute.from_json(dict(record["look"]))
@@ -170,7 +174,7 @@ class Pooled:
     donor: Attribute | None
 
 
-def pooled(study: Study, items: Sequence[Item], looks: Looks) -> Pooled:
+def pooled(study: Study, items: Sequence[Item], looks: Records) -> Pooled:
     """The looks of groups, of controls alone where there are any, and the reference.
 
     Raises
@@ -202,7 +206,7 @@ def _by_group(items: Iterable[Item]) -> dict[str, list[Item]]:
     return groups
 
 
-def _usual_channels(items: Iterable[Item], looks: Looks) -> tuple[str, ...]:
+def _usual_channels(items: Iterable[Item], looks: Records) -> tuple[str, ...]:
     """The channels that most images have."""
     records = (looks[item.path] for item in items)
     often = Counter(tuple(r["look"]["channels"]) for r in records if "look" in r)
@@ -213,7 +217,7 @@ def _look_of_group(
     study: Study,
     group: str,
     items: Sequence[Item],
-    looks: Looks,
+    looks: Records,
     channels: tuple[str, ...],
 ) -> Attribute | str:
     voters = [item for item in items if item.control]
@@ -230,7 +234,7 @@ def _look_of_group(
 
 
 def _usable(
-    items: Iterable[Item], looks: Looks, channels: tuple[str, ...]
+    items: Iterable[Item], looks: Records, channels: tuple[str, ...]
 ) -> Iterator[Attribute]:
     for item in items:
         record = looks[item.path]
@@ -253,7 +257,7 @@ def _target(
             raise DataError(look or f"no group {target.group!r}: use one of {named}")
         return look
     if target.look is not None:
-        return _saved(study.root / target.look)
+        return _saved(study.place(target.look))
     task = Measure.of(study, Item(str(target.image), ""))
     record = measured(task)
     if "look" not in record:

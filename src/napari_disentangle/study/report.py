@@ -70,7 +70,7 @@ def write_report(
     biology = biology_of(study, items)
     found = figures(seen, by_path, biology) if seen else None
     context = {
-        "title": Path(study.folder).name,
+        "title": study.target.resolve().name,
         "warnings": [*warnings(study, items, biology)],
         "verdict": [*verdict(found, known)],
         "figures": [*_rows(found)],
@@ -124,7 +124,7 @@ def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
     """Images that are looked at, spread evenly over the study."""
     for item in done[:: max(1, -(-len(done) // _LOOKED_AT))]:
         place = place_of(study, item, study.outputs[0])
-        yield Look(item.path, str(study.root / item.path), item.reading, place)
+        yield Look(item.path, str(study.place(item.path)), item.reading, place)
 
 
 def biology_of(study: Study, items: Sequence[Item]) -> dict[str, str]:
@@ -137,6 +137,11 @@ def biology_of(study: Study, items: Sequence[Item]) -> dict[str, str]:
 
 
 # --- what is said first ---------------------------------------------------------------
+def warnings_of(study: Study, items: Sequence[Item]) -> list[str]:
+    """What makes a result doubtful, before anything is run."""
+    return [*warnings(study, items, biology_of(study, items))]
+
+
 def warnings(
     study: Study, items: Sequence[Item], biology: Mapping[str, str]
 ) -> Iterator[str]:
@@ -240,7 +245,7 @@ def _pictures(facts: Sequence[Facts], items: Mapping[str, Item]) -> list[Picture
 
 def _title(item: Item) -> str:
     well = item.labels.get("well")
-    return f"{well} {item.labels.get('field', '')}".strip() if well else item.path
+    return f"{well} {item.labels.get('field', '')}".strip() if well else item.title
 
 
 def _jpeg(picture: Array) -> str:

@@ -290,7 +290,7 @@ def states(study: Study) -> dict[Place, Record]:
 def _finish(run: _Run, items: Sequence[Item]) -> None:
     """Plates that open as such, and the table of images."""
     plates = {
-        (_plate(run.study.root / item.path, item), _plate(place, item))
+        (_plate(run.study.place(item.path), item), _plate(place, item))
         for item in items
         for kind in run.study.outputs
         if item.inside and (place := place_of(run.study, item, kind)).suffix == ""

@@ -60,6 +60,11 @@ class Item:
     inside: str = ""
     trouble: str = ""
 
+    @property
+    def title(self) -> str:
+        """The path without the way up from the recipe."""
+        return self.path.replace("../", "")
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -92,7 +97,7 @@ def scan(study: Study) -> list[Item]:
 
 def _items(study: Study, given: Input) -> Iterator[Item]:
     own = {key: getattr(given, key) for key in _READING}
-    for found in _found(study.root, given):
+    for found in _found(study, given):
         known = dict(found.labels)
         said = {**own, **{k: known.pop(k) for k in _READING if known.get(k)}}
         reading = {key: one for key, one in said.items() if one is not None}
@@ -136,15 +141,15 @@ def _said(given: Input) -> str:
     return f"{name!r}" + (f" like {given.glob!r}" if given.folder else "")
 
 
-def _found(root: Path, given: Input) -> Iterator[_Found]:
+def _found(study: Study, given: Input) -> Iterator[_Found]:
     if given.plate is not None:
-        yield from _fields(root / given.plate)
+        yield from _fields(study.place(given.plate))
     elif given.table is not None:
-        yield from _rows(root / given.table)
+        yield from _rows(study.place(given.table))
     elif given.files is not None:
-        yield from (_checked(root / name) for name in given.files)
+        yield from (_checked(study.place(name)) for name in given.files)
     else:
-        folder = root / str(given.folder)
+        folder = study.place(str(given.folder))
         if not folder.is_dir():
             raise DataError(f"there is no folder {str(folder)!r}: check the recipe")
         for found in _walk(folder, {_identity(folder)}):

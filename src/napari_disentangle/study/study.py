@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -164,7 +165,29 @@ class Study(Settings):
         """The same study in a folder."""
         return self.model_copy(update={"root": root})
 
+    def moved(self, root: Path) -> Self:
+        """The same study with paths that are relative to another folder."""
+        paths = {"folder", "table", "plate"}
+        inputs = tuple(
+            one.model_copy(
+                update={
+                    name: os.path.relpath(self.place(getattr(one, name)), root)
+                    for name in paths
+                    if getattr(one, name) is not None
+                }
+            )
+            for one in self.inputs
+        )
+        folder = os.path.relpath(self.target, root)
+        return self.model_copy(
+            update={"inputs": inputs, "folder": folder, "root": root}
+        )
+
     @property
     def target(self) -> Path:
         """The folder of results."""
-        return self.root / self.folder
+        return self.place(self.folder)
+
+    def place(self, path: str) -> Path:
+        """Where something is that the recipe names."""
+        return Path(os.path.normpath(self.root / path))

@@ -97,7 +97,7 @@ def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
     key = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
     return Unit(
         item.path,
-        str(study.root / item.path),
+        str(study.place(item.path)),
         item.reading,
         recipe,
         {kind: place_of(study, item, kind) for kind in study.outputs},

@@ -1,0 +1,1 @@
+"""The window for studies: a folder or a plate is chosen, run, and looked through."""

@@ -1,0 +1,303 @@
+"""The widget "Batch": choose a folder or a plate, press Run, look at the report."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_disentangle._qt.batch.overview import FAILED
+from napari_disentangle._qt.batch.panel import BatchPanel
+from napari_disentangle._qt.runs.worker import Steps, StepWorker
+from napari_disentangle.errors import DisentangleError
+from napari_disentangle.files.registry import read
+from napari_disentangle.layers.opened import as_layers
+from napari_disentangle.study.draft import first
+from napari_disentangle.study.preview import preview
+from napari_disentangle.study.report import REPORT, warnings_of
+from napari_disentangle.study.run import Event, run_study, states
+from napari_disentangle.study.scan import Item, scan
+from napari_disentangle.study.study import Study
+from napari_disentangle.study.unit import place_of
+
+if TYPE_CHECKING:
+    import napari
+
+RECIPE = "study.yaml"
+_PHASES = {"measure": "measuring", "render": "writing"}
+
+
+class BatchWidget(QWidget):  # type: ignore[misc]
+    """Normalise the images of a folder or a plate, and look at what became of them.
+
+    Parameters
+    ----------
+    viewer
+        Where images are opened.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.panel = BatchPanel()
+        self.study: Study | None = None
+        self.items: Sequence[Item] = ()
+        self._worker: StepWorker | None = None
+        self._failed: dict[str, str] = {}
+        self._remarks: dict[str, int] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self._connect()
+
+    def _connect(self) -> None:
+        panel = self.panel
+        panel.choose.clicked.connect(self._ask_folder)
+        panel.recipe.clicked.connect(self._ask_recipe)
+        for box in (panel.group, panel.control, panel.format):
+            box.currentTextChanged.connect(self._chosen)
+        for line in (panel.pattern, panel.values):
+            line.textChanged.connect(self._chosen)
+        panel.singly.toggled.connect(self._chosen)
+        panel.selected.clicked.connect(self._take_selected)
+        panel.preview.clicked.connect(self.show_preview)
+        panel.run.clicked.connect(self.start)
+        panel.cancel.clicked.connect(self.cancel)
+        panel.report.clicked.connect(self.open_report)
+        panel.overview.opened.connect(self.open_images)
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being worked on."""
+        return self._worker is not None
+
+    # --- what is chosen -----------------------------------------------------------
+    def _ask_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of images, or a plate")
+        if folder:
+            self.open_folder(folder)
+
+    def _ask_recipe(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Recipe", "", "Recipes (*.yaml)")
+        if name:
+            self.open_recipe(name)
+
+    def open_folder(self, folder: str | Path) -> None:
+        """Take the images of a folder or a plate, or go on with an earlier run."""
+        source = Path(folder)
+        try:
+            study, _ = first(source, source.absolute().parent)
+            beside = study.moved(study.target)
+            items = scan(beside)
+        except (DisentangleError, OSError) as error:
+            self.panel.message.say([str(error)])
+            return
+        earlier = study.target / RECIPE
+        if earlier.exists():
+            self.open_recipe(earlier)
+            return
+        self._take(beside, items)
+        self.panel.source.setText(str(source))
+
+    def open_recipe(self, path: str | Path) -> None:
+        """Take the study of a recipe."""
+        try:
+            study = Study.load(path)
+            self._take(study, scan(study))
+        except (DisentangleError, OSError) as error:
+            self.panel.message.say([str(error)])
+            return
+        self.panel.source.setText(f"{path}: Run goes on where it ended")
+        for (image, _), record in states(study).items():
+            state, reason = record["state"], record.get("reason", "")
+            self.panel.overview.mark(image, state, reason)
+
+    def _take(self, study: Study, items: Sequence[Item]) -> None:
+        self.study, self.items = study, items
+        self.panel.show_study(study, items)
+        self._say_warnings()
+
+    def _chosen(self, *_: Any) -> None:
+        """Show groups and controls as they are chosen now."""
+        if self.study is None or self.running:
+            return
+        try:
+            study = self.panel.said(self.study)
+            items = scan(study)
+        except (DisentangleError, OSError) as error:
+            self.panel.message.say([str(error)])
+            return
+        self.study, self.items = study, items
+        self.panel.show_items(items)
+        self._say_warnings()
+
+    def _say_warnings(self) -> None:
+        assert self.study is not None
+        self.panel.message.say(warnings_of(self.study, self.items))
+        self.panel.report.setVisible((self.study.target / REPORT).exists())
+
+    def _take_selected(self) -> None:
+        """Make the selected wells or images the controls."""
+        paths = {*self.panel.overview.chosen()}
+        chosen = [item for item in self.items if item.path in paths]
+        if not chosen:
+            self.panel.message.say(["Select wells or images in the table first."])
+            return
+        column = "well" if all("well" in item.labels for item in chosen) else "name"
+        values = dict.fromkeys(item.labels[column] for item in chosen)
+        self.panel.control.setCurrentText(column)
+        self.panel.values.setText(", ".join(values))
+
+    # --- what is done -------------------------------------------------------------
+    def show_preview(self) -> None:
+        """Open images of three groups, before and after."""
+        study, items = self._ready()
+        if study is not None:
+            folder = Path(mkdtemp(prefix="napari-disentangle-"))
+            atexit.register(rmtree, folder, ignore_errors=True)  # layers may read it
+            self._start(lambda: preview(study, items, folder))
+
+    def start(self) -> None:
+        """Run the study, or go on with it."""
+        study, _ = self._ready()
+        if study is None:
+            return
+        try:
+            study.target.mkdir(parents=True, exist_ok=True)
+            study.save(study.target / RECIPE)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self.panel.message.say([f"{study.target} cannot be written ({reason})"])
+            return
+        self._start(lambda: run_study(study))
+
+    def _ready(self) -> tuple[Study | None, Sequence[Item]]:
+        return (None, ()) if self.running else (self.study, self.items)
+
+    def _start(self, steps: Callable[[], Iterator[Any]]) -> None:
+        self._failed, self._remarks, self._begun = {}, {}, {}
+        self.panel.message.clear()
+        self.panel.show_running(True)
+        self.panel.show_progress(0, 0, "starting")
+        self._worker = StepWorker(_closing(steps))
+        self._worker.yielded.connect(self._told)
+        self._worker.errored.connect(self._broken)
+        self._worker.finished.connect(self._ended)
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Stop; what is done is kept."""
+        if self._worker is not None:
+            self.panel.left.setText("stopping")
+            self._worker.quit()
+
+    def _told(self, step: Event | tuple[Item, Path]) -> None:
+        if isinstance(step, tuple):
+            self._add(*step)
+            return
+        if step.state == FAILED:
+            self._failed[step.image] = step.reason
+        for words in step.remarks:
+            self._remarks[words] = self._remarks.get(words, 0) + 1
+        if step.phase == "render" or step.state == FAILED:
+            self.panel.overview.mark(step.image, step.state, step.reason)
+        left = f"{_PHASES[step.phase]}, {step.done} of {step.total}{self._left(step)}"
+        self.panel.show_progress(step.done, step.total, left)
+
+    def _left(self, step: Event) -> str:
+        """How long this phase still takes."""
+        began, before = self._begun.setdefault(step.phase, (monotonic(), step.done))
+        done = step.done - before
+        if done < 3:
+            return ""
+        seconds = (monotonic() - began) / done * (step.total - step.done)
+        return (
+            f", {seconds / 60:.0f} min left"
+            if seconds > 90
+            else f", {seconds:.0f} s left"
+        )
+
+    def _broken(self, error: Exception) -> None:
+        self._failed[""] = " ".join(str(error).split())
+
+    def _ended(self) -> None:
+        self._worker = None
+        self.panel.show_running(False)
+        whole = self._failed.pop("", None)
+        lines = [whole] if whole else []
+        if self._failed:
+            titles = {item.path: item.title for item in self.items}
+            failed = self._failed.items()
+            reasons = [f"{titles.get(path, path)}: {why}" for path, why in failed]
+            lines += [f"{len(reasons)} images are not done, the others are", *reasons]
+        lines += [f"{n} outputs: {words}" for words, n in self._remarks.items()]
+        self._say_warnings()
+        self.panel.message.add(lines)
+
+    # --- what is looked at --------------------------------------------------------
+    def open_images(self, paths: Sequence[str]) -> None:
+        """Open images with what was made of them."""
+        assert self.study is not None
+        for item in [item for item in self.items if item.path in paths]:
+            try:
+                self._add(item, None)
+                for kind in self.study.outputs:
+                    place = place_of(self.study, item, kind)
+                    if place.exists():
+                        self._add(item, place)
+            except DisentangleError as error:
+                self.panel.message.say([str(error)])
+
+    def _add(self, item: Item, made: Path | None) -> None:
+        """Add an image or its output, all with the contrast of the image."""
+        assert self.study is not None
+        if made is not None and not self._layers(item, ""):
+            self._add(item, None)
+        end = "" if made is None else " [normalised]"
+        source = self.study.place(item.path) if made is None else made
+        for old in self._layers(item, end):
+            self.viewer.layers.remove(old)
+        field = read(source, **({} if made else item.reading))
+        limits = [
+            getattr(one, "contrast_limits", None) for one in self._layers(item, "")
+        ]
+        for i, data in enumerate(as_layers(field, f"{item.title}{end}")):
+            array, attributes, _ = data
+            attributes["metadata"] = {"napari-disentangle batch": (item.path, end)}
+            if made is not None and i < len(limits) and not field.rgb:
+                attributes["contrast_limits"] = limits[i]
+            self.viewer.add_image(array, **attributes)
+
+    def _layers(self, item: Item, end: str) -> list[Any]:
+        known = item.path, end
+        return [
+            layer
+            for layer in self.viewer.layers
+            if layer.metadata.get("napari-disentangle batch") == known
+        ]
+
+    def open_report(self) -> None:
+        """Open the report in the browser."""
+        assert self.study is not None
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.study.target / REPORT)))
+
+    def closeEvent(self, event: Any) -> None:
+        """Stop what runs."""
+        self.cancel()
+        super().closeEvent(event)
+
+
+def _closing(steps: Callable[[], Iterator[Any]]) -> Callable[[], Steps]:
+    def begun() -> Steps:
+        yield from steps()
+
+    return begun

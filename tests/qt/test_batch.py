@@ -1,0 +1,160 @@
+"""The widget "Batch": from choosing a folder to the report, in a real window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import napari_disentangle as nd
+from napari_disentangle._qt.batch.panel import ALL, PATTERN
+from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
+from napari_disentangle.study.run import states
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six slides of two scanners."""
+    for scanner, look in (("a", VIOLET), ("b", ROSE)):
+        place = tmp_path / "slides" / f"scanner {scanner}"
+        place.mkdir(parents=True)
+        for i in range(3):
+            content = tissue(i + 10 * (scanner == "b"), 96)
+            iio.imwrite(place / f"{i}.png", render(content, look, 2.0, i))
+    return tmp_path / "slides"
+
+
+@pytest.fixture
+def batch(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget(
+        "napari-disentangle", "Batch (folder, plate)"
+    )
+    yield widget
+    widget.cancel()
+    qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
+
+
+def click(qtbot, button):
+    from qtpy.QtCore import Qt
+
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def run(qtbot, batch):
+    batch.study = batch.study.model_copy(update={"workers": 1})
+    click(qtbot, batch.panel.run)
+    assert batch.running
+    qtbot.waitUntil(lambda: not batch.running, timeout=120_000)
+
+
+def test_a_folder_is_grouped_run_and_opened(batch, folder, qtbot, monkeypatch):
+    batch.open_folder(folder)
+    assert "6 images in 2 groups" in batch.panel.groups.text()
+    run(qtbot, batch)
+    assert batch.panel.message.lines == []
+    table = batch.panel.overview
+    assert [table.item(i, 2).text() for i in range(6)] == ["✓"] * 6
+    table.setCurrentCell(4, 0)
+    table.cellActivated.emit(4, 0)
+    before, after = batch.viewer.layers
+    assert before.name == "slides/scanner b/1.png"
+    assert after.name.endswith("[normalised]")
+    assert before.rgb
+    assert not np.array_equal(before.data, after.data)
+    opened = []
+    monkeypatch.setattr(
+        "napari_disentangle._qt.batch.widget.QDesktopServices.openUrl",
+        lambda url: opened.append(Path(url.toLocalFile())),
+    )
+    click(qtbot, batch.panel.report)
+    assert "Should I use this?" in opened[0].read_text()
+
+
+def test_the_window_and_the_console_agree(batch, folder, qtbot, tmp_path):
+    batch.open_folder(folder)
+    run(qtbot, batch)
+    one = nd.Study.load(batch.study.target / "study.yaml")
+    other = one.model_copy(update={"folder": str(tmp_path / "console"), "workers": 1})
+    for _ in nd.run_study(other):
+        pass
+    sums = [{k: r["checksum"] for k, r in states(s).items()} for s in (one, other)]
+    assert sums[0] == sums[1]
+    assert len(sums[0]) == 6
+
+
+def test_an_earlier_run_is_gone_on_with(batch, folder, qtbot):
+    batch.open_folder(folder)
+    run(qtbot, batch)
+    next((folder.parent / "slides-normalised").rglob("2_content.png")).unlink()
+    batch.open_folder(folder)
+    assert "goes on" in batch.panel.source.text()
+    run(qtbot, batch)
+    assert len([*(folder.parent / "slides-normalised").rglob("*_content.png")]) == 6
+
+
+def test_a_pattern_is_shown_as_it_is_typed(batch, folder):
+    batch.open_folder(folder)
+    batch.panel.group.setCurrentText(PATTERN)
+    batch.panel.pattern.setText(r"(\d)\.png")
+    assert "6 images in 3 groups" in batch.panel.groups.text()
+    batch.panel.pattern.setText("(")
+    assert "batch" in batch.panel.message.text()
+    batch.panel.group.setCurrentText(ALL)
+    assert "6 images in 1 group" in batch.panel.groups.text()
+
+
+def test_controls_can_be_selected_and_doubts_are_said(batch, folder, qtbot):
+    batch.open_folder(folder)
+    table = batch.panel.overview
+    table.selectRow(0)
+    click(qtbot, batch.panel.selected)
+    assert "2 controls in 2 of 2 groups" in batch.panel.controls.text()
+    batch.panel.values.setText("nothing")
+    assert "0 controls in 0 of 2 groups; 2 groups have none" in (
+        batch.panel.controls.text()
+    )
+    batch.panel.singly.setChecked(True)
+    assert "removes differences between treatments" in batch.panel.message.text()
+
+
+def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):
+    batch.open_folder(folder)
+    click(qtbot, batch.panel.preview)
+    qtbot.waitUntil(lambda: not batch.running, timeout=60_000)
+    names = [layer.name for layer in batch.viewer.layers]
+    assert len(names) == 4
+    assert sum("normalised" in name for name in names) == 2
+    assert not batch.study.target.exists()
+
+
+def test_what_failed_is_said_and_the_rest_is_done(batch, folder, qtbot):
+    (folder / "scanner a/broken.png").write_bytes(b"no image")
+    batch.open_folder(folder)
+    run(qtbot, batch)
+    first, *rest = batch.panel.message.lines
+    assert first == "1 images are not done, the others are"
+    assert "broken.png" in rest[0]
+    assert len([*batch.study.target.rglob("*_content.png")]) == 6
+
+
+def test_cancelling_keeps_what_is_done(batch, folder, qtbot):
+    batch.open_folder(folder)
+    batch.study = batch.study.model_copy(update={"workers": 1})
+    click(qtbot, batch.panel.run)
+    qtbot.waitUntil(lambda: "writing" in batch.panel.left.text(), timeout=60_000)
+    click(qtbot, batch.panel.cancel)
+    qtbot.waitUntil(lambda: not batch.running, timeout=30_000)
+    done = len([*batch.study.target.rglob("*_content.png")])
+    run(qtbot, batch)
+    assert 0 < done <= 6
+    assert len([*batch.study.target.rglob("*_content.png")]) == 6
+
+
+def test_a_folder_without_images_is_one_sentence(batch, tmp_path):
+    (tmp_path / "empty").mkdir()
+    batch.open_folder(tmp_path / "empty")
+    assert "there is no image in" in batch.panel.message.text()
