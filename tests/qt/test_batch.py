@@ -7,6 +7,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import tifffile
 
 import napari_disentangle as nd
 from napari_disentangle._qt.batch.panel import ALL, PATTERN
@@ -55,13 +56,15 @@ def test_a_folder_is_grouped_run_and_opened(batch, folder, qtbot, monkeypatch):
     batch.open_folder(folder)
     assert "6 images in 2 groups" in batch.panel.groups.text()
     run(qtbot, batch)
-    assert batch.panel.message.lines == []
-    table = batch.panel.overview
+    assert batch.panel.message.lines == [
+        "All 6 images are done: open the report, or an image."
+    ]
+    table = batch.panel.overview.table
     assert [table.item(i, 2).text() for i in range(6)] == ["✓"] * 6
     table.setCurrentCell(4, 0)
     table.cellActivated.emit(4, 0)
     before, after = batch.viewer.layers
-    assert before.name == "slides/scanner b/1.png"
+    assert before.name == "scanner b/1.png"
     assert after.name.endswith("[normalised]")
     assert before.rgb
     assert not np.array_equal(before.data, after.data)
@@ -109,7 +112,7 @@ def test_a_pattern_is_shown_as_it_is_typed(batch, folder):
 
 def test_controls_can_be_selected_and_doubts_are_said(batch, folder, qtbot):
     batch.open_folder(folder)
-    table = batch.panel.overview
+    table = batch.panel.overview.table
     table.selectRow(0)
     click(qtbot, batch.panel.selected)
     assert "2 controls in 2 of 2 groups" in batch.panel.controls.text()
@@ -158,3 +161,34 @@ def test_a_folder_without_images_is_one_sentence(batch, tmp_path):
     (tmp_path / "empty").mkdir()
     batch.open_folder(tmp_path / "empty")
     assert "there is no image in" in batch.panel.message.text()
+
+
+def test_wells_of_plates_are_maps_and_open_their_fields(batch, tmp_path, qtbot):
+    rng = np.random.default_rng(0)
+    for plate in "12":
+        (tmp_path / "screen" / f"plate{plate}").mkdir(parents=True)
+        for well in ("A01", "A02", "B01", "B02"):
+            for field in "12":
+                data = rng.integers(0, 4000, (2, 48, 48)).astype("uint16")
+                name = f"screen/plate{plate}/{well}_s{field}.ome.tif"
+                channels = {"axes": "CYX", "Channel": {"Name": ["DNA", "actin"]}}
+                tifffile.imwrite(tmp_path / name, data, metadata=channels)
+    batch.open_folder(tmp_path / "screen")
+    overview = batch.panel.overview
+    assert [overview.plate.itemText(i) for i in range(2)] == ["plate1", "plate2"]
+    assert (overview.table.rowCount(), overview.table.columnCount()) == (2, 2)
+    overview.table.setCurrentCell(0, 0)
+    click(qtbot, batch.panel.selected)
+    assert batch.panel.values.text() == "A01"
+    assert "4 controls in 2 of 2 groups" in batch.panel.controls.text()
+    run(qtbot, batch)
+    overview.plate.setCurrentText("plate2")
+    assert overview.table.item(1, 1).text() == "✓"
+    overview.table.cellActivated.emit(1, 1)
+    names = [layer.name for layer in batch.viewer.layers]
+    assert len(names) == 8
+    assert all(name.startswith("plate2/B02_s") for name in names)
+    shown = {
+        tuple(one.contrast_limits) for one in batch.viewer.layers if "DNA" in one.name
+    }
+    assert len(shown) == 1

@@ -104,9 +104,6 @@ def run_study(
 ) -> Iterator[Event]:
     """Measure all looks, then render every image; what is done already is kept.
 
-    In a script, call it below ``if __name__ == "__main__":``, as everything that
-    starts processes.
-
     Parameters
     ----------
     study

@@ -14,14 +14,13 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from importlib import import_module
 from threading import Thread
+from time import sleep
 from typing import Any, TypeVar
 
 from napari_disentangle.compute.device import use_threads
@@ -33,6 +32,8 @@ _Found = TypeVar("_Found")
 Open = Callable[[int], AbstractContextManager[Executor]]
 # Tasks that wait in line for every worker, so that none is idle.
 _AHEAD = 2
+# Seconds after which a process looks whether the one that started it is still there.
+_LOOK = 1.0
 
 
 class Workers:
@@ -128,28 +129,29 @@ def one_by_one(n: int) -> Iterator[Executor]:
 
 @contextmanager
 def processes(n: int) -> Iterator[Executor]:
-    """Processes that end with this one, even if it is killed."""
-    context = get_context("spawn")
-    alive, we = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(n, context, _begin, (alive,))
+    """Processes that end with this one, even if it is killed.
+
+    Those of loky do not run the script anew that started them, which may open windows.
+    """
+    loky: Any = import_module("loky")
+    pool = loky.ProcessPoolExecutor(n, initializer=_begin, initargs=(os.getpid(),))
     try:
         yield pool
     except BaseException:
-        we.close()  # nobody waits for what they are at
+        pool.shutdown(kill_workers=True)  # nobody waits for what they are at
         raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-        we.close()
-        alive.close()
+    else:
+        pool.shutdown()
 
 
-def _begin(alive: Connection) -> None:
+def _begin(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started us
     use_threads(1)
-    Thread(target=_end_with, args=(alive,), daemon=True).start()
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(alive: Connection) -> None:
-    """End when the other end of a pipe is closed, by whom or what ever."""
-    alive.poll(None)
+def _end_with(parent: int) -> None:
+    """End when the process that started us has ended."""
+    while os.getppid() == parent:
+        sleep(_LOOK)
     os._exit(1)

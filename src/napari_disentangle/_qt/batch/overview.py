@@ -9,9 +9,12 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QComboBox,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
 )
 
 from napari_disentangle.study.scan import Item
@@ -20,12 +23,75 @@ WAITING, DONE, FAILED, KEPT = "waiting", "done", "failed", "kept"
 _MARKS = {WAITING: "", DONE: "✓", KEPT: "✓", FAILED: "✗"}
 _COLOURS = {DONE: "#2fae66", KEPT: "#2fae66", FAILED: "#d55e00"}
 _WELL = re.compile(r"^([A-Z]{1,2})/?0*(\d{1,2})$")
+# Of wells that are controls, behind the mark of what became of them.
+_CONTROL = "#3f5f7f"
 _HEAD = ("image", "group", "state")
 _ROWS = 200
 _KEY = Qt.ItemDataRole.UserRole
 
 
-class Overview(QTableWidget):  # type: ignore[misc]
+class Overview(QWidget):  # type: ignore[misc]
+    """A list of images, or maps of plates, one of which is shown.
+
+    Attributes
+    ----------
+    opened
+        Emitted with the paths of images that are to be opened.
+    """
+
+    opened = Signal(list)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plate = QComboBox()
+        self.plate.setAccessibleName("plate")
+        self.plate.setToolTip("Which plate is shown")
+        self.table = _Table()
+        self._items: Sequence[Item] = ()
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addWidget(self.plate)
+        rows.addWidget(self.table)
+        self.plate.currentTextChanged.connect(self._show)
+        self.table.opened.connect(self.opened)
+
+    def show_items(self, items: Sequence[Item]) -> None:
+        """Show these images, none of which is done yet."""
+        self._items = items
+        self.table.forget()
+        wells = bool(items) and all(
+            _WELL.match(i.labels.get("well", "")) for i in items
+        )
+        plates = list(dict.fromkeys(map(_plate, items))) if wells else []
+        self.plate.blockSignals(True)
+        self.plate.clear()
+        self.plate.addItems(plates)
+        self.plate.blockSignals(False)
+        self.plate.setVisible(len(plates) > 1)
+        self._show()
+
+    def _show(self, plate: str = "") -> None:
+        shown = self.plate.currentText()
+        if self.plate.count():
+            self.table.show_plate([i for i in self._items if _plate(i) == shown])
+        else:
+            self.table.show_list(self._items)
+
+    def chosen(self) -> list[str]:
+        """Images that are selected, by path."""
+        return self.table.chosen()
+
+    def mark(self, image: str, state: str, reason: str = "") -> None:
+        """Show what became of an image; a failed output outweighs others."""
+        self.table.mark(image, state, reason)
+
+
+def _plate(item: Item) -> str:
+    """What plate a well is of, as far as that is told."""
+    return item.labels.get("plate") or item.labels["folder"]
+
+
+class _Table(QTableWidget):  # type: ignore[misc]
     """A row per image, or a cell per well; a double click or Enter opens it."""
 
     opened = Signal(list)
@@ -41,16 +107,9 @@ class Overview(QTableWidget):  # type: ignore[misc]
         self.cellActivated.connect(self._open)
         self.cellDoubleClicked.connect(self._open)
 
-    def show_items(self, items: Sequence[Item]) -> None:
-        """Show these images, none of which is done yet."""
-        self._states, self._reasons, self._cells = {}, {}, {}
-        self.clear()
-        wells = {item.path: _WELL.match(item.labels.get("well", "")) for item in items}
-        plates = {item.labels.get("plate", "") for item in items}
-        if items and all(wells.values()) and len(plates) == 1:
-            self._show_plate(items, {k: w for k, w in wells.items() if w})
-        else:
-            self._show_list(items)
+    def forget(self) -> None:
+        """Forget what became of images."""
+        self._states, self._reasons = {}, {}
 
     def chosen(self) -> list[str]:
         """Images that are selected, by path."""
@@ -69,7 +128,9 @@ class Overview(QTableWidget):  # type: ignore[misc]
             self._paint(cell)
 
     # --- how it is laid out -------------------------------------------------------
-    def _show_list(self, items: Sequence[Item]) -> None:
+    def show_list(self, items: Sequence[Item]) -> None:
+        """A row per image."""
+        self._begin()
         shown = items[:_ROWS]
         self.setRowCount(len(shown))
         self.setColumnCount(len(_HEAD))
@@ -90,11 +151,16 @@ class Overview(QTableWidget):  # type: ignore[misc]
             if item.trouble:
                 self.mark(item.path, FAILED, item.trouble)
 
-    def _show_plate(
-        self, items: Sequence[Item], wells: dict[str, re.Match[str]]
-    ) -> None:
-        rows = sorted({w.group(1) for w in wells.values()}, key=lambda r: (len(r), r))
-        columns = sorted({int(w.group(2)) for w in wells.values()})
+    def _begin(self) -> None:
+        self._cells = {}
+        self.clear()
+
+    def show_plate(self, items: Sequence[Item]) -> None:
+        """A cell per well."""
+        self._begin()
+        wells = {item.path: _well(item) for item in items}
+        rows = sorted({row for row, _ in wells.values()}, key=lambda r: (len(r), r))
+        columns = sorted({column for _, column in wells.values()})
         self.setRowCount(len(rows))
         self.setColumnCount(len(columns))
         self.setVerticalHeaderLabels(rows)
@@ -105,19 +171,23 @@ class Overview(QTableWidget):  # type: ignore[misc]
         header.setMinimumSectionSize(20)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         for item in items:
-            row, column = wells[item.path].groups()
-            place = rows.index(row), columns.index(int(column))
-            cell = self.item(*place)
-            if cell is None:
-                cell = QTableWidgetItem()
-                cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                self.setItem(*place, cell)
-            cell.setData(_KEY, [*_paths(cell), item.path])
-            cell.setToolTip(f"{row}{column}, {len(_paths(cell))} fields")
-            font = cell.font()
-            font.setBold(font.bold() or item.control)
-            cell.setFont(font)
-            self._cells[item.path] = cell
+            row, column = wells[item.path]
+            self._add_field(item, rows.index(row), columns.index(column))
+        for cell in self._cells.values():
+            self._paint(cell)
+
+    def _add_field(self, item: Item, row: int, column: int) -> None:
+        cell = self.item(row, column)
+        if cell is None:
+            cell = QTableWidgetItem()
+            cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+            self.setItem(row, column, cell)
+        cell.setData(_KEY, [*_paths(cell), item.path])
+        control = ", control" * item.control
+        cell.setToolTip(f"{item.labels['well']}{control}, {len(_paths(cell))} fields")
+        if item.control:
+            cell.setBackground(QColor(_CONTROL))
+        self._cells[item.path] = cell
 
     def _paint(self, cell: QTableWidgetItem) -> None:
         states = [self._states.get(path, WAITING) for path in _paths(cell)]
@@ -133,6 +203,13 @@ class Overview(QTableWidget):  # type: ignore[misc]
         cell = self.item(row, column)
         if cell is not None:
             self.opened.emit(_paths(cell))
+
+
+def _well(item: Item) -> tuple[str, int]:
+    """Row and column of a well that was found to have them."""
+    found = _WELL.match(item.labels["well"])
+    assert found is not None
+    return found.group(1), int(found.group(2))
 
 
 def _paths(cell: QTableWidgetItem) -> list[str]:

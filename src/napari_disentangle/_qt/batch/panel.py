@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -34,6 +35,7 @@ ALL, PATTERN, NONE = "all are alike", "a pattern in the path ...", "none"
 READ_OFF = "batch"
 _FORMATS = {"as the images are": None, "OME-TIFF": ".ome.tif", "OME-Zarr": ".ome.zarr"}
 _LISTED = 4
+_NARROW, _WIDE, _HIGH = 280, 420, 800
 
 
 def button(text: str, tip: str) -> QPushButton:
@@ -113,12 +115,18 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         rows.addWidget(self.overview, 1)
         scrolled = QScrollArea()
         scrolled.setWidgetResizable(True)
+        scrolled.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scrolled.setWidget(inner)
+        scrolled.setMinimumWidth(_NARROW)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled)
         self.overview.setMinimumHeight(160)
         self._wheel.watch(inner)
+
+    def sizeHint(self) -> QSize:
+        """As wide as names of images need."""
+        return QSize(_WIDE, _HIGH)
 
     # --- what is shown ------------------------------------------------------------
     def show_study(self, study: Study | None, items: Sequence[Item]) -> None:
@@ -206,7 +214,7 @@ def _told(items: Sequence[Item]) -> str:
     for item in items:
         groups.setdefault(item.group, []).append(item)
     lines = [
-        f"{group or 'no name'}: {len(own)} images, such as {own[0].title}"
+        f"{group or 'no name'}: {len(own)} images, such as {own[0].labels['name']}"
         for group, own in [*groups.items()][:_LISTED]
     ]
     more = f"\nand {len(groups) - _LISTED} more groups" if len(groups) > _LISTED else ""

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_disentangle._qt.batch.opened import Opened
 from napari_disentangle._qt.batch.overview import FAILED
 from napari_disentangle._qt.batch.panel import BatchPanel
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle.errors import DisentangleError
-from napari_disentangle.files.registry import read
-from napari_disentangle.layers.opened import as_layers
 from napari_disentangle.study.draft import first
 from napari_disentangle.study.preview import preview
 from napari_disentangle.study.report import REPORT, warnings_of
@@ -50,10 +49,14 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         self.panel = BatchPanel()
         self.study: Study | None = None
         self.items: Sequence[Item] = ()
+        self.opened = Opened(viewer)
+        self._previews = self._stopped = False
         self._worker: StepWorker | None = None
         self._failed: dict[str, str] = {}
         self._remarks: dict[str, int] = {}
         self._begun: dict[str, tuple[float, int]] = {}
+        # else napari fills the dock below the widget instead of letting it grow
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
@@ -162,9 +165,10 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         """Open images of three groups, before and after."""
         study, items = self._ready()
         if study is not None:
+            self.opened.clear()
             folder = Path(mkdtemp(prefix="napari-disentangle-"))
             atexit.register(rmtree, folder, ignore_errors=True)  # layers may read it
-            self._start(lambda: preview(study, items, folder))
+            self._start(lambda: preview(study, items, folder), previews=True)
 
     def start(self) -> None:
         """Run the study, or go on with it."""
@@ -183,7 +187,10 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     def _ready(self) -> tuple[Study | None, Sequence[Item]]:
         return (None, ()) if self.running else (self.study, self.items)
 
-    def _start(self, steps: Callable[[], Iterator[Any]]) -> None:
+    def _start(
+        self, steps: Callable[[], Iterator[Any]], previews: bool = False
+    ) -> None:
+        self._previews, self._stopped = previews, False
         self._failed, self._remarks, self._begun = {}, {}, {}
         self.panel.message.clear()
         self.panel.show_running(True)
@@ -197,18 +204,20 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     def cancel(self) -> None:
         """Stop; what is done is kept."""
         if self._worker is not None:
+            self._stopped = True
             self.panel.left.setText("stopping")
             self._worker.quit()
 
     def _told(self, step: Event | tuple[Item, Path]) -> None:
         if isinstance(step, tuple):
+            self._add(step[0], None)
             self._add(*step)
             return
         if step.state == FAILED:
             self._failed[step.image] = step.reason
         for words in step.remarks:
             self._remarks[words] = self._remarks.get(words, 0) + 1
-        if step.phase == "render" or step.state == FAILED:
+        if not self._previews and (step.phase == "render" or step.state == FAILED):
             self.panel.overview.mark(step.image, step.state, step.reason)
         left = f"{_PHASES[step.phase]}, {step.done} of {step.total}{self._left(step)}"
         self.panel.show_progress(step.done, step.total, left)
@@ -241,49 +250,32 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             lines += [f"{len(reasons)} images are not done, the others are", *reasons]
         lines += [f"{n} outputs: {words}" for words, n in self._remarks.items()]
         self._say_warnings()
-        self.panel.message.add(lines)
+        self.panel.message.add(lines or [self._end()])
+
+    def _end(self) -> str:
+        """What is said where nothing is wrong."""
+        if self._stopped:
+            return "Stopped: what is done is kept, and Run goes on."
+        if self._previews:
+            return "Left as it is, right as it would come out; nothing is written yet."
+        return f"All {len(self.items)} images are done: open the report, or an image."
 
     # --- what is looked at --------------------------------------------------------
     def open_images(self, paths: Sequence[str]) -> None:
-        """Open images with what was made of them."""
+        """Open images with what was made of them, in the place of earlier ones."""
         assert self.study is not None
+        self.opened.clear()
         for item in [item for item in self.items if item.path in paths]:
-            try:
-                self._add(item, None)
-                for kind in self.study.outputs:
-                    place = place_of(self.study, item, kind)
-                    if place.exists():
-                        self._add(item, place)
-            except DisentangleError as error:
-                self.panel.message.say([str(error)])
+            places = (place_of(self.study, item, kind) for kind in self.study.outputs)
+            for place in [None, *(place for place in places if place.exists())]:
+                self._add(item, place)
 
     def _add(self, item: Item, made: Path | None) -> None:
-        """Add an image or its output, all with the contrast of the image."""
         assert self.study is not None
-        if made is not None and not self._layers(item, ""):
-            self._add(item, None)
-        end = "" if made is None else " [normalised]"
-        source = self.study.place(item.path) if made is None else made
-        for old in self._layers(item, end):
-            self.viewer.layers.remove(old)
-        field = read(source, **({} if made else item.reading))
-        limits = [
-            getattr(one, "contrast_limits", None) for one in self._layers(item, "")
-        ]
-        for i, data in enumerate(as_layers(field, f"{item.title}{end}")):
-            array, attributes, _ = data
-            attributes["metadata"] = {"napari-disentangle batch": (item.path, end)}
-            if made is not None and i < len(limits) and not field.rgb:
-                attributes["contrast_limits"] = limits[i]
-            self.viewer.add_image(array, **attributes)
-
-    def _layers(self, item: Item, end: str) -> list[Any]:
-        known = item.path, end
-        return [
-            layer
-            for layer in self.viewer.layers
-            if layer.metadata.get("napari-disentangle batch") == known
-        ]
+        try:
+            self.opened.add(item, self.study.place(item.path), made)
+        except DisentangleError as error:
+            self.panel.message.say([str(error)])
 
     def open_report(self) -> None:
         """Open the report in the browser."""
