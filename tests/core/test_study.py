@@ -586,3 +586,20 @@ def test_a_cluster_that_is_not_there_is_one_sentence(root):
         cluster("tcp://nowhere:1"),
     ):
         pass
+
+
+def test_the_rule_in_the_docs_runs(root):
+    docs = Path(__file__).resolve().parents[2] / "docs" / "batches.md"
+    _, _, rest = docs.read_text().partition("rule all:")
+    rules = "rule all:" + rest.partition("```")[0]
+    assert rules.count("4") == 2
+    (root / "Snakefile").write_text(rules.replace("4", "2"))
+    study(root).save(root / "study.yaml")
+    places = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2"],
+        cwd=root, env=os.environ | places, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(checksums(study(root))) == 6
