@@ -195,6 +195,14 @@ def kept(
         return _BANDS[name]
 
 
+def forget() -> None:
+    """Let go of all that was unpacked, and close files."""
+    with _LOCK:
+        _BANDS.clear()
+        while _FILES:
+            _FILES.popitem()[1][0].close()
+
+
 def _total() -> int:
     return sum(band.nbytes for band in _BANDS.values())
 

@@ -15,9 +15,16 @@ import numpy as np
 
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.field import Field
-from napari_disentangle.model.attribute import Attribute, average
+from napari_disentangle.model.attribute import average
 from napari_disentangle.study.ledger import Record
-from napari_disentangle.study.looks import Measure, Pooled, look_of, measured, opened
+from napari_disentangle.study.looks import (
+    Measure,
+    Plain,
+    Pooled,
+    look_of,
+    measured,
+    opened,
+)
 from napari_disentangle.study.run import cores
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
@@ -104,8 +111,8 @@ def _counted(items: Sequence[Item]) -> dict[str, tuple[int, int]]:
 def _trial(study: Study, found: Sequence[tuple[Item, Record]]) -> tuple[float, float]:
     """Mean seconds and bytes of an image, from a part of each that is tried."""
     mean = average([look_of(record) for _, record in found])
-    groups: dict[str, Attribute | str] = {item.group: mean for item, _ in found}
-    reference = replace(mean, values=mean.values * 1.01)
+    groups: dict[str, Plain | str] = {item.group: Plain.of(mean) for item, _ in found}
+    reference = Plain.of(replace(mean, values=mean.values * 1.01))
     pool = Pooled(groups, reference, reference if study.donor else None)
     seconds, size = [], []
     with TemporaryDirectory() as folder:

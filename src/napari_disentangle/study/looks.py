@@ -156,6 +156,24 @@ def look_of(record: Record) -> Attribute:
 
 # --- looks that several images share --------------------------------------------------
 @dataclass(frozen=True)
+class Plain:
+    """A look in plain JSON types, and what tells it from others."""
+
+    json: Mapping[str, Any]
+    digest: str
+
+    @classmethod
+    def of(cls, look: Attribute) -> Plain:
+        """That of an attribute."""
+        return cls.read(look.to_json())
+
+    @classmethod
+    def read(cls, json: Mapping[str, Any]) -> Plain:
+        """That of a record."""
+        return cls(json, digest(json))
+
+
+@dataclass(frozen=True)
 class Pooled:
     """What images are rendered from and to.
 
@@ -169,9 +187,9 @@ class Pooled:
         That of a swap.
     """
 
-    groups: Mapping[str, Attribute | str]
-    reference: Attribute
-    donor: Attribute | None
+    groups: Mapping[str, Plain | str]
+    reference: Plain
+    donor: Plain | None
 
 
 def pooled(study: Study, items: Sequence[Item], looks: Records) -> Pooled:
@@ -196,7 +214,10 @@ def pooled(study: Study, items: Sequence[Item], looks: Records) -> Pooled:
         else average(known)
     )
     donor = _target(study, study.donor, groups) if study.donor else None
-    return Pooled(groups, reference, donor)
+    plain = {
+        g: one if isinstance(one, str) else Plain.of(one) for g, one in groups.items()
+    }
+    return Pooled(plain, Plain.of(reference), Plain.of(donor) if donor else None)
 
 
 def _by_group(items: Iterable[Item]) -> dict[str, list[Item]]:

@@ -190,7 +190,7 @@ def _words(error: BaseException) -> str:
 def _keep_reference(path: Path, pool: Pooled, overwrite: bool) -> None:
     """The reference of the first run, for others that are to have the same."""
     if overwrite or not path.exists():
-        text = json.dumps(pool.reference.to_json(), indent=1)
+        text = json.dumps(pool.reference.json, indent=1)
         made = path.with_name(f".{path.name}.{os.getpid()}")
         made.write_text(text, encoding="utf-8")
         os.replace(made, path)

@@ -13,14 +13,13 @@ from typing import Any
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import read_provenance, suffix_like, write
 from napari_disentangle.image.field import Field
-from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.follow import follow
 from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import KINDS, Kind
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe
 from napari_disentangle.study.ledger import Record
-from napari_disentangle.study.looks import Pooled, digest, look_of, model_of, opened
+from napari_disentangle.study.looks import Plain, Pooled, model_of, opened
 from napari_disentangle.study.scan import Item
 from napari_disentangle.study.study import Study
 
@@ -28,6 +27,8 @@ from napari_disentangle.study.study import Study
 STUDY_KEY = "study"
 DONE, FAILED = "done", "failed"
 _ZARR = ".ome.zarr"
+# What a recipe has of looks; and what is another elsewhere, and gives the same.
+_LOOKS, _PASSING = ("source", "reference", "donor"), ("model", "device")
 _OTHER = (
     "{name!r} is there already, from another recipe or reference: add --overwrite, "
     "choose another folder, or keep the reference of that run with "
@@ -75,16 +76,15 @@ def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
     """
     if "look" not in look:
         raise DataError(look.get("trouble", "its look was not measured"))
-    own = look_of(look)
+    own = Plain.read(look["look"])
     _check_channels(own, pool.reference)
     source = own if study.look == "image" else _of_group(pool, item.group)
+    looks = (source, pool.reference, pool.donor)
     recipe = {
         "model": model_of(study),
         "config": study.config,
         "outputs": list(study.outputs),
-        "source": source.to_json(),
-        "donor": pool.donor.to_json() if pool.donor else None,
-        "reference": pool.reference.to_json(),
+        **dict(zip(_LOOKS, (one and one.json for one in looks), strict=True)),
         "strength": study.strength,
         "detector": study.detector,
         "detector_config": study.detector_config,
@@ -92,8 +92,9 @@ def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
         "seed": study.seed,
         "device": study.device,
     }
-    timeless = {**recipe, "model": source.model_hash, "device": ""}
-    said = [timeless, dict(item.reading), digest(look["look"]), study.suffix]
+    timeless = {k: v for k, v in recipe.items() if k not in (*_LOOKS, *_PASSING)}
+    known = [one and one.digest for one in (own, *looks)]
+    said = [timeless, own.json["model_hash"], dict(item.reading), known, study.suffix]
     key = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
     return Unit(
         item.path,
@@ -106,18 +107,19 @@ def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
     )
 
 
-def _of_group(pool: Pooled, group: str) -> Attribute:
+def _of_group(pool: Pooled, group: str) -> Plain:
     look = pool.groups[group]
     if isinstance(look, str):
         raise DataError(look)
     return look
 
 
-def _check_channels(own: Attribute, reference: Attribute) -> None:
-    if own.channels != reference.channels:
+def _check_channels(own: Plain, reference: Plain) -> None:
+    channels, usual = ([*one.json["channels"]] for one in (own, reference))
+    if channels != usual:
         raise DataError(
-            f"it has channels {', '.join(own.channels)}, but the study has "
-            f"{', '.join(reference.channels)}: take it out, or normalise it by itself"
+            f"it has channels {', '.join(channels)}, but the study has "
+            f"{', '.join(usual)}: take it out, or normalise it by itself"
         )
 
 

@@ -32,6 +32,10 @@ _Found = TypeVar("_Found")
 Open = Callable[[int], AbstractContextManager[Executor]]
 # Tasks that wait in line for every worker, so that none is idle.
 _AHEAD = 2
+# Every process has one core: more threads of BLAS only wait for each other.
+_ALONE = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
 # Seconds after which a process looks whether the one that started it is still there.
 _LOOK = 1.0
 
@@ -83,7 +87,7 @@ class Workers:
         broken: list[_Task] = []
         for task in tasks:
             try:
-                running[self._executor().submit(work, task)] = task
+                running[self._executor().submit(_once, work, task)] = task
             except BrokenExecutor:
                 broken.append(task)
                 break
@@ -102,6 +106,18 @@ class Workers:
         if self._pool is None:
             self._pool = self._stack.enter_context(self._open(self._n))
         return self._pool
+
+
+def _once(work: Callable[[_Task], _Found], task: _Task) -> _Found:
+    """Work on one of thousands of images: none of them is kept for later."""
+    from napari_disentangle.files.stored import forget
+    from napari_disentangle.model.measure import KNOWN
+
+    try:
+        return work(task)
+    finally:
+        forget()
+        KNOWN.clear()
 
 
 def _ended(
@@ -134,7 +150,9 @@ def processes(n: int) -> Iterator[Executor]:
     Those of loky do not run the script anew that started them, which may open windows.
     """
     loky: Any = import_module("loky")
-    pool = loky.ProcessPoolExecutor(n, initializer=_begin, initargs=(os.getpid(),))
+    pool = loky.ProcessPoolExecutor(
+        n, initializer=_begin, initargs=(os.getpid(),), env=_ALONE
+    )
     try:
         yield pool
     except BaseException:
