@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 import imageio.v3 as imageio
 import numpy as np
 import psutil
+import tifffile
 from looks import composed, hed
 from page import give, section
 from report import table
@@ -31,6 +32,7 @@ from sources import BLOOD, SLIDES, SOURCES, VIOLET, reported
 
 import napari_disentangle as nd
 from napari_disentangle.audit.mixing import silhouette
+from napari_disentangle.audit.separable import separable
 from napari_disentangle.compute.device import use_threads
 from napari_disentangle.samples import data as sample_data
 from napari_disentangle.samples import synthetic
@@ -46,6 +48,8 @@ EDGE, QUICK_EDGE = 256, 96
 # Images that are rendered one by one, kills, and every how many is compared.
 SINGLE, KILLS, COMPARED = 60, 5, 5
 CLOSED = ("balanced", "levels", "mk", "meanstd", "reinhard", "percentile", "macenko")
+# Of the synthetic screens.
+WELLS, EFFECT = 16, 1.5
 MAIN = """
 import sys, napari_disentangle as nd
 if __name__ == "__main__":
@@ -187,6 +191,114 @@ def sums(one: nd.Study) -> dict[tuple[str, str], str]:
     return {place: record["checksum"] for place, record in states(one).items()}
 
 
+def page(one: nd.Study) -> str:
+    """The report, but for the name of its folder."""
+    return (one.target / "report.html").read_text().replace(one.folder, "")
+
+
+# --- controls, and what is only the batch -------------------------------------------
+def screen(root: Path, seed: int) -> dict[str, object]:
+    """Three plates of gains of their own; a treatment makes the signal 1.5-fold."""
+    rng = np.random.default_rng(seed)
+    folder = root / f"screen{seed}"
+    folder.mkdir()
+    for plate in range(3):
+        gain, offset = float(np.exp(rng.normal(0, 0.4))), rng.uniform(100, 400)
+        for well in range(WELLS):
+            treated = well % 2
+            signal = np.zeros((EDGE, EDGE))
+            for y, x in rng.integers(8, EDGE - 8, (60, 2)):
+                signal[y - 4 : y + 4, x - 4 : x + 4] = rng.uniform(1000, 3000)
+            values = offset + gain * EFFECT**treated * signal
+            values += rng.normal(0, 10, values.shape)
+            name = f"plate{plate}_{chr(65 + well // 2)}{1 + treated:02}.tif"
+            tifffile.imwrite(folder / name, values.clip(0, 65535).astype("uint16"))
+    return {
+        "inputs": [{"folder": folder.name, "modality": "fluorescence"}],
+        "labels": {"plate": r"plate(\d)", "well": r"_([A-P]\d\d)"},
+        "group": "plate",
+    }
+
+
+def signals(folder: Path) -> tuple[float, float]:
+    """The effect, and the largest by the smallest plate's controls."""
+    found: dict[tuple[str, bool], list[float]] = {}
+    for path in sorted(folder.rglob("plate*.tif")):
+        values = tifffile.imread(path).astype(float)
+        level = float(values.mean() - np.median(values))
+        found.setdefault((path.name[:6], path.name[8:10] == "02"), []).append(level)
+    mean = {key: float(np.mean(one)) for key, one in found.items()}
+    controls = [mean[f"plate{i}", False] for i in range(3)]
+    effects = [mean[f"plate{i}", True] / mean[f"plate{i}", False] for i in range(3)]
+    return float(np.exp(np.mean(np.log(effects)))), max(controls) / min(controls)
+
+
+def controlled(root: Path, seeds: int) -> str:
+    """Effect and levels of controls, by what the look of a plate is taken from."""
+    ways = {
+        "as they came": None,
+        "control wells": {"controls": {"well": ["*01"]}},
+        "all wells of a plate": {},
+        "every image by itself": {"look": "image"},
+    }
+    rows = []
+    known = {seed: screen(root, seed) for seed in range(seeds)}
+    for name, said in ways.items():
+        found = []
+        for seed, inputs in known.items():
+            folder = root / f"screen{seed}"
+            if said is not None:
+                one = study(root, f"{name} {seed}", **(inputs | said))
+                one = one.model_copy(update={"reference": "study"})
+                for _ in nd.run_study(one):
+                    pass
+                folder = one.target
+            found.append(signals(folder))
+        effect, level = np.mean(found, axis=0)
+        spread = np.std(found, axis=0)
+        kept = (effect - 1) / (EFFECT - 1)
+        rows.append(
+            [name, f"{effect:.2f} ± {spread[0]:.2f}", f"{kept:.0%}",
+             f"{level:.2f} ± {spread[1]:.2f}"]
+        )  # fmt: skip
+    head = ("look of a plate from", "treated by control", "effect kept",
+            "controls, largest by smallest plate")  # fmt: skip
+    return table(head, rows)
+
+
+def only_the_batch(seeds: int, nulls: int) -> str:
+    """What neighbours tell where wells differ and treatments do not."""
+    rows = []
+    for batch, effect in ((0.0, 0.0), (3.0, 0.0), (6.0, 0.0), (3.0, 4.0)):
+        found = [separable(*wells(s, batch, effect, 100), permutations=0)
+                 for s in range(seeds)]  # fmt: skip
+        rows.append(
+            [f"{batch:.0f}", f"{effect:.0f}",
+             f"{np.mean([one.naive for one in found]):.2f}",
+             f"{np.mean([one.accuracy for one in found]):.2f}"]
+        )  # fmt: skip
+    ps = [separable(*wells(s, 3.0, 0.0, 12)).p for s in range(1000, 1000 + nulls)]
+    head = ("difference of wells, noise s.d.", "of treatments", "same neighbours, any "
+            "well", "other wells")  # fmt: skip
+    called = np.mean(np.array(ps) <= 0.05)
+    return (
+        table(head, rows)
+        + f"\n\nOf {nulls} sets without an effect, {called:.1%} have p <= 0.05."
+    )
+
+
+def wells(
+    seed: int, batch: float, effect: float, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of eight wells, four of each treatment, each with an offset."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(8), n)
+    label = group % 2
+    offset = rng.normal(0, 1, (8, 16)) * batch / 4  # so long in 16 dimensions
+    shift = np.eye(16)[0] * effect * label[:, None]
+    return rng.normal(0, 1, (len(group), 16)) + offset[group] + shift, label, group
+
+
 # --- quality --------------------------------------------------------------------------
 def colours(paths: Sequence[Path]) -> np.ndarray:
     """Mean and standard deviation of every image in CIELAB, standardised."""
@@ -223,11 +335,11 @@ def quality(root: Path, one: nd.Study, every: int) -> list[float]:
     ]
 
 
-def compared(root: Path, done: nd.Study, every: int) -> str:
+def compared(root: Path, done: nd.Study, every: int, models: Sequence[str]) -> str:
     """A table of the default beside the closed forms, by the same recipe."""
     rows = [["none", *quality(root, study(root, "raw"), every)]]
     rows.append([f"`{done.model}` (default)", *quality(root, done, every)])
-    for model in CLOSED:
+    for model in models:
         one = study(root, model, model=model)
         for _ in nd.run_study(one):
             pass
@@ -268,6 +380,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
     n, edge = (QUICK_IMAGES, QUICK_EDGE) if quick else (IMAGES, EDGE)
+    seeds, repeats = (1, 2) if quick else (3, 8)
     with TemporaryDirectory() as folder:
         root = Path(folder)
         made(root, n, edge, quick)
@@ -277,6 +390,7 @@ def main() -> None:
         again = study(root, "killed")
         kills = killed(root, again, 1 if quick else KILLS, n // 3)
         equal = sums(done) == sums(again)
+        pages = {page(one) for one in (done, again)}
         twice = len([*read(again.target, "ledger")]) - n
         text = section(
             "python benchmarks/study.py",
@@ -286,11 +400,22 @@ def main() -> None:
             f"the first, on {len(os.sched_getaffinity(0))} cores.",
             speed(watching, single, n, len(os.sched_getaffinity(0))),
             f"Killed (signal 9) {kills} times at random moments, and gone on with: "
-            f"outputs {'equal' if equal else 'DIFFER'}, {twice} images done twice.",
+            f"outputs {'equal' if equal else 'DIFFER'}, report "
+            f"{'equal' if len(pages) == 1 else 'DIFFERS'}, {twice} images done twice.",
             f"Every {COMPARED}th image beside its truth: CIEDE2000 of images of the "
             "other looks (mean ± standard error), and silhouettes of means and "
             "deviations in CIELAB.",
-            compared(root, done, 1 if quick else COMPARED),
+            compared(
+                root, done, 1 if quick else COMPARED, CLOSED[-1:] if quick else CLOSED
+            ),
+            f"Control wells: three plates of {WELLS} wells with gains and offsets of "
+            f"their own, a treatment of {EFFECT}-fold signal, default model, mean ± "
+            f"s.d. of {seeds} screens.",
+            controlled(root, seeds),
+            "Is it only the batch: balanced accuracy of a treatment, told by 15 "
+            f"neighbours (chance 0.50; eight wells of 100 rows, mean of {repeats} "
+            "seeds).",
+            only_the_batch(repeats, 20 if quick else 200),
         )
     give(text, quick)
 

@@ -263,6 +263,113 @@ def test_a_group_without_controls_is_told_and_the_others_are_done(tmp_path):
     assert {e.state for e in events if "plate2" not in e.image} == {"done"}
 
 
+# --- the report -----------------------------------------------------------------------
+def report(one):
+    return (one.target / "report.html").read_text(encoding="utf-8")
+
+
+def before_the_verdict(page):
+    return page.partition("Should I use this?")[0]
+
+
+def test_the_report_says_whether_to_use_it(tmp_path):
+    known = plates(tmp_path)
+    one = study(tmp_path, **known, controls={"well": ["*01"]})
+    run(one)
+    page = report(one)
+    assert "Controls of different groups are alike now" in page
+    assert "The difference between treated and controls is kept" in page
+    assert 'class="warn"' not in before_the_verdict(page)
+    assert page.count("<h2>Plate") == 3
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_report_of_single_matching_says_so_first(tmp_path):
+    known = plates(tmp_path)
+    one = study(tmp_path, **known, look="image", controls={"well": ["*01"]})
+    run(one)
+    page = report(one)
+    assert "removes differences between treatments" in before_the_verdict(page)
+    assert "was partly REMOVED" in page
+
+
+def test_a_confounded_design_stands_in_the_first_line(tmp_path):
+    known = plates(tmp_path)
+    labels = known["labels"] | {"treated": "plate(2)"}
+    one = study(tmp_path, **known | {"labels": labels}, biology="treated")
+    assert "the design is confounded" in foresee(one).remarks[0]
+    run(one)
+    assert "THE DESIGN IS CONFOUNDED".lower() in before_the_verdict(report(one)).lower()
+
+
+def test_a_report_escapes_what_names_say(root):
+    (root / "raw/scanner_a/<b>&amp;.png").write_bytes(b"none")
+    one = study(root)
+    run(one)
+    page = report(one)
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;amp;.png" in page
+
+
+# --- the command line -----------------------------------------------------------------
+def test_the_command_line_does_the_same(root, capsys):
+    from napari_disentangle.cli.main import main
+
+    def call(*args):
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, args)])
+        return ended.value.code, *capsys.readouterr()
+
+    recipe = root / "study.yaml"
+    assert call("batch", "init", root / "raw", "-o", recipe)[0] == 0
+    text = recipe.read_text()
+    recipe.write_text(text.replace("model: affine", "model: meanstd"))
+    code, out, _ = call("batch", "check", recipe)
+    assert code == 0
+    assert "6 images in 2 groups" in out
+    (root / "raw/broken.png").write_bytes(b"none")
+    code, out, err = call("batch", "run", recipe, "--workers", 1)
+    assert code == 1
+    assert "1 images are not done" in err
+    assert "broken.png" in err
+    other = study(root)
+    run(other)
+    one = nd.Study.load(recipe)
+    assert out.strip() == str(one.target)
+    assert checksums(one).keys() == checksums(other).keys()
+    pairs = zip(sorted(times(one.target)), sorted(times(other.target)), strict=True)
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(iio.imread(ours), iio.imread(theirs))
+    assert call("batch", "init", root / "raw", "-o", recipe)[0] == 2
+    assert call("batch", "run", recipe, "--shard", "2/2")[0] == 2
+
+
+# --- what is odd ----------------------------------------------------------------------
+def test_what_is_odd_is_compared_with_controls_and_comes_as_one_table(tmp_path):
+    known = plates(tmp_path, effect=1.0, wells=4)
+    strange = tmp_path / "plates/plate1_B02.tif"
+    values = tifffile.imread(strange)
+    values[30:60, 30:60] = 9000
+    tifffile.imwrite(strange, values)
+    said = {"controls": {"well": ["*01"]}, "outputs": ["anomaly"], "cell": 8.0}
+    one = study(tmp_path, **known, **said, detector="mahalanobis")
+    assert {e.state for e in run(one)} == {"done"}
+    shares = {image: r["odd_share"] for (image, _), r in states(one).items()}
+    assert max(shares, key=shares.get) == "plates/plate1_B02.tif"
+    with (one.target / "regions.csv").open() as file:
+        rows = [*csv.DictReader(file)]
+    largest = max(rows, key=lambda row: float(row["size_px"]))
+    assert largest["image"] == "plates/plate1_B02.tif"
+    labels = tifffile.imread(one.target / "plates/plate1_B02_anomaly_regions.ome.tif")
+    assert labels[45, 45] == int(largest["label"])
+    made = one.target / "plates/plate1_B02_anomaly.tif"
+    recipe = nd.Recipe.from_json(read_provenance(made))
+    assert len(recipe.normals) == 6
+    assert "Most odd" in report(one)
+    (again,) = [p for p in nd.run(recipe, tmp_path / "again") if isinstance(p, Path)]
+    np.testing.assert_array_equal(tifffile.imread(again), tifffile.imread(made))
+
+
 # --- plates as OME-Zarr ---------------------------------------------------------------
 @pytest.fixture
 def plate(tmp_path):

@@ -70,6 +70,7 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("outliers.py", "| dead | synthetic | 1 | affine | "),
         ("stains.py", "H&E and DAB: 26.7 to 38.2"),
         ("padding.py", "| source | images | "),
+        ("study.py", "outputs equal, report equal, 0 images done twice"),
         ("speed.py", "| swap, Zarr to Zarr, with pyramid | "),
     ],
 )

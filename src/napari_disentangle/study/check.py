@@ -25,6 +25,7 @@ from napari_disentangle.study.looks import (
     measured,
     opened,
 )
+from napari_disentangle.study.report import warnings_of
 from napari_disentangle.study.run import cores
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
@@ -150,12 +151,8 @@ def _remarks(
 ) -> Iterator[str]:
     """What to think of before a study is run."""
     groups = _counted(items)
-    if study.look == "image":
-        yield (
-            "every image is matched by itself, which also removes differences between "
-            "treatments: use look: group with controls"
-        )
-    elif len(groups) == 1 and study.reference == "study":
+    yield from warnings_of(study, items)
+    if study.look == "group" and len(groups) == 1 and study.reference == "study":
         yield (
             "all images are one group, so that nothing would change: say group, or "
             "another reference"

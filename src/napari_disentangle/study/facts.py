@@ -43,8 +43,8 @@ class Side:
     features
         Statistics of its colours (F,).
     signal
-        Mean amount of every channel beyond the background (C,): absorbance, or
-        intensity.
+        Mean amount of every channel (C,): absorbance, or grey levels above the
+        background.
     focus
         How sharp it is: spread of the Laplacian as a share of that of the values.
     saturated
@@ -103,17 +103,17 @@ def _side(plane: Array, image: Field) -> Side:
     return Side(
         small,
         colour_features(shares),
-        _signal(shares, image.modality == "brightfield"),
+        _signal(plane, image),
         float(laplace(mean).std() / spread) if spread else 0.0,
         float(((plane <= 0) | (plane >= top)).mean()),
     )
 
 
-def _signal(shares: Array, absorbs: bool) -> Array:
-    """Mean amount beyond the median, which is background or what there is most of."""
-    flat = shares.reshape(len(shares), -1)
-    if absorbs:
-        amount = -np.log10(np.clip(flat, 1 / 512, None))
+def _signal(plane: Array, image: Field) -> Array:
+    """Mean absorbance, or how far the mean is above the background in grey levels."""
+    flat = plane.reshape(len(plane), -1)
+    if image.modality == "brightfield":
+        amount = -np.log10(np.clip(flat / image.full_scale, 1 / 512, None))
         return np.asarray(amount.mean(axis=1))
     return np.asarray(flat.mean(axis=1) - np.percentile(flat, 10, axis=1))
 

@@ -17,6 +17,8 @@ from napari_disentangle.study.scan import Item
 
 # Robust standard deviations from which an image is unlike its group, and folds of it.
 _UNLIKE = 5.0
+# Share of the sharpness of its group below which an image is called blurred.
+_BLURRED = 0.6
 _FOLDS = 5
 _SCALE = 1.4826
 
@@ -178,14 +180,32 @@ def _values(record: Mapping[str, Any]) -> Array | None:
     return np.asarray(rows.mean(axis=0)) if len(rows) else None
 
 
-def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, float]]:
-    """Images whose look is far from that of their group, the farthest first."""
+def blurred(
+    facts: Sequence[Facts], items: Mapping[str, Item]
+) -> list[tuple[str, str, float]]:
+    """Images that are less sharp than their group, with the share of its sharpness."""
+    groups: dict[str, list[Facts]] = {}
+    for one in facts:
+        groups.setdefault(items[one.image].group, []).append(one)
+    found = []
+    for own in groups.values():
+        usual = float(np.median([one.before.focus for one in own]))
+        dull = [one for one in own if one.before.focus < _BLURRED * usual]
+        found += [(o.image, "sharpness", o.before.focus / usual) for o in dull]
+    return sorted(found, key=lambda one: one[2])
+
+
+def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, str, float]]:
+    """Images whose look is far from that of their group, the farthest first.
+
+    In robust standard deviations of the value that is farthest.
+    """
     groups: dict[str, dict[str, Array]] = {}
     for item in items:
         values = _values(looks[item.path])
         if values is not None:
             groups.setdefault(item.group, {})[item.path] = values
-    found: list[tuple[str, float]] = []
+    found: list[tuple[str, str, float]] = []
     for known in groups.values():
         if len(known) < 5:
             continue
@@ -193,5 +213,6 @@ def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, float]]:
         off = np.abs(rows - np.median(rows, axis=0))
         spread = _SCALE * np.median(off, axis=0)
         far = (off / np.where(spread > 0, spread, np.inf)).max(axis=1)
-        found += [(k, float(f)) for k, f in zip(known, far, strict=True) if f > _UNLIKE]
-    return sorted(found, key=lambda one: -one[1])
+        pairs = zip(known, far, strict=True)
+        found += [(k, "look", float(f)) for k, f in pairs if f > _UNLIKE]
+    return sorted(found, key=lambda one: -one[2])

@@ -12,17 +12,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from napari_disentangle._version import __version__
 from napari_disentangle.audit.confounding import confounded
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.study.batches import COLOURS
-from napari_disentangle.study.facts import Facts, Look, compared, shown
-from napari_disentangle.study.figures import Figures, figures, places, unlike
+from napari_disentangle.study.facts import Facts, Look, Side, compared, shown
+from napari_disentangle.study.figures import Figures, blurred, figures, places, unlike
 from napari_disentangle.study.ledger import Record
 from napari_disentangle.study.looks import Looks
-from napari_disentangle.study.scan import Item
+from napari_disentangle.study.scan import Item, plate_of, well_of
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import DONE, FAILED, place_of
 from napari_disentangle.study.workers import Workers
@@ -30,9 +31,18 @@ from napari_disentangle.study.workers import Workers
 REPORT, _TEMPLATE = "report.html", "report.html.jinja"
 # Images that figures are taken from, and that are shown.
 _LOOKED_AT, _SHOWN = 200, 48
-_LISTED = 50
+_LISTED, _PLATES = 50, 6
 # What is called mixed, kept, and alike in the first sentences.
-_MIXED, _KEPT, _ALIKE = 0.1, 0.9, 0.95
+_MIXED, _KEPT, _ALIKE, _LEVEL = 0.1, 0.9, 0.95, 1.15
+
+
+@dataclass(frozen=True)
+class Plate:
+    """The map of a plate: names of columns, and rows of pictures or nothing."""
+
+    name: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Picture | None]]]
 
 
 @dataclass(frozen=True)
@@ -72,12 +82,15 @@ def write_report(
     context = {
         "title": study.target.resolve().name,
         "warnings": [*warnings(study, items, biology)],
-        "verdict": [*verdict(found, known)],
+        "verdict": [*verdict(found, known, study.controls)],
         "figures": [*_rows(found)],
         "pictures": _pictures(seen, by_path),
         "points": _points(items, done, looks),
-        "groups": _groups(items, known),
-        "unlike": unlike(done, looks)[:_LISTED],
+        "groups": _groups(items, known, seen),
+        "colour": bool(seen and seen[0].colour),
+        "unlike": (unlike(done, looks) + blurred(seen, by_path))[:_LISTED],
+        "plates": _plates(seen, items),
+        "odd": _odd(known)[:_LISTED],
         "failed": _failed(known)[:_LISTED],
         "remarks": _remarks(known)[:_LISTED],
         "recipe": _recipe(study),
@@ -158,18 +171,30 @@ def warnings(
 
 
 def verdict(
-    found: Figures | None, known: Mapping[tuple[str, str], Record]
+    found: Figures | None,
+    known: Mapping[tuple[str, str], Record],
+    controls: Mapping[str, Sequence[str]],
 ) -> Iterator[str]:
     """Three sentences: is it alike, is biology kept, is the image kept."""
     if found is None:
         yield "No output is there yet."
         return
-    yield _on_batches(found)
+    controlled = bool(controls) and not math.isnan(found.controls.after)
+    yield _on_controls(found) if controlled else _on_batches(found)
     yield _on_biology(found)
     failed = sum(record["state"] == FAILED for record in known.values())
     lost = f"; {failed} of {len(known)} outputs failed" if failed else ""
     alike = "are kept" if found.edges >= _ALIKE else "CHANGED: look at the pictures"
     yield f"Edges {alike} (correlation {found.edges:.3f}){lost}."
+
+
+def _on_controls(found: Figures) -> str:
+    before, after = found.controls.before, found.controls.after
+    words = "are alike now" if after <= _LEVEL else "still DIFFER"
+    return (
+        f"Controls of different groups {words} (largest by smallest signal "
+        f"{before:.2f} before, {after:.2f} after; 1 is the same)."
+    )
 
 
 def _on_batches(found: Figures) -> str:
@@ -218,7 +243,7 @@ def _rows(found: Figures | None) -> Iterator[tuple[str, str, str, str]]:
         ("group read by a probe", found.leak, "0: chance; 1: always"),
         ("silhouette by biology", found.by_biology, "should not fall"),
         ("treated by control", found.effect, "should stay"),
-        ("controls, largest by smallest group", found.controls, "1: alike"),
+        ("signal, largest by smallest group", found.controls, "of controls; 1: alike"),
         ("share of saturated values", found.saturated, "should not rise"),
     )
     for name, change, meaning in named:
@@ -227,9 +252,40 @@ def _rows(found: Figures | None) -> Iterator[tuple[str, str, str, str]]:
     yield "correlation of edges", "", f"{found.edges:.3f}", "1: the same"
 
 
+def _plates(facts: Sequence[Facts], items: Sequence[Item]) -> list[Plate]:
+    """Maps of plates, if every image is of a well."""
+    by_path = {item.path: item for item in items}
+    wells = {item.path: well_of(item) for item in items}
+    if not items or not all(wells.values()):
+        return []
+    shown = [one for one in facts if wells[one.image]]
+    pictures = dict(zip((f.image for f in shown), _drawn(shown, by_path), strict=True))
+    plates: dict[str, dict[tuple[str, int], Picture | None]] = {}
+    for item in items:
+        well = wells[item.path]
+        assert well is not None
+        cells = plates.setdefault(plate_of(item), {})
+        cells[well] = cells.get(well) or pictures.get(item.path)
+    return [_plate(name, cells) for name, cells in [*plates.items()][:_PLATES]]
+
+
+def _plate(name: str, cells: Mapping[tuple[str, int], Picture | None]) -> Plate:
+    rows = sorted({row for row, _ in cells}, key=lambda row: (len(row), row))
+    columns = sorted({column for _, column in cells})
+    return Plate(
+        name,
+        [str(column) for column in columns],
+        [(row, [cells.get((row, column)) for column in columns]) for row in rows],
+    )
+
+
 def _pictures(facts: Sequence[Facts], items: Mapping[str, Item]) -> list[Picture]:
+    return _drawn(facts[:: max(1, -(-len(facts) // _SHOWN))], items)
+
+
+def _drawn(chosen: Sequence[Facts], items: Mapping[str, Item]) -> list[Picture]:
+    """Pairs of pictures with the same limits."""
     colours = _colours(items.values())
-    chosen = facts[:: max(1, -(-len(facts) // _SHOWN))]
     if not chosen:
         return []
     rgb = chosen[0].colour
@@ -285,7 +341,9 @@ def _points(
 
 
 def _groups(
-    items: Sequence[Item], known: Mapping[tuple[str, str], Record]
+    items: Sequence[Item],
+    known: Mapping[tuple[str, str], Record],
+    facts: Sequence[Facts],
 ) -> list[dict[str, Any]]:
     colours = _colours(items)
     rows = {g: {"name": g or "-", "colour": c, "n": 0, "controls": 0, "done": 0}
@@ -296,7 +354,37 @@ def _groups(
         row["n"] += 1
         row["controls"] += item.control
         row["done"] += item.path in done
+    of = {item.path: item.group for item in items}
+    for group, row in rows.items():
+        own = [one for one in facts if of[one.image] == group]
+        for side in ("before", "after"):
+            row[side] = _tone([getattr(one, side) for one in own])
     return [*rows.values()]
+
+
+def _tone(sides: Sequence[Side]) -> str:
+    """The mean colour of what is stained, or the mean signal of every channel."""
+    if not sides:
+        return ""
+    if len(sides[0].small) == 3:
+        dark = [_darkest(side.small) for side in sides]
+        levels = np.rint(np.clip(np.mean(dark, axis=0), 0, 1) * 255).astype(int)
+        return "#" + "".join(f"{level:02x}" for level in levels)
+    return ", ".join(f"{one:.3g}" for one in np.mean([s.signal for s in sides], axis=0))
+
+
+def _darkest(small: Array) -> Array:
+    """Mean colour of the darker half of the pixels."""
+    flat = small.reshape(len(small), -1)
+    mean = flat.mean(axis=0)
+    return np.asarray(flat[:, mean <= np.median(mean)].mean(axis=1))
+
+
+def _odd(known: Mapping[tuple[str, str], Record]) -> list[tuple[str, str, int]]:
+    """Images with anomaly maps, the most odd first: share of pixels, and regions."""
+    found = {i: r for (i, _), r in known.items() if "odd_share" in r}
+    order = sorted(found, key=lambda image: -found[image]["odd_share"])
+    return [(i, f"{found[i]['odd_share']:.2%}", found[i]["odd_regions"]) for i in order]
 
 
 def _failed(known: Mapping[tuple[str, str], Record]) -> list[tuple[str, str]]:

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from napari_disentangle.errors import DisentangleError
-from napari_disentangle.pipeline.kinds import Kind
+from napari_disentangle.pipeline.kinds import KINDS, Kind
 from napari_disentangle.study import ledger
 from napari_disentangle.study.ledger import Part, Record
 from napari_disentangle.study.looks import (
@@ -24,6 +24,7 @@ from napari_disentangle.study.looks import (
     measured,
     pooled,
 )
+from napari_disentangle.study.oddities import merge, normals
 from napari_disentangle.study.plate import complete
 from napari_disentangle.study.report import write_report
 from napari_disentangle.study.scan import Item, scan
@@ -92,7 +93,7 @@ def measure_study(
         Where it is computed; see :class:`Workers`.
     """
     items = scan(study)
-    with _at_work(study, part or Part(), workers) as run:
+    with _at_work(study, items, part or Part(), workers) as run:
         yield from _measure(run, run.part.of_all(items))
 
 
@@ -126,7 +127,7 @@ def run_study(
         If nothing can be done at all, or another process runs the same.
     """
     items = scan(study)
-    with _at_work(study, part or Part(), workers) as run:
+    with _at_work(study, items, part or Part(), workers) as run:
         yield from _measure(run, items)
         pool = pooled(study, items, run.looks)
         _keep_reference(study.target / REFERENCE, pool, overwrite)
@@ -143,17 +144,24 @@ class _Run:
     part: Part
     crew: Workers
     looks: Looks
+    normals: Sequence[Mapping[str, Any]]
+
+    def unit(self, item: Item, pool: Pooled) -> Unit:
+        """The unit of an image; see :func:`unit`."""
+        return unit(self.study, item, self.looks[item.path], pool, self.normals)
 
 
 @contextmanager
-def _at_work(study: Study, part: Part, workers: Open | None) -> Iterator[_Run]:
+def _at_work(
+    study: Study, items: Sequence[Item], part: Part, workers: Open | None
+) -> Iterator[_Run]:
     looks = Looks(study.target)
     with (
         ledger.alone(study.target, part),
         Workers(study.workers or cores(), workers) as crew,
     ):
         looks.load()
-        yield _Run(study, part, crew, looks)
+        yield _Run(study, part, crew, looks, normals(study, items))
 
 
 def cores() -> int:
@@ -239,7 +247,7 @@ def _records(
     wanted = []
     for item in items:
         try:
-            made = unit(run.study, item, run.looks[item.path], pool)
+            made = run.unit(item, pool)
         except DisentangleError as error:
             yield from failures(item.path, run.study.outputs, str(error))
         else:
@@ -260,7 +268,7 @@ def _units(
     overwrite: bool,
 ) -> Iterator[Unit]:
     for item, there in wanted:
-        made = unit(run.study, item, run.looks[item.path], pool)
+        made = run.unit(item, pool)
         left = {kind: path for kind, path in made.files.items() if kind not in there}
         yield replace(made, files=left, overwrite=overwrite)
 
@@ -294,6 +302,10 @@ def _finish(run: _Run, items: Sequence[Item]) -> None:
     }
     for source, target in sorted(plates):
         complete(source, target)
+    for kind in run.study.outputs:
+        if KINDS[kind].shown == "score":
+            places = {item.path: place_of(run.study, item, kind) for item in items}
+            merge(run.study.target, places)
     made = run.study.target / f".{TABLE}{run.part.mark}"
     with made.open("w", newline="", encoding="utf-8") as file:
         rows = _rows(run, items)
@@ -330,6 +342,7 @@ def _rows(run: _Run, items: Sequence[Item]) -> Iterator[dict[str, object]]:
                 "state": record.get("state", ""),
                 "reason": record.get("reason", ""),
                 "file": place.as_posix() if record.get("state") == DONE else "",
+                **{k: record[k] for k in ("odd_regions", "odd_share") if k in record},
                 "remarks": "; ".join(record.get("remarks", ())),
                 **{f"label: {k}": v for k, v in item.labels.items()},
                 **plain,

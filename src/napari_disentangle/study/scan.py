@@ -6,7 +6,7 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -22,6 +22,7 @@ from napari_disentangle.study.study import OWN_COLUMNS, Input, Study
 
 # What is taken for an image where no pattern says what is.
 _IMAGES = (*FORMATS, *ENDINGS, ".svs", ".ndpi")
+_WELL = re.compile(r"^([A-Z]{1,2})/?0*(\d{1,2})$")
 _READING = ("axes", "modality", "full_scale")
 # Bytes of a file's name that leave room for the output, the ending, and ".unfinished".
 _LONGEST_NAME = 180
@@ -64,6 +65,17 @@ class Item:
     def title(self) -> str:
         """The path without the way up from the recipe."""
         return self.path.replace("../", "")
+
+
+def well_of(item: Item) -> tuple[str, int] | None:
+    """Row and column of the well that an image is of, if that is told."""
+    found = _WELL.match(item.labels.get("well", ""))
+    return (found.group(1), int(found.group(2))) if found else None
+
+
+def plate_of(item: Item) -> str:
+    """The plate of a well, as far as that is told."""
+    return item.labels.get("plate") or item.labels["folder"]
 
 
 @dataclass(frozen=True)
@@ -270,7 +282,9 @@ def _named(items: Iterable[Item]) -> Iterator[Item]:
 
 def _check_columns(study: Study, items: Iterable[Item]) -> None:
     known = {*OWN_COLUMNS, *(name for item in items for name in item.labels)}
-    for column in filter(None, [study.group, study.biology, *study.controls]):
+    for column in filter(
+        None, [study.group, study.biology, *study.controls, *study.normal]
+    ):
         if column not in known:
             raise DataError(
                 f"no image has a column {column!r}: use one of "
@@ -280,8 +294,12 @@ def _check_columns(study: Study, items: Iterable[Item]) -> None:
 
 def _grouped(study: Study, item: Item) -> Item:
     group = item.labels.get(study.group, "") if study.group else ""
-    control = all(
+    return replace(item, group=group, control=matches(item, study.controls))
+
+
+def matches(item: Item, said: Mapping[str, Sequence[str]]) -> bool:
+    """Whether an image has one of the values in each of these columns."""
+    return all(
         any(fnmatchcase(item.labels.get(column, ""), one) for one in values)
-        for column, values in study.controls.items()
+        for column, values in said.items()
     )
-    return replace(item, group=group, control=control)

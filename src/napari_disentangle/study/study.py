@@ -100,6 +100,9 @@ class Study(Settings):
     biology
         Column that tells what images should keep telling, such as a treatment or a
         diagnosis; only the report looks at it. Without, whether they are controls.
+    normal
+        What the outputs ``anomaly`` and ``expected`` are compared with, said as
+        ``controls`` are; the controls without, and without those every image itself.
     look
         What shares a look: a ``"group"``, or every ``"image"`` by itself, which also
         removes what treatments do.
@@ -123,6 +126,7 @@ class Study(Settings):
     group: str | None = None
     controls: dict[str, tuple[str, ...]] = Limits(default_factory=dict)
     biology: str | None = None
+    normal: dict[str, tuple[str, ...]] = Limits(default_factory=dict)
     look: Share = "group"
     reference: Literal["study"] | Target = "study"
     donor: Target | None = Limits(default=None, validate_default=True)

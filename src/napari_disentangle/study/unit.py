@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe
 from napari_disentangle.study.ledger import Record
 from napari_disentangle.study.looks import Plain, Pooled, model_of, opened
+from napari_disentangle.study.oddities import detector_of, look_for
 from napari_disentangle.study.scan import Item
 from napari_disentangle.study.study import Study
 
@@ -66,8 +67,21 @@ class Unit:
     overwrite: bool = False
 
 
-def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
+def unit(
+    study: Study,
+    item: Item,
+    look: Record,
+    pool: Pooled,
+    normals: Sequence[Mapping[str, Any]] = (),
+) -> Unit:
     """The unit of an image.
+
+    Parameters
+    ----------
+    study, item, look, pool
+        The study, the image, its record, and the looks of groups.
+    normals
+        Images that show what is normal, as a recipe has them.
 
     Raises
     ------
@@ -80,19 +94,10 @@ def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
     _check_channels(own, pool.reference)
     source = own if study.look == "image" else _of_group(pool, item.group)
     looks = (source, pool.reference, pool.donor)
-    recipe = {
-        "model": model_of(study),
-        "config": study.config,
-        "outputs": list(study.outputs),
-        **dict(zip(_LOOKS, (one and one.json for one in looks), strict=True)),
-        "strength": study.strength,
-        "detector": study.detector,
-        "detector_config": study.detector_config,
-        "cell": study.cell,
-        "seed": study.seed,
-        "device": study.device,
-    }
-    timeless = {k: v for k, v in recipe.items() if k not in (*_LOOKS, *_PASSING)}
+    recipe = _recipe(study, looks, normals)
+    passing = (*_LOOKS, *_PASSING)
+    timeless = {k: v for k, v in recipe.items() if k not in passing}
+    timeless["normals"] = [one["name"] for one in normals]
     known = [one and one.digest for one in (own, *looks)]
     said = [timeless, own.json["model_hash"], dict(item.reading), known, study.suffix]
     key = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
@@ -105,6 +110,25 @@ def unit(study: Study, item: Item, look: Record, pool: Pooled) -> Unit:
         key,
         {"key": key, "group": item.group, "labels": dict(item.labels)},
     )
+
+
+def _recipe(
+    study: Study, looks: Iterable[Plain | None], normals: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The recipe of an image, without the image itself."""
+    return {
+        "model": model_of(study),
+        "config": study.config,
+        "outputs": list(study.outputs),
+        **dict(zip(_LOOKS, (one and one.json for one in looks), strict=True)),
+        "strength": study.strength,
+        "detector": study.detector,
+        "detector_config": study.detector_config,
+        "normals": [*normals],
+        "cell": study.cell,
+        "seed": study.seed,
+        "device": study.device,
+    }
 
 
 def _of_group(pool: Pooled, group: str) -> Plain:
@@ -159,7 +183,7 @@ def failures(image: str, kinds: Iterable[Kind], reason: str) -> list[Record]:
 def written(task: Unit, image: Field) -> Iterator[Record]:
     """Write the outputs of an image that is open; a record for each."""
     recipe = Recipe.from_json({**task.recipe, "outputs": list(task.files)})
-    for part in follow(recipe, Inputs([image])):
+    for part in follow(recipe, Inputs([image]), detector_of(recipe)):
         if isinstance(part, Output):
             known = {"image": task.image, "output": part.kind, "key": task.key}
             try:
@@ -179,7 +203,7 @@ def _written(task: Unit, part: Output) -> dict[str, Any]:
         kept = {**part.lazy.provenance, STUDY_KEY: dict(task.said)}
         for _ in write(part.lazy, path, kept, overwrite=there):
             pass
-    return {
+    return look_for(part, path) | {
         "state": DONE,
         "remarks": list(part.status),
         "checksum": checksum(path),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
@@ -17,12 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_disentangle.study.scan import Item
+from napari_disentangle.study.scan import Item, plate_of, well_of
 
 WAITING, DONE, FAILED, KEPT = "waiting", "done", "failed", "kept"
 _MARKS = {WAITING: "", DONE: "✓", KEPT: "✓", FAILED: "✗"}
 _COLOURS = {DONE: "#2fae66", KEPT: "#2fae66", FAILED: "#d55e00"}
-_WELL = re.compile(r"^([A-Z]{1,2})/?0*(\d{1,2})$")
 # Of wells that are controls, behind the mark of what became of them.
 _CONTROL = "#3f5f7f"
 _HEAD = ("image", "group", "state")
@@ -59,10 +57,8 @@ class Overview(QWidget):  # type: ignore[misc]
         """Show these images, none of which is done yet."""
         self._items = items
         self.table.forget()
-        wells = bool(items) and all(
-            _WELL.match(i.labels.get("well", "")) for i in items
-        )
-        plates = list(dict.fromkeys(map(_plate, items))) if wells else []
+        wells = bool(items) and all(map(well_of, items))
+        plates = list(dict.fromkeys(map(plate_of, items))) if wells else []
         self.plate.blockSignals(True)
         self.plate.clear()
         self.plate.addItems(plates)
@@ -73,7 +69,7 @@ class Overview(QWidget):  # type: ignore[misc]
     def _show(self, plate: str = "") -> None:
         shown = self.plate.currentText()
         if self.plate.count():
-            self.table.show_plate([i for i in self._items if _plate(i) == shown])
+            self.table.show_plate([i for i in self._items if plate_of(i) == shown])
         else:
             self.table.show_list(self._items)
 
@@ -84,11 +80,6 @@ class Overview(QWidget):  # type: ignore[misc]
     def mark(self, image: str, state: str, reason: str = "") -> None:
         """Show what became of an image; a failed output outweighs others."""
         self.table.mark(image, state, reason)
-
-
-def _plate(item: Item) -> str:
-    """What plate a well is of, as far as that is told."""
-    return item.labels.get("plate") or item.labels["folder"]
 
 
 class _Table(QTableWidget):  # type: ignore[misc]
@@ -158,7 +149,7 @@ class _Table(QTableWidget):  # type: ignore[misc]
     def show_plate(self, items: Sequence[Item]) -> None:
         """A cell per well."""
         self._begin()
-        wells = {item.path: _well(item) for item in items}
+        wells = {item.path: well for item in items if (well := well_of(item))}
         rows = sorted({row for row, _ in wells.values()}, key=lambda r: (len(r), r))
         columns = sorted({column for _, column in wells.values()})
         self.setRowCount(len(rows))
@@ -203,13 +194,6 @@ class _Table(QTableWidget):  # type: ignore[misc]
         cell = self.item(row, column)
         if cell is not None:
             self.opened.emit(_paths(cell))
-
-
-def _well(item: Item) -> tuple[str, int]:
-    """Row and column of a well that was found to have them."""
-    found = _WELL.match(item.labels["well"])
-    assert found is not None
-    return found.group(1), int(found.group(2))
 
 
 def _paths(cell: QTableWidgetItem) -> list[str]:
