@@ -518,7 +518,7 @@ def test_two_runs_of_one_study_do_not_meet(root):
 
 
 def test_a_process_that_dies_takes_only_its_own_task():
-    with Workers(2, processes) as crew:
+    with Workers(1, processes) as crew:
         found = dict(crew.each(kill_if_two, range(6)))
     died = found.pop(2)
     assert isinstance(died, DataError)
@@ -685,9 +685,10 @@ def test_a_cluster_gives_the_bytes_of_one_even_if_a_worker_is_killed(root):
     assert checksums(far) == checksums(whole)
 
 
-def test_a_cluster_that_is_not_there_is_one_sentence(root):
+def test_a_cluster_that_is_not_there_is_one_sentence(root, monkeypatch):
     from napari_disentangle.study.cluster import cluster
 
+    monkeypatch.setattr("napari_disentangle.study.cluster.WAIT", 1)
     with (
         pytest.raises(DataError, match="no cluster answers"),
         cluster("tcp://nowhere:1"),

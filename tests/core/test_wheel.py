@@ -127,5 +127,6 @@ def test_npe2_discovers_the_built_wheel(built, tmp_path):
     found = json.loads(said.splitlines()[-1])
     for place in (found["package"], found["manifest"]):
         assert Path(place).is_relative_to(target)
-    assert found["widgets"] == ["Disentangle", "Anomaly map"]
+    widgets = ["Disentangle", "Anomaly map", "Batch (folder, plate)"]
+    assert found["widgets"] == widgets
     assert found["samples"] == ["brightfield", "fluorescence", "stack", "synthetic"]

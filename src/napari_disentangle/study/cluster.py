@@ -11,6 +11,8 @@ from typing import Any
 from napari_disentangle.errors import DataError
 from napari_disentangle.study.workers import Open
 
+# Seconds after which nobody answers.
+WAIT = 10
 _INSTALL = "pip install 'napari-disentangle[cluster]'"
 
 
@@ -36,7 +38,7 @@ def cluster(scheduler: str) -> Iterator[Open]:
         ) from error
     local = scheduler == "local"
     try:
-        where = {} if local else {"address": scheduler, "timeout": "5s"}
+        where = {} if local else {"address": scheduler, "timeout": WAIT}
         client = distributed.Client(**where)
     except (OSError, ValueError) as error:
         raise DataError(f"no cluster answers at {scheduler!r} ({error})") from error
