@@ -468,12 +468,19 @@ def test_every_bad_input_gets_its_line_and_the_good_ones_are_done(root):
     (raw / "loop").symlink_to(raw)
     (raw / "self.png").symlink_to(raw / "self.png")
     (raw / "gone.png").symlink_to(raw / "nothing.png")
+    iio.imwrite(raw / "scanner_b/x.png", good)
+    os.rename(raw / "scanner_b/x.png", os.fsencode(raw / "scanner_b/") + b"/\xff.png")
+    with tifffile.TiffWriter(raw / "scanner_b/unequal.tif") as file:
+        for part in (good, good[:50, :40]):
+            file.write(part, photometric="rgb")
+    shutil.copy(raw / "scanner_b/2.png", raw / "scanner_b/denied.png")
+    (raw / "scanner_b/denied.png").chmod(0)
     (raw / "scanner_b" / "same.PNG").write_bytes((raw / "scanner_b/1.png").read_bytes())
     shutil.copy(raw / "scanner_a/0.png", raw / "scanner_a/0.tif")
     one = study(root, group="folder")
     events = run(one)
     state = {e.image.removeprefix("raw/"): e for e in events}
-    assert len(state) == len(events) == 20
+    assert len(state) == len(events) == 23
     failed = {name: e.reason for name, e in state.items() if e.state == "failed"}
     sentences = {
         "zero.png": "zero.png",
@@ -484,12 +491,17 @@ def test_every_bad_input_gets_its_line_and_the_good_ones_are_done(root):
         "self.png": "leads to itself",
         "gone.png": "is not there",
     }
+    if not os.access(raw / "scanner_b/denied.png", os.R_OK):  # root may read all
+        sentences["scanner_b/denied.png"] = "denied"
+    print(failed)
     assert failed.keys() == sentences.keys()
     for name, words in sentences.items():
         assert words in failed[name], name
-    assert len({*checksums(one)}) >= 13
     names = [p.name for p in (root / "out").rglob("*_content.*")]
-    assert len(names) == 13
+    assert len(names) == len(checksums(one)) == 23 - len(failed)
+    assert any(
+        "holds 2 images" in one for one in state["scanner_b/unequal.tif"].remarks
+    )
     assert all(len(name.encode()) < 240 for name in names)
 
 
@@ -505,6 +517,12 @@ def test_an_image_that_vanishes_gets_its_line(root):
     assert [*failed] == ["raw/scanner_b/2.png"]
     assert "2.png" in failed["raw/scanner_b/2.png"]
     assert [e.state for e in seen if e.phase == "render"].count("done") == 5
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(root):
+    (root / "file").touch()
+    with pytest.raises(DataError, match=r"cannot be written \(.*choose another folder"):
+        run(study(root, folder="file/out"))
 
 
 def test_two_runs_of_one_study_do_not_meet(root):

@@ -80,7 +80,7 @@ def test_a_folder_is_grouped_run_and_opened(batch, folder, qtbot, monkeypatch):
 def test_the_window_and_the_console_agree(batch, folder, qtbot, tmp_path):
     batch.open_folder(folder)
     run(qtbot, batch)
-    one = nd.Study.load(batch.study.target / "study.yaml")
+    one = nd.Study.load(batch.study.target / "recipe.yaml")
     other = one.model_copy(update={"folder": str(tmp_path / "console"), "workers": 1})
     for _ in nd.run_study(other):
         pass

@@ -48,8 +48,9 @@ def alone(folder: Path, part: Part) -> Iterator[None]:
     DataError
         If another process runs it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / f".study{part.mark}.lock", os.O_RDWR | os.O_CREAT)
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / f".study{part.mark}.lock", os.O_RDWR | os.O_CREAT)
     try:
         if not exclusively(lock):
             raise DataError(
@@ -59,6 +60,24 @@ def alone(folder: Path, part: Part) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+@contextmanager
+def writable(place: Path) -> Iterator[None]:
+    """Say in one sentence what cannot be written.
+
+    Raises
+    ------
+    DataError
+        Instead of an error of the system.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{str(place)!r} cannot be written ({error.strerror or error}): make room, "
+            "or choose another folder, and run again"
+        ) from error
 
 
 @contextmanager
@@ -74,9 +93,10 @@ def adding(folder: Path, name: str, part: Part) -> Iterator[BinaryIO]:
 
 def add(file: BinaryIO, record: Record) -> int:
     """Write one line at once; returns where it begins."""
-    place = file.seek(0, os.SEEK_END)
-    file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-    file.flush()
+    with writable(Path(file.name)):
+        place = file.seek(0, os.SEEK_END)
+        file.write(json.dumps(record).encode() + b"\n")
+        file.flush()
     return place
 
 

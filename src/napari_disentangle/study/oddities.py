@@ -34,6 +34,8 @@ _NORMALS, _MOST = 16, 2**24
 ALPHA, ODD = 0.01, 0.05
 _ENDING = "_regions"
 TABLE = "regions.csv"
+# Names of files that are no text are written with escapes.
+_NAMES = "backslashreplace"
 
 
 def normals(study: Study, items: Sequence[Item]) -> list[dict[str, Any]]:
@@ -125,7 +127,9 @@ def merge(target: Path, maps: Mapping[str, Path]) -> None:
             with own.open(newline="", encoding="utf-8") as file:
                 rows += [{"image": image, **row} for row in csv.DictReader(file)]
     columns = dict.fromkeys(name for row in rows for name in row)
-    with (target / TABLE).open("w", newline="", encoding="utf-8") as file:
+    with (target / TABLE).open(
+        "w", newline="", encoding="utf-8", errors=_NAMES
+    ) as file:
         writer = csv.DictWriter(file, [*columns])
         writer.writeheader()
         writer.writerows(rows)

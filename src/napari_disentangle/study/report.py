@@ -102,7 +102,7 @@ def write_report(
     }
     path = study.target / REPORT
     made = path.with_name(f".{REPORT}.{os.getpid()}")
-    made.write_text(_page(context), encoding="utf-8")
+    made.write_text(_page(context), encoding="utf-8", errors="backslashreplace")
     os.replace(made, path)
     return path
 

@@ -40,7 +40,8 @@ from napari_disentangle.study.unit import (
 )
 from napari_disentangle.study.workers import Open, Workers
 
-LEDGER, TABLE, REFERENCE = "ledger", "images.csv", "reference.json"
+LEDGER, TABLE = "ledger", "images.csv"
+RECIPE, REFERENCE = "recipe.yaml", "reference.json"
 # An output that was made by an earlier run.
 KEPT = "kept"
 Place = tuple[str, str]
@@ -131,6 +132,7 @@ def run_study(
         yield from _measure(run, items)
         pool = pooled(study, items, run.looks)
         _keep_reference(study.target / REFERENCE, pool, overwrite)
+        _keep_recipe(study)
         yield from _render(run, run.part.of_all(items), pool, overwrite)
         _finish(run, items)
         write_report(study, items, run.looks, states(study), run.crew)
@@ -198,9 +200,23 @@ def _words(error: BaseException) -> str:
 def _keep_reference(path: Path, pool: Pooled, overwrite: bool) -> None:
     """The reference of the first run, for others that are to have the same."""
     if overwrite or not path.exists():
-        text = json.dumps(pool.reference.json, indent=1)
-        made = path.with_name(f".{path.name}.{os.getpid()}")
-        made.write_text(text, encoding="utf-8")
+        with _replacing(path) as made:
+            text = json.dumps(pool.reference.json, indent=1)
+            made.write_text(text, encoding="utf-8")
+
+
+def _keep_recipe(study: Study) -> None:
+    """The recipe beside its results, from which they can be gone on with."""
+    with _replacing(study.target / RECIPE) as made:
+        study.moved(study.target).save(made)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file that takes the place of another when it is whole."""
+    made = path.with_name(f".{os.getpid()}.{path.name}")
+    with ledger.writable(path):
+        yield made
         os.replace(made, path)
 
 
@@ -306,14 +322,14 @@ def _finish(run: _Run, items: Sequence[Item]) -> None:
         if KINDS[kind].shown == "score":
             places = {item.path: place_of(run.study, item, kind) for item in items}
             merge(run.study.target, places)
-    made = run.study.target / f".{TABLE}{run.part.mark}"
-    with made.open("w", newline="", encoding="utf-8") as file:
-        rows = _rows(run, items)
+    with (
+        _replacing(run.study.target / TABLE) as made,
+        made.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         columns = dict.fromkeys(name for row in _rows(run, items) for name in row)
         writer = csv.DictWriter(file, [*columns])
         writer.writeheader()
-        writer.writerows(rows)
-    os.replace(made, run.study.target / TABLE)
+        writer.writerows(_rows(run, items))
 
 
 def _plate(path: Path, item: Item) -> Path:

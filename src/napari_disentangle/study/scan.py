@@ -262,9 +262,10 @@ def _stem(path: PurePosixPath) -> PurePosixPath:
     name, sign, number = path.name.partition("#")
     known = (one for one in _IMAGES if name.lower().endswith(one))
     stem = name[: -len(next(known, "")) or None] + (f"_{number}" if sign else "")
-    if len(stem.encode()) > _LONGEST_NAME:
-        end = sha256(stem.encode()).hexdigest()[:8]
-        stem = f"{stem.encode()[:_LONGEST_NAME].decode(errors='ignore')}~{end}"
+    whole = os.fsencode(stem)
+    if len(whole) > _LONGEST_NAME:
+        end = sha256(whole).hexdigest()[:8]
+        stem = f"{whole[:_LONGEST_NAME].decode(errors='ignore')}~{end}"
     return path.with_name(stem)
 
 
@@ -274,7 +275,7 @@ def _named(items: Iterable[Item]) -> Iterator[Item]:
     often = Counter((item.output.lower(), item.inside) for item in listed)
     for item in listed:
         if often[item.output.lower(), item.inside] > 1:
-            ending = sha256(item.path.encode()).hexdigest()[:8]
+            ending = sha256(os.fsencode(item.path)).hexdigest()[:8]
             yield replace(item, output=f"{item.output}~{ending}")
         else:
             yield item

@@ -22,7 +22,7 @@ from napari_disentangle.errors import DisentangleError
 from napari_disentangle.study.draft import first
 from napari_disentangle.study.preview import preview
 from napari_disentangle.study.report import REPORT, warnings_of
-from napari_disentangle.study.run import Event, run_study, states
+from napari_disentangle.study.run import RECIPE, Event, run_study, states
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import place_of
@@ -30,7 +30,6 @@ from napari_disentangle.study.unit import place_of
 if TYPE_CHECKING:
     import napari
 
-RECIPE = "study.yaml"
 _PHASES = {"measure": "measuring", "render": "writing"}
 
 
@@ -173,16 +172,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     def start(self) -> None:
         """Run the study, or go on with it."""
         study, _ = self._ready()
-        if study is None:
-            return
-        try:
-            study.target.mkdir(parents=True, exist_ok=True)
-            study.save(study.target / RECIPE)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            self.panel.message.say([f"{study.target} cannot be written ({reason})"])
-            return
-        self._start(lambda: run_study(study))
+        if study is not None:
+            self._start(lambda: run_study(study))
 
     def _ready(self) -> tuple[Study | None, Sequence[Item]]:
         return (None, ()) if self.running else (self.study, self.items)
