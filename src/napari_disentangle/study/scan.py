@@ -122,7 +122,8 @@ def _items(study: Study, given: Input) -> Iterator[Item]:
             labels |= {c: read_off(p, relative) for c, p in study.labels.items()}
             output = str(_stem(_outside(place, found.inside)))
             item = Item(relative, output, labels, reading)
-            yield replace(item, inside=found.inside, trouble=found.trouble)
+            trouble = found.trouble or _unnameable(relative)
+            yield replace(item, inside=found.inside, trouble=trouble)
 
 
 def _each(found: _Found, every: bool) -> Iterator[str]:
@@ -134,6 +135,12 @@ def _each(found: _Found, every: bool) -> Iterator[str]:
         except DataError:  # said when it is read
             return
         yield from (f"{found.path}#{number}" for number in range(1, n))
+
+
+def _unnameable(path: str) -> str:
+    """What is wrong with a name that no recipe can hold."""
+    shown = path.encode(errors="backslashreplace").decode()
+    return "" if shown == path else f"{shown!r} is no name in UTF-8: rename it"
 
 
 def read_off(pattern: str, path: str) -> str:
