@@ -67,9 +67,9 @@ def complete(source: Path, target: Path) -> None:
             inner = zarr.open_group(target / row / column, mode="a", zarr_format=3)
             inner.attrs["ome"] = {"version": _VERSION, "well": {"images": there}}
     if wells:
-        known.pop("version", None)
         outer = zarr.open_group(target, mode="a", zarr_format=3)
-        plate = {**known, "wells": wells, "name": _stem(target)}
+        named = {"name": _stem(target), "version": _VERSION}
+        plate = {**known, "wells": wells, **named}
         outer.attrs["ome"] = {"version": _VERSION, "plate": plate}
 
 

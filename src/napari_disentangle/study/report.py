@@ -30,7 +30,7 @@ from napari_disentangle.study.workers import Workers
 
 REPORT, _TEMPLATE = "report.html", "report.html.jinja"
 # Images that figures are taken from, and that are shown.
-_LOOKED_AT, _SHOWN = 200, 48
+_LOOKED_AT, _SHOWN = 400, 48
 _LISTED, _PLATES = 50, 6
 # What is called mixed, kept, and alike in the first sentences.
 _MIXED, _KEPT, _ALIKE, _LEVEL = 0.1, 0.9, 0.95, 1.15
@@ -134,8 +134,10 @@ def _done(
 
 
 def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
-    """Images that are looked at, spread evenly over the study."""
-    for item in done[:: max(1, -(-len(done) // _LOOKED_AT))]:
+    """Images that are looked at, spread evenly; of a well its first field."""
+    first = {(plate_of(i), well_of(i)) if well_of(i) else i.path: i for i in done[::-1]}
+    shown = [*first.values()][::-1]
+    for item in shown[:: max(1, -(-len(shown) // _LOOKED_AT))]:
         place = place_of(study, item, study.outputs[0])
         yield Look(item.path, str(study.place(item.path)), item.reading, place)
 
