@@ -38,7 +38,7 @@ from napari_disentangle.samples import data as sample_data
 from napari_disentangle.samples import synthetic
 from napari_disentangle.study.ledger import read
 from napari_disentangle.study.looks import Looks, Measure, measured, pooled
-from napari_disentangle.study.run import states
+from napari_disentangle.study.plan import states
 from napari_disentangle.study.scan import scan
 from napari_disentangle.study.unit import rendered, unit
 

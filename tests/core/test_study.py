@@ -25,7 +25,7 @@ from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
 from napari_disentangle.study.check import foresee
 from napari_disentangle.study.draft import draft
 from napari_disentangle.study.ledger import Part, read
-from napari_disentangle.study.run import states
+from napari_disentangle.study.plan import states
 from napari_disentangle.study.scan import scan
 from napari_disentangle.study.workers import Workers, processes
 
@@ -168,7 +168,7 @@ def test_looks_are_measured_once_and_again_where_an_image_changed(root):
     assert [e.image for e in nd.measure_study(one)] == ["raw/scanner_b/1.png"]
     (failed,) = [e for e in run(one) if e.state != "kept"]
     assert failed.image == "raw/scanner_b/1.png"
-    assert "another recipe or reference" in failed.reason
+    assert "another recipe, reference or image" in failed.reason
     assert [e.state for e in run(one, overwrite=True)].count("done") == 1
 
 
@@ -179,6 +179,34 @@ def test_a_plate_more_keeps_what_was_done_if_the_reference_is_kept(root):
     events = run(study(root, reference=kept))
     assert [e.state for e in events].count("kept") == 3
     assert [e.state for e in events].count("done") == 3
+
+
+def test_another_recipe_is_refused_before_anything_is_changed(root):
+    one = study(root)
+    run(one)
+    left = {p: p.read_bytes() for p in one.target.rglob("*") if p.is_file()}
+    assert foresee(one).there == 6
+    other = study(root, reference={"group": "a"})
+    for refused in (run, foresee):
+        with pytest.raises(DataError, match=r"6 results .* reference: \{look: out/ref"):
+            refused(other)
+    assert {p: p.read_bytes() for p in one.target.rglob("*") if p.is_file()} == left
+    assert {e.state for e in run(other, overwrite=True)} == {"done"}
+
+
+def test_controls_that_no_image_has_are_refused(root):
+    with pytest.raises(DataError, match=r"no image has 'C\*' as name: there are 0.png"):
+        run(study(root, controls={"name": ["0.png", "C*"]}))
+
+
+def test_a_remark_is_of_the_image_that_it_was_made_of(root):
+    blank = np.full((96, 96, 3), 240, "uint8")
+    iio.imwrite(root / "raw/scanner_a/blank.png", blank)
+    said = {e.image: " ".join(e.remarks) for e in run(study(root))}
+    about = {image for image, words in said.items() if "no foreground" in words}
+    assert "raw/scanner_a/blank.png" in about
+    own = {image for image, words in said.items() if "is returned" in words}
+    assert own <= {"raw/scanner_a/blank.png"}
 
 
 def test_a_swap_gives_the_look_of_a_group(root):
@@ -277,7 +305,7 @@ def test_the_report_says_whether_to_use_it(tmp_path):
     one = study(tmp_path, **known, controls={"well": ["*01"]})
     run(one)
     page = report(one)
-    assert "Controls of different groups are alike now" in page
+    assert "Controls of different groups have one level now" in page
     assert "The difference between treated and controls is kept" in page
     assert 'class="warn"' not in before_the_verdict(page)
     assert page.count("<h2>Plate") == 3
@@ -330,12 +358,12 @@ def test_the_command_line_does_the_same(root, capsys):
     (root / "raw/broken.png").write_bytes(b"none")
     code, out, err = call("batch", "run", recipe, "--workers", 1)
     assert code == 1
-    assert "1 images are not done" in err
+    assert "1 image is not done" in err
     assert "broken.png" in err
     other = study(root)
     run(other)
     one = nd.Study.load(recipe)
-    assert out.strip() == str(one.target)
+    assert out.strip() == str(one.target / "report.html")
     assert checksums(one).keys() == checksums(other).keys()
     pairs = zip(sorted(times(one.target)), sorted(times(other.target)), strict=True)
     for ours, theirs in pairs:

@@ -12,7 +12,7 @@ import tifffile
 import napari_disentangle as nd
 from napari_disentangle._qt.batch.panel import ALL, PATTERN
 from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
-from napari_disentangle.study.run import states
+from napari_disentangle.study.plan import states
 
 
 @pytest.fixture
@@ -117,11 +117,22 @@ def test_controls_can_be_selected_and_doubts_are_said(batch, folder, qtbot):
     click(qtbot, batch.panel.selected)
     assert "2 controls in 2 of 2 groups" in batch.panel.controls.text()
     batch.panel.values.setText("nothing")
-    assert "0 controls in 0 of 2 groups; 2 groups have none" in (
-        batch.panel.controls.text()
-    )
+    assert "no image has 'nothing' as name" in batch.panel.message.text()
+    batch.panel.values.setText("0.png")
     batch.panel.singly.setChecked(True)
     assert "removes differences between treatments" in batch.panel.message.text()
+
+
+def test_other_groups_are_refused_until_results_may_be_replaced(batch, folder, qtbot):
+    batch.open_folder(folder)
+    run(qtbot, batch)
+    batch.panel.singly.setChecked(True)
+    run(qtbot, batch)
+    assert "6 results" in batch.panel.message.text()
+    assert batch.panel.replace.isVisible()
+    batch.panel.replace.setChecked(True)
+    run(qtbot, batch)
+    assert "All 6 images are done" in batch.panel.message.text()
 
 
 def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):
@@ -139,7 +150,7 @@ def test_what_failed_is_said_and_the_rest_is_done(batch, folder, qtbot):
     batch.open_folder(folder)
     run(qtbot, batch)
     first, *rest = batch.panel.message.lines
-    assert first == "1 images are not done, the others are"
+    assert first == "1 image is not done, the others are"
     assert "broken.png" in rest[0]
     assert len([*batch.study.target.rglob("*_content.png")]) == 6
 

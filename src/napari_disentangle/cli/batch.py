@@ -74,6 +74,8 @@ def check(recipe: RecipePath) -> None:
         print(f"  {group or '-'}: {n}{told}, such as {found.examples[group]}")
     if len(found.groups) > _LISTED:
         print(f"  ... and {len(found.groups) - _LISTED} more groups")
+    if found.there:
+        print(f"{found.there} of them are done")
     print(f"about {_time(found.seconds)}, {_room(found.size)} in {study.target}")
     print(f"{_room(found.free)} are free there")
     for image, reason in found.troubles[:_LISTED]:
@@ -122,17 +124,18 @@ def run(
         bool, typer.Option("--overwrite", help="Replace outputs of another recipe.")
     ] = False,
 ) -> None:
-    """Measure and write all images; what is done already is kept.
+    """Measure and write all images, and a report; what is done already is kept.
 
     Ends with 1 if some images failed: they are listed, and the others are done.
     """
+    from napari_disentangle.study.report import REPORT
     from napari_disentangle.study.run import run_study
     from napari_disentangle.study.study import Study
 
     study = _with(Study.load(recipe), workers)
     with _where(scheduler) as opened:
         failed = _tell(run_study(study, _part(shard), opened, overwrite))
-    print(study.target)
+    print(study.target / REPORT)
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -178,7 +181,8 @@ def _tell(events: "Iterator[Event]") -> int:
     for words, n in sorted(remarks.items(), key=lambda one: -one[1])[:_LISTED]:
         print(f"{n} outputs: {words}", file=sys.stderr)
     if failed:
-        print(f"{len(failed)} images are not done:", file=sys.stderr)
+        what = "1 image is" if len(failed) == 1 else f"{len(failed)} images are"
+        print(f"{what} not done, the others are:", file=sys.stderr)
     for image, reason in [*failed.items()][:_LISTED]:
         print(f"  {image}: {reason}", file=sys.stderr)
     if len(failed) > _LISTED:

@@ -245,6 +245,8 @@ def _ome(lazy: LazyImage, axes: str) -> dict[str, Any]:
 
 
 def _series(path: Path, file: TiffFile, number: int) -> TiffPageSeries:
+    if not file.series:
+        raise DataError(f"{path.name!r} holds no image: it is cut off or damaged")
     if number >= len(file.series):
         raise DataError(
             f"{path.name!r} holds {len(file.series)} images, numbered from 0: there is "

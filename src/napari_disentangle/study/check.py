@@ -13,26 +13,32 @@ from typing import Any
 
 import numpy as np
 
-from napari_disentangle.errors import DataError
+from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import average
 from napari_disentangle.study.ledger import Record
 from napari_disentangle.study.looks import (
+    Looks,
     Measure,
     Plain,
     Pooled,
     look_of,
     measured,
     opened,
+    pooled,
 )
-from napari_disentangle.study.report import warnings_of
+from napari_disentangle.study.oddities import normals
+from napari_disentangle.study.plan import check_stale, planned
 from napari_disentangle.study.run import cores
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import unit, written
+from napari_disentangle.study.verdict import warnings_of
 
 # Images that are tried, and the edge of the part of each that is rendered.
 _TRIED, _EDGE = 5, 1024
+# Files whose headers are read, and seconds that beginning and the report take.
+_OPENED, _BEGIN = 5000, 5.0
 _FEW_CONTROLS = 3
 
 
@@ -46,8 +52,8 @@ class Foreseen:
         Numbers of images and of controls by group.
     examples
         An image of every group.
-    images
-        Number of images.
+    images, there
+        Number of images, and of those that are done.
     troubles
         Images that cannot be used as they are, and why.
     remarks
@@ -59,6 +65,7 @@ class Foreseen:
     groups: Mapping[str, tuple[int, int]]
     examples: Mapping[str, str]
     images: int
+    there: int
     troubles: Sequence[tuple[str, str]]
     remarks: Sequence[str]
     seconds: float
@@ -72,32 +79,68 @@ def foresee(study: Study) -> Foreseen:
     Raises
     ------
     DataError
-        If an input is not there, or none of the images that are tried can be used.
+        If an input is not there, none of the images can be used, or nothing could be
+        made of any.
     """
     items = scan(study)
-    usable = [item for item in items if not item.trouble]
+    troubles = [*_troubles(study, items)]
+    bad = {path for path, _ in troubles}
+    usable = [item for item in items if item.path not in bad]
     tried = usable[:: math.ceil(len(usable) / _TRIED) or 1]
     records = [measured(Measure.of(study, item)) for item in tried]
     found = [(i, r) for i, r in zip(tried, records, strict=True) if "look" in r]
-    failed = [(r["image"], r["trouble"]) for r in records if "look" not in r]
-    troubles = [(item.path, item.trouble) for item in items if item.trouble] + failed
     if not found:
-        raise DataError(f"no image can be used; the first: {troubles[0][1]}")
+        reason = troubles[0][1] if troubles else records[0]["trouble"]
+        raise DataError(f"no image can be used; the first: {reason}")
+    there = _there(study, items)
     seconds, size = _trial(study, found)
-    n = len(usable) - len(failed)
+    left = len(usable) - there
     return Foreseen(
         _counted(items),
-        {item.group: item.path for item in reversed(items)},
+        {item.group: item.title for item in reversed(items)},
         len(items),
+        there,
         troubles,
         [*_remarks(study, items, [record for _, record in found])],
-        seconds * n / (study.workers or cores()),
-        size * n,
-        shutil.disk_usage(_there(study.target)).free,
+        _BEGIN + seconds * left / (study.workers or cores()),
+        size * left,
+        shutil.disk_usage(_on_disk(study.target)).free,
     )
 
 
-def _there(folder: Path) -> Path:
+def _troubles(study: Study, items: Sequence[Item]) -> Iterator[tuple[str, str]]:
+    """Images that cannot be opened, of so many that are tried."""
+    every = math.ceil(len(items) / _OPENED) or 1
+    for i, item in enumerate(items):
+        if item.trouble:
+            yield item.path, item.trouble
+        elif i % every == 0:
+            try:
+                opened(str(study.place(item.path)), item.reading)
+            except (DisentangleError, OSError) as error:
+                yield item.path, str(error)
+
+
+def _there(study: Study, items: Sequence[Item]) -> int:
+    """Images that are done as they would be made now.
+
+    Raises
+    ------
+    DataError
+        If what is there is of another recipe.
+    """
+    looks = Looks(study.target)
+    looks.load()
+    known = [item for item in items if looks.valid(Measure.of(study, item))]
+    if len(known) < len(items) / 2:
+        return 0
+    pool = pooled(study, items, looks)
+    plan = planned(study, items, looks, pool, normals(study, items))
+    check_stale(study, plan)
+    return sum(len(one.kept) == len(study.outputs) for one in plan)
+
+
+def _on_disk(folder: Path) -> Path:
     return next(one for one in (folder, *folder.absolute().parents) if one.exists())
 
 
@@ -117,8 +160,9 @@ def _trial(study: Study, found: Sequence[tuple[Item, Record]]) -> tuple[float, f
     pool = Pooled(groups, reference, reference if study.donor else None)
     seconds, size = [], []
     with TemporaryDirectory() as folder:
-        for item, record in found:
-            task = unit(study.model_copy(update={"folder": folder}), item, record, pool)
+        elsewhere = study.model_copy(update={"folder": folder})
+        for item, record in [found[0], *found]:  # the first time takes longer
+            task = unit(elsewhere, item, record, pool)
             image = opened(task.path, task.reading)
             begin = perf_counter()
             part = _part(image)
@@ -128,7 +172,7 @@ def _trial(study: Study, found: Sequence[tuple[Item, Record]]) -> tuple[float, f
             larger = math.prod(image.shape) / math.prod(part.shape)
             seconds.append(record["seconds"] + spent * larger)
             size.append(sum(_bytes(path) for path in task.files.values()) * larger)
-    return float(np.mean(seconds)), float(np.mean(size))
+    return float(np.mean(seconds[1:])), float(np.mean(size))
 
 
 def _part(image: Field) -> Field:

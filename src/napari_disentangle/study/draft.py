@@ -23,8 +23,9 @@ _TEXT = """\
 #   napari-disentangle batch run {name}      does it; the same again goes on
 
 # Where the images are: folder (with glob: "*/DAPI/*.tif"), files: [...], table: a CSV
-# file with a column path, or plate: an OME-Zarr plate. axes, modality and full_scale
-# may be added, and all_images: true for files that hold several images.
+# file with a column path, or plate: an OME-Zarr plate. Where files do not say it, add
+# axes: ZYX, modality: fluorescence or full_scale: 4095; and all_images: true for files
+# that hold several images.
 inputs:
 {inputs}
 
@@ -35,9 +36,9 @@ labels:{labels}
 group: {group}
 
 # Controls, by columns; then the look of a group is that of its controls alone, so that
-# what a treatment does stays. * and ? stand for anything.
+# what a treatment does stays. * and ? stand for anything; wells have two digits (A01).
 controls: {{}}
-#  well: ["A01", "B*"]
+#  well: ["*01", "*12", "B03"]
 
 # The column that images should keep telling, such as a treatment; for the report only.
 biology: null

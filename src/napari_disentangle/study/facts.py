@@ -43,8 +43,8 @@ class Side:
     features
         Statistics of its colours (F,).
     signal
-        Mean amount of every channel (C,): absorbance, or grey levels above the
-        background.
+        Mean amount of every channel (C,): grey levels above the background, or
+        absorbance, of colours one value (1,).
     focus
         How sharp it is: spread of the Laplacian as a share of that of the values.
     saturated
@@ -60,12 +60,27 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """An image before and after, how alike their edges are, and whether it is RGB."""
+    """An image before and after.
+
+    Attributes
+    ----------
+    image
+        Its path in the study.
+    before, after
+        Both sides.
+    edges
+        How alike their edges are (1: the same).
+    channels
+        What the signals are of.
+    colour
+        Whether it is RGB.
+    """
 
     image: str
     before: Side
     after: Side
     edges: float
+    channels: tuple[str, ...]
     colour: bool
 
 
@@ -79,7 +94,8 @@ def compared(task: Look) -> Facts | str:
         return str(error)
     edges = gradient_correlation(before, after).correlation
     sides = _side(before, image), _side(after, image)
-    return Facts(task.image, *sides, float(edges), image.rgb)
+    named = ("absorbance",) if image.rgb else _channels(image)
+    return Facts(task.image, *sides, float(edges), named, image.rgb)
 
 
 def _middle(image: Field) -> Array:
@@ -88,8 +104,12 @@ def _middle(image: Field) -> Array:
     begins = [max(0, (n - _EDGE) // 2) for n in image.plane_shape]
     y, x = (slice(begin, begin + _EDGE) for begin in begins)
     plane = image.plane(lead, y, x)
-    kept = [i for i, name in enumerate(image.channel_names) if name != "alpha"]
+    kept = [image.channel_names.index(name) for name in _channels(image)]
     return np.nan_to_num(plane[kept].astype(np.float64))
+
+
+def _channels(image: Field) -> tuple[str, ...]:
+    return tuple(name for name in image.channel_names if name != "alpha")
 
 
 def _side(plane: Array, image: Field) -> Side:
@@ -114,7 +134,8 @@ def _signal(plane: Array, image: Field) -> Array:
     flat = plane.reshape(len(plane), -1)
     if image.modality == "brightfield":
         amount = -np.log10(np.clip(flat / image.full_scale, 1 / 512, None))
-        return np.asarray(amount.mean(axis=1))
+        mean = amount.mean(axis=1)
+        return np.asarray(mean.mean(keepdims=True) if image.rgb else mean)
     return np.asarray(flat.mean(axis=1) - np.percentile(flat, 10, axis=1))
 
 

@@ -31,6 +31,9 @@ class Change:
     after: float
 
 
+_UNKNOWN = Change(math.nan, math.nan)
+
+
 @dataclass(frozen=True)
 class Figures:
     """What a report says in numbers.
@@ -42,10 +45,10 @@ class Figures:
         what a probe reads of the group, all from colours.
     by_biology
         Silhouette by biology.
-    effect
-        Treated by control signal, mean over groups that have both.
+    effects
+        Treated by control signal, mean over groups that have both, by channel.
     controls
-        Largest by smallest signal of controls among groups.
+        Largest by smallest signal of controls among groups, by channel.
     edges
         Median likeness of edges.
     saturated
@@ -58,19 +61,35 @@ class Figures:
     batches_near: Change
     leak: Change
     by_biology: Change
-    effect: Change
-    controls: Change
+    effects: Mapping[str, Change]
+    controls: Mapping[str, Change]
     edges: float
     saturated: Change
     n: int
 
     @property
+    def strongest(self) -> str:
+        """The channel that a treatment changes most; empty if none is known to."""
+        sizes = {
+            channel: abs(math.log(one.before))
+            for channel, one in self.effects.items()
+            if one.before > 0 and one.after > 0
+        }
+        return max(sizes, key=lambda channel: sizes[channel], default="")
+
+    @property
     def kept(self) -> float:
-        """Share of the effect that is kept, on a logarithmic scale."""
-        if not (self.effect.before > 0 and self.effect.after > 0):
+        """Share of the strongest effect that is kept, on a logarithmic scale."""
+        effect = self.effects.get(self.strongest)
+        if effect is None or effect.before == 1:
             return math.nan
-        before = math.log(self.effect.before)
-        return math.log(self.effect.after) / before if before else math.nan
+        return math.log(effect.after) / math.log(effect.before)
+
+    @property
+    def level(self) -> Change:
+        """Levels of controls in the channel where they differ most after."""
+        known = [one for one in self.controls.values() if not math.isnan(one.after)]
+        return max(known, key=lambda one: one.after, default=_UNKNOWN)
 
 
 def figures(
@@ -84,13 +103,23 @@ def figures(
     def change(measure: Callable[[str], float]) -> Change:
         return Change(measure("before"), measure("after"))
 
+    def by_channel(
+        measure: Callable[[Array, Sequence[str], Sequence[bool]], float],
+    ) -> dict[str, Change]:
+        def one(channel: int) -> Change:
+            return change(
+                lambda side: measure(_signals(facts, side, channel), groups, controls)
+            )
+
+        return {name: one(i) for i, name in enumerate(facts[0].channels)}
+
     return Figures(
         change(lambda side: _of_labels(silhouette, features(facts, side), groups)),
         change(lambda side: _of_labels(_near, features(facts, side), groups)),
         change(lambda side: _of_labels(_leak, features(facts, side), groups)),
         change(lambda side: _of_labels(silhouette, features(facts, side), kinds)),
-        change(lambda side: _effect(_signals(facts, side), groups, controls)),
-        change(lambda side: _spread(_signals(facts, side), groups, controls)),
+        by_channel(_effect),
+        by_channel(_spread),
         float(np.median([one.edges for one in facts])) if facts else math.nan,
         change(
             lambda side: float(np.mean([getattr(f, side).saturated for f in facts]))
@@ -123,9 +152,9 @@ def _saturated(facts: Sequence[Facts], side: str) -> float:
     return float(np.mean([getattr(one, side).saturated for one in facts]))
 
 
-def _signals(facts: Sequence[Facts], side: str) -> Array:
-    """Mean signal of every image."""
-    return np.array([np.mean(getattr(one, side).signal) for one in facts])
+def _signals(facts: Sequence[Facts], side: str, channel: int) -> Array:
+    """Signal of every image in a channel."""
+    return np.array([getattr(one, side).signal[channel] for one in facts])
 
 
 def _by_group(
@@ -181,12 +210,13 @@ def _values(record: Mapping[str, Any]) -> Array | None:
 
 
 def blurred(
-    facts: Sequence[Facts], items: Mapping[str, Item]
+    facts: Sequence[Facts], items: Sequence[Item]
 ) -> list[tuple[str, str, float]]:
     """Images that are less sharp than their group, with the share of its sharpness."""
+    of = {item.path: item.group for item in items}
     groups: dict[str, list[Facts]] = {}
     for one in facts:
-        groups.setdefault(items[one.image].group, []).append(one)
+        groups.setdefault(of[one.image], []).append(one)
     found = []
     for own in groups.values():
         usual = float(np.median([one.before.focus for one in own]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -251,7 +251,9 @@ def _look_of_group(
     if not found:
         what = "control" if study.controls else "image"
         return f"no {what} of group {group!r} can be measured"
-    return average(found)
+    mean = average(found)
+    own = {words for look in found for words in look.status}
+    return replace(mean, status=tuple(w for w in mean.status if w not in own))
 
 
 def _usable(

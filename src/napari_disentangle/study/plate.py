@@ -36,7 +36,7 @@ def fields_of(plate: Path) -> Iterator[tuple[str, dict[str, str]]]:
         row, _, column = str(well["path"]).partition("/")
         labels = {
             "plate": _stem(plate),
-            "well": row + column,
+            "well": f"{row}{column:0>2}",
             "row": row,
             "column": column,
         }
@@ -68,7 +68,8 @@ def complete(source: Path, target: Path) -> None:
             inner.attrs["ome"] = {"version": _VERSION, "well": {"images": there}}
     if wells:
         outer = zarr.open_group(target, mode="a", zarr_format=3)
-        named = {"name": _stem(target), "version": _VERSION}
+        named = {"name": f"{known.get('name', '')} {_stem(target)}".strip()}
+        named["version"] = _VERSION
         plate = {**known, "wells": wells, **named}
         outer.attrs["ome"] = {"version": _VERSION, "plate": plate}
 

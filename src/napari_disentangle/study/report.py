@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import yaml
 
 from napari_disentangle._version import __version__
-from napari_disentangle.audit.confounding import confounded
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.study.batches import COLOURS
 from napari_disentangle.study.facts import Facts, Look, Side, compared, shown
@@ -26,14 +26,15 @@ from napari_disentangle.study.looks import Looks
 from napari_disentangle.study.scan import Item, plate_of, well_of
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import DONE, FAILED, place_of
+from napari_disentangle.study.verdict import biology_of, verdict, warnings
 from napari_disentangle.study.workers import Workers
 
+# The record of every output, by image and output.
+Known = Mapping[tuple[str, str], Record]
 REPORT, _TEMPLATE = "report.html", "report.html.jinja"
 # Images that figures are taken from, and that are shown.
 _LOOKED_AT, _SHOWN = 400, 48
 _LISTED, _PLATES = 50, 6
-# What is called mixed, kept, and alike in the first sentences.
-_MIXED, _KEPT, _ALIKE, _LEVEL = 0.1, 0.9, 0.95, 1.15
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,7 @@ class Picture:
 
 
 def write_report(
-    study: Study,
-    items: Sequence[Item],
-    looks: Looks,
-    known: Mapping[tuple[str, str], Record],
-    crew: Workers,
+    study: Study, items: Sequence[Item], looks: Looks, known: Known, crew: Workers
 ) -> Path:
     """Write the page beside the results.
 
@@ -72,24 +69,36 @@ def write_report(
     crew
         Who looks at images and outputs.
     """
-    by_path = {item.path: item for item in items}
     done = _done(study, items, known)
     tasks = [*_tasks(study, done)]
     seen = [one for _, one in crew.each(compared, tasks) if isinstance(one, Facts)]
     seen.sort(key=lambda one: one.image)
+    said = {
+        **_told(study, items, known, seen),
+        **_shown(study, items, known, seen),
+        "points": _points(items, done, looks),
+        "unlike": (unlike(done, looks) + blurred(seen, items))[:_LISTED],
+        "model_hash": _hash(items, looks),
+    }
+    path = study.target / REPORT
+    made = path.with_name(f".{REPORT}.{os.getpid()}")
+    made.write_text(_page(said), encoding="utf-8", errors="backslashreplace")
+    os.replace(made, path)
+    return path
+
+
+def _told(
+    study: Study, items: Sequence[Item], known: Known, seen: Sequence[Facts]
+) -> dict[str, Any]:
+    """What is said in words and figures."""
     biology = biology_of(study, items)
+    by_path = {item.path: item for item in items}
     found = figures(seen, by_path, biology) if seen else None
-    context = {
+    return {
         "title": study.target.resolve().name,
         "warnings": [*warnings(study, items, biology)],
-        "verdict": [*verdict(found, known, study.controls)],
-        "figures": [*_rows(found)],
-        "pictures": _pictures(seen, by_path),
-        "points": _points(items, done, looks),
-        "groups": _groups(items, known, seen),
-        "colour": bool(seen and seen[0].colour),
-        "unlike": (unlike(done, looks) + blurred(seen, by_path))[:_LISTED],
-        "plates": _plates(seen, items),
+        "verdict": [*verdict(study, found, known)],
+        "figures": [*_rows(study, found)],
         "odd": _odd(known)[:_LISTED],
         "failed": _failed(known)[:_LISTED],
         "remarks": _remarks(known)[:_LISTED],
@@ -98,13 +107,20 @@ def write_report(
         "version": __version__,
         "n": len(items),
         "looked_at": len(seen),
-        "model_hash": _hash(items, looks),
     }
-    path = study.target / REPORT
-    made = path.with_name(f".{REPORT}.{os.getpid()}")
-    made.write_text(_page(context), encoding="utf-8", errors="backslashreplace")
-    os.replace(made, path)
-    return path
+
+
+def _shown(
+    study: Study, items: Sequence[Item], known: Known, seen: Sequence[Facts]
+) -> dict[str, Any]:
+    """What is shown in pictures and colours."""
+    return {
+        "pictures": _pictures(seen, {item.path: item for item in items}),
+        "plates": _plates(seen, items),
+        "groups": _groups(items, known, seen),
+        "colour": bool(seen and seen[0].colour),
+        "channels": ", ".join(seen[0].channels) if seen else "",
+    }
 
 
 def _page(context: Mapping[str, Any]) -> str:
@@ -124,9 +140,7 @@ def _recipe(study: Study) -> str:
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
 
 
-def _done(
-    study: Study, items: Sequence[Item], known: Mapping[tuple[str, str], Record]
-) -> list[Item]:
+def _done(study: Study, items: Sequence[Item], known: Known) -> list[Item]:
     """Images whose first output is there."""
     kind = study.outputs[0]
     there = (known.get((item.path, kind), {}).get("state") for item in items)
@@ -134,120 +148,34 @@ def _done(
 
 
 def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
-    """Images that are looked at, spread evenly; of a well its first field."""
+    """Images that are looked at, in no order; of a well its first field."""
     first = {(plate_of(i), well_of(i)) if well_of(i) else i.path: i for i in done[::-1]}
     shown = [*first.values()][::-1]
-    for item in shown[:: max(1, -(-len(shown) // _LOOKED_AT))]:
+    order = sorted(shown, key=lambda item: crc32(os.fsencode(item.path)))
+    for item in order[:_LOOKED_AT]:
         place = place_of(study, item, study.outputs[0])
         yield Look(item.path, str(study.place(item.path)), item.reading, place)
 
 
-def biology_of(study: Study, items: Sequence[Item]) -> dict[str, str]:
-    """What every image should keep telling: a column, or whether it is a control."""
-    if study.biology is not None:
-        return {item.path: item.labels.get(study.biology, "") for item in items}
-    if study.controls:
-        return {i.path: "control" if i.control else "treated" for i in items}
-    return {}
-
-
-# --- what is said first ---------------------------------------------------------------
-def warnings_of(study: Study, items: Sequence[Item]) -> list[str]:
-    """What makes a result doubtful, before anything is run."""
-    return [*warnings(study, items, biology_of(study, items))]
-
-
-def warnings(
-    study: Study, items: Sequence[Item], biology: Mapping[str, str]
-) -> Iterator[str]:
-    """What makes the result doubtful whatever the figures are."""
-    groups = [item.group for item in items]
-    kinds = [biology.get(item.path, "") for item in items]
-    if len({*groups}) > 1 and len({*kinds}) > 1:
-        yield from filter(None, [confounded(groups, kinds)])
-    if study.look == "image":
-        yield (
-            "every image was matched by itself, which also removes differences between "
-            "treatments: use look: group with controls where treatments are compared"
-        )
-
-
-def verdict(
-    found: Figures | None,
-    known: Mapping[tuple[str, str], Record],
-    controls: Mapping[str, Sequence[str]],
-) -> Iterator[str]:
-    """Three sentences: is it alike, is biology kept, is the image kept."""
-    if found is None:
-        yield "No output is there yet."
-        return
-    controlled = bool(controls) and not math.isnan(found.controls.after)
-    yield _on_controls(found) if controlled else _on_batches(found)
-    yield _on_biology(found)
-    failed = sum(record["state"] == FAILED for record in known.values())
-    lost = f"; {failed} of {len(known)} outputs failed" if failed else ""
-    alike = "are kept" if found.edges >= _ALIKE else "CHANGED: look at the pictures"
-    yield f"Edges {alike} (correlation {found.edges:.3f}){lost}."
-
-
-def _on_controls(found: Figures) -> str:
-    before, after = found.controls.before, found.controls.after
-    words = "are alike now" if after <= _LEVEL else "still DIFFER"
-    return (
-        f"Controls of different groups {words} (largest by smallest signal "
-        f"{before:.2f} before, {after:.2f} after; 1 is the same)."
-    )
-
-
-def _on_batches(found: Figures) -> str:
-    before, after = found.by_batch.before, found.by_batch.after
-    if math.isnan(after):
-        return (
-            "Nobody can say whether groups look alike now: there are fewer than two "
-            "groups of two images."
-        )
-    if after < _MIXED:
-        words = "Groups look alike now" if before > after else "Groups looked alike"
-    else:
-        words = "Groups still look DIFFERENT"
-    return f"{words} (silhouette {before:+.2f} before, {after:+.2f} after; 0 is mixed)."
-
-
-def _on_biology(found: Figures) -> str:
-    if not math.isnan(found.kept):
-        words = "is kept" if found.kept >= _KEPT else "was partly REMOVED"
-        return (
-            f"The difference between treated and controls {words}: "
-            f"{found.effect.before:.2f}-fold before, {found.effect.after:.2f}-fold "
-            f"after ({found.kept:.0%} of it)."
-        )
-    before, after = found.by_biology.before, found.by_biology.after
-    if not math.isnan(after):
-        words = "tell as much" if after >= before - 0.02 else "tell LESS"
-        return (
-            f"Colours {words} of the biology as before (silhouette {before:+.2f} "
-            f"before, {after:+.2f} after)."
-        )
-    return (
-        "Whether biology was kept cannot be said: the recipe names neither controls "
-        "nor a column of biology."
-    )
-
-
 # --- tables, pictures, points ---------------------------------------------------------
-def _rows(found: Figures | None) -> Iterator[tuple[str, str, str, str]]:
+def _rows(study: Study, found: Figures | None) -> Iterator[tuple[str, str, str, str]]:
     """Figures with what they mean."""
     if found is None:
         return
-    named = (
+    biology = study.biology or "control or treated"
+    named = [
         ("silhouette by group", found.by_batch, "0 or less: mixed; 1: apart"),
         ("groups among neighbours", found.batches_near, "more is better mixed"),
         ("group read by a probe", found.leak, "0: chance; 1: always"),
-        ("silhouette by biology", found.by_biology, "should not fall"),
-        ("treated by control", found.effect, "should stay"),
-        ("signal, largest by smallest group", found.controls, "of controls; 1: alike"),
-        ("share of saturated values", found.saturated, "should not rise"),
-    )
+        (f"silhouette by {biology}", found.by_biology, "should not fall"),
+    ]
+    if study.controls:
+        for channel, change in found.effects.items():
+            named.append((f"{channel}, treated by control", change, "should stay"))
+        for channel, change in found.controls.items():
+            what = f"{channel} of controls, largest by smallest group"
+            named.append((what, change, "1: the same level"))
+    named.append(("share of saturated values", found.saturated, "should not rise"))
     for name, change, meaning in named:
         if not math.isnan(change.after):
             yield name, f"{change.before:.3f}", f"{change.after:.3f}", meaning
@@ -343,9 +271,7 @@ def _points(
 
 
 def _groups(
-    items: Sequence[Item],
-    known: Mapping[tuple[str, str], Record],
-    facts: Sequence[Facts],
+    items: Sequence[Item], known: Known, facts: Sequence[Facts]
 ) -> list[dict[str, Any]]:
     colours = _colours(items)
     rows = {g: {"name": g or "-", "colour": c, "n": 0, "controls": 0, "done": 0}
@@ -372,7 +298,8 @@ def _tone(sides: Sequence[Side]) -> str:
         dark = [_darkest(side.small) for side in sides]
         levels = np.rint(np.clip(np.mean(dark, axis=0), 0, 1) * 255).astype(int)
         return "#" + "".join(f"{level:02x}" for level in levels)
-    return ", ".join(f"{one:.3g}" for one in np.mean([s.signal for s in sides], axis=0))
+    means = np.mean([side.signal for side in sides], axis=0)
+    return ", ".join(f"{one:.3g}" for one in means)
 
 
 def _darkest(small: Array) -> Array:
@@ -382,19 +309,19 @@ def _darkest(small: Array) -> Array:
     return np.asarray(flat[:, mean <= np.median(mean)].mean(axis=1))
 
 
-def _odd(known: Mapping[tuple[str, str], Record]) -> list[tuple[str, str, int]]:
+def _odd(known: Known) -> list[tuple[str, str, int]]:
     """Images with anomaly maps, the most odd first: share of pixels, and regions."""
     found = {i: r for (i, _), r in known.items() if "odd_share" in r}
     order = sorted(found, key=lambda image: -found[image]["odd_share"])
     return [(i, f"{found[i]['odd_share']:.2%}", found[i]["odd_regions"]) for i in order]
 
 
-def _failed(known: Mapping[tuple[str, str], Record]) -> list[tuple[str, str]]:
+def _failed(known: Known) -> list[tuple[str, str]]:
     failed = {i: r["reason"] for (i, _), r in known.items() if r["state"] == FAILED}
     return sorted(failed.items())
 
 
-def _remarks(known: Mapping[tuple[str, str], Record]) -> list[tuple[int, str]]:
+def _remarks(known: Known) -> list[tuple[int, str]]:
     """What was said of outputs, the most frequent first."""
     often: dict[str, int] = {}
     for record in known.values():

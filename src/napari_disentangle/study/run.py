@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_disentangle.errors import DisentangleError
-from napari_disentangle.pipeline.kinds import KINDS, Kind
+from napari_disentangle.pipeline.kinds import KINDS
 from napari_disentangle.study import ledger
 from napari_disentangle.study.ledger import Part, Record
 from napari_disentangle.study.looks import (
@@ -25,8 +25,17 @@ from napari_disentangle.study.looks import (
     pooled,
 )
 from napari_disentangle.study.oddities import merge, normals
+from napari_disentangle.study.plan import (
+    LEDGER,
+    REFERENCE,
+    Place,
+    Planned,
+    check_stale,
+    planned,
+    states,
+)
 from napari_disentangle.study.plate import complete
-from napari_disentangle.study.report import write_report
+from napari_disentangle.study.report import REPORT, write_report
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import (
@@ -40,11 +49,9 @@ from napari_disentangle.study.unit import (
 )
 from napari_disentangle.study.workers import Open, Workers
 
-LEDGER, TABLE = "ledger", "images.csv"
-RECIPE, REFERENCE = "recipe.yaml", "reference.json"
+TABLE, RECIPE = "images.csv", "recipe.yaml"
 # An output that was made by an earlier run.
 KEPT = "kept"
-Place = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -131,11 +138,15 @@ def run_study(
     with _at_work(study, items, part or Part(), workers) as run:
         yield from _measure(run, items)
         pool = pooled(study, items, run.looks)
+        plan = planned(study, items, run.looks, pool, run.normals)
+        if not overwrite:
+            check_stale(study, plan)
         _keep_reference(study.target / REFERENCE, pool, overwrite)
         _keep_recipe(study)
-        yield from _render(run, run.part.of_all(items), pool, overwrite)
+        fresh = yield from _render(run, run.part.of_all(plan), pool, overwrite)
         _finish(run, items)
-        write_report(study, items, run.looks, states(study), run.crew)
+        if fresh or not (study.target / REPORT).exists():
+            write_report(study, items, run.looks, states(study), run.crew)
 
 
 @dataclass(frozen=True)
@@ -147,10 +158,6 @@ class _Run:
     crew: Workers
     looks: Looks
     normals: Sequence[Mapping[str, Any]]
-
-    def unit(self, item: Item, pool: Pooled) -> Unit:
-        """The unit of an image; see :func:`unit`."""
-        return unit(self.study, item, self.looks[item.path], pool, self.normals)
 
 
 @contextmanager
@@ -222,21 +229,19 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 # --- images ---------------------------------------------------------------------------
 def _render(
-    run: _Run, items: Sequence[Item], pool: Pooled, overwrite: bool
-) -> Iterator[Event]:
+    run: _Run, plan: Sequence[Planned], pool: Pooled, overwrite: bool
+) -> Generator[Event, None, bool]:
+    """Render what is not there; returns whether there is anything new."""
     known, counted = states(run.study), count(1)
-    total = len(items) * len(run.study.outputs)
+    total, fresh = len(plan) * len(run.study.outputs), False
     with ledger.adding(run.study.target, LEDGER, run.part) as file:
-        for record in _records(run, items, pool, known, overwrite):
-            place = record["image"], record["output"]
-            if record["state"] != KEPT and not _same(record, known.get(place)):
+        for record in _records(run, plan, pool, known, overwrite):
+            before = known.get((record["image"], record["output"]))
+            if record["state"] != KEPT and record != before:
                 ledger.add(file, record)
+                fresh = True
             yield _event(record, next(counted), total)
-
-
-def _same(record: Record, before: Record | None) -> bool:
-    """Whether it failed before, and in the same way."""
-    return record["state"] == FAILED and before is not None and record == before
+    return fresh
 
 
 def _event(record: Record, done: int, total: int) -> Event:
@@ -254,60 +259,37 @@ def _event(record: Record, done: int, total: int) -> Event:
 
 def _records(
     run: _Run,
-    items: Sequence[Item],
+    plan: Sequence[Planned],
     pool: Pooled,
     known: Mapping[Place, Record],
     overwrite: bool,
 ) -> Iterator[Record]:
     """What became of every output: at once if that is known, then what is rendered."""
-    wanted = []
-    for item in items:
-        try:
-            made = run.unit(item, pool)
-        except DisentangleError as error:
-            yield from failures(item.path, run.study.outputs, str(error))
-        else:
-            there = _kept(made, known)
-            yield from ({**known[item.path, kind], "state": KEPT} for kind in there)
-            if len(there) < len(made.files):
-                wanted.append((item, there))
-    for task, found in run.crew.each(rendered, _units(run, wanted, pool, overwrite)):
+    for one in plan:
+        image = one.item.path
+        if one.trouble:
+            yield from failures(image, run.study.outputs, one.trouble)
+        yield from ({**known[image, kind], "state": KEPT} for kind in one.kept)
+    tasks = _units(run, plan, pool, overwrite)
+    for task, found in run.crew.each(rendered, tasks):
         if isinstance(found, BaseException):
             found = failures(task.image, [*task.files], _words(found))
         yield from found
 
 
 def _units(
-    run: _Run,
-    wanted: Iterable[tuple[Item, Sequence[Kind]]],
-    pool: Pooled,
-    overwrite: bool,
+    run: _Run, plan: Sequence[Planned], pool: Pooled, overwrite: bool
 ) -> Iterator[Unit]:
-    for item, there in wanted:
-        made = run.unit(item, pool)
-        left = {kind: path for kind, path in made.files.items() if kind not in there}
-        yield replace(made, files=left, overwrite=overwrite)
-
-
-def _kept(made: Unit, known: Mapping[Place, Record]) -> list[Kind]:
-    """Outputs that an earlier run has made of the same image and looks."""
-    found = ((kind, known.get((made.image, kind), {})) for kind in made.files)
-    return [
-        kind
-        for kind, record in found
-        if record.get("state") == DONE
-        and record.get("key") == made.key
-        and made.files[kind].exists()
-    ]
+    """What is to be rendered."""
+    for one in plan:
+        if not one.trouble and len(one.kept) < len(run.study.outputs):
+            look = run.looks[one.item.path]
+            made = unit(run.study, one.item, look, pool, run.normals)
+            left = {k: path for k, path in made.files.items() if k not in one.kept}
+            yield replace(made, files=left, overwrite=overwrite)
 
 
 # --- what is left to be read ----------------------------------------------------------
-def states(study: Study) -> dict[Place, Record]:
-    """The newest record of every output, by image and output."""
-    records = ledger.read(study.target, LEDGER)
-    return {(record["image"], record["output"]): record for record in records}
-
-
 def _finish(run: _Run, items: Sequence[Item]) -> None:
     """Plates that open as such, and the table of images."""
     plates = {
@@ -337,29 +319,21 @@ def _plate(path: Path, item: Item) -> Path:
 
 
 def _rows(run: _Run, items: Sequence[Item]) -> Iterator[dict[str, object]]:
-    """A row per output: the image, what became of it, and its look."""
+    """A row per output: the image, and what became of it."""
     known = states(run.study)
     for item in items:
-        look = run.looks[item.path].get("look")
-        values = zip(look["names"], look["values"], strict=True) if look else ()
-        plain = {
-            f"look: {k}": v
-            for k, v in values
-            if not (isinstance(v, list) or " class " in k)
-        }
         for kind in run.study.outputs:
             record = known.get((item.path, kind), {})
             place = place_of(run.study, item, kind).relative_to(run.study.target)
             yield {
                 "image": item.path,
                 "group": item.group,
-                "control": item.control,
+                "control": item.control if run.study.controls else "",
                 "output": kind,
                 "state": record.get("state", ""),
                 "reason": record.get("reason", ""),
                 "file": place.as_posix() if record.get("state") == DONE else "",
                 **{k: record[k] for k in ("odd_regions", "odd_share") if k in record},
                 "remarks": "; ".join(record.get("remarks", ())),
-                **{f"label: {k}": v for k, v in item.labels.items()},
-                **plain,
+                **item.labels,
             }

@@ -26,6 +26,8 @@ _WELL = re.compile(r"^([A-Z]{1,2})/?0*(\d{1,2})$")
 _READING = ("axes", "modality", "full_scale")
 # Bytes of a file's name that leave room for the output, the ending, and ".unfinished".
 _LONGEST_NAME = 180
+# Values of a column that are named in a message.
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,10 @@ def _items(study: Study, given: Input) -> Iterator[Item]:
         for path in _each(found, given.all_images):
             relative = Path(os.path.relpath(path, study.root)).as_posix()
             place = PurePosixPath(relative.lstrip("./"))
-            labels = {"name": place.name, "folder": place.parent.name, **known}
+            outside = _outside(place, found.inside)
+            labels = {"name": outside.name, "folder": outside.parent.name, **known}
             labels |= {c: read_off(p, relative) for c, p in study.labels.items()}
-            output = str(_stem(_outside(place, found.inside)))
+            output = str(_stem(outside))
             item = Item(relative, output, labels, reading)
             trouble = found.trouble or _unnameable(relative)
             yield replace(item, inside=found.inside, trouble=trouble)
@@ -289,15 +292,35 @@ def _named(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _check_columns(study: Study, items: Iterable[Item]) -> None:
-    known = {*OWN_COLUMNS, *(name for item in items for name in item.labels)}
-    for column in filter(
-        None, [study.group, study.biology, *study.controls, *study.normal]
-    ):
-        if column not in known:
-            raise DataError(
-                f"no image has a column {column!r}: use one of "
-                f"{', '.join(sorted(known))}, or add it to labels"
-            )
+    known: dict[str, set[str]] = {name: set() for name in OWN_COLUMNS}
+    for item in items:
+        for name, value in item.labels.items():
+            known.setdefault(name, set()).add(value)
+    for column in filter(None, [study.group, study.biology]):
+        _check_column(column, known)
+    for said in (study.controls, study.normal):
+        for column, values in said.items():
+            _check_column(column, known)
+            for value in values:
+                _check_value(column, value, known[column])
+
+
+def _check_column(column: str, known: Mapping[str, set[str]]) -> None:
+    if column not in known:
+        raise DataError(
+            f"no image has a column {column!r}: use one of "
+            f"{', '.join(sorted(known))}, or add it to labels"
+        )
+
+
+def _check_value(column: str, value: str, known: set[str]) -> None:
+    """Refuse what would lose controls in silence."""
+    if not any(fnmatchcase(one, value) for one in known):
+        some = ", ".join(sorted(known)[:_LISTED])
+        raise DataError(
+            f"no image has {value!r} as {column}: there are {some}"
+            + ", ..." * (len(known) > _LISTED)
+        )
 
 
 def _grouped(study: Study, item: Item) -> Item:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -30,11 +30,6 @@ DONE, FAILED = "done", "failed"
 _ZARR = ".ome.zarr"
 # What a recipe has of looks; and what is another elsewhere, and gives the same.
 _LOOKS, _PASSING = ("source", "reference", "donor"), ("model", "device")
-_OTHER = (
-    "{name!r} is there already, from another recipe or reference: add --overwrite, "
-    "choose another folder, or keep the reference of that run with "
-    "reference: {{look: {folder}/reference.json}}"
-)
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ def unit(
         raise DataError(look.get("trouble", "its look was not measured"))
     own = Plain.read(look["look"])
     _check_channels(own, pool.reference)
-    source = own if study.look == "image" else _of_group(pool, item.group)
+    source = own if study.look == "image" else _of_group(pool, item.group, own)
     looks = (source, pool.reference, pool.donor)
     recipe = _recipe(study, looks, normals)
     passing = (*_LOOKS, *_PASSING)
@@ -131,11 +126,13 @@ def _recipe(
     }
 
 
-def _of_group(pool: Pooled, group: str) -> Plain:
+def _of_group(pool: Pooled, group: str, own: Plain) -> Plain:
+    """The look of the group, with what is to be said of this image."""
     look = pool.groups[group]
     if isinstance(look, str):
         raise DataError(look)
-    return look
+    said = [*own.json["status"], *look.json["status"]]
+    return replace(look, json={**look.json, "status": said})
 
 
 def _check_channels(own: Plain, reference: Plain) -> None:
@@ -197,8 +194,10 @@ def _written(task: Unit, part: Output) -> dict[str, Any]:
     path.parent.mkdir(parents=True, exist_ok=True)
     there = path.exists()
     if there and not is_of(path, task.key) and not task.overwrite:
-        folder = path.parent.name
-        raise DataError(_OTHER.format(name=path.name, folder=folder))
+        raise DataError(
+            f"{str(path)!r} is there already, from another recipe, reference or image: "
+            "move it away, or add --overwrite"
+        )
     if not (there and is_of(path, task.key)):
         kept = {**part.lazy.provenance, STUDY_KEY: dict(task.said)}
         for _ in write(part.lazy, path, kept, overwrite=there):

@@ -76,6 +76,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         self.controls = words()
         self.singly = QCheckBox("match every image by itself")
         named(self.singly, "every image by itself", "Also removes what treatments do")
+        self.replace = QCheckBox("replace earlier results")
+        named(self.replace, "replace", "Also those of other groups or controls")
         self.format = named(QComboBox(), "results", "Files that are written")
         self.format.addItems(_FORMATS)
 
@@ -102,6 +104,7 @@ class BatchPanel(QWidget):  # type: ignore[misc]
             self.controls,
             self.singly,
             ("results", self.format),
+            self.replace,
             flow(self.preview, self.run, self.cancel, self.report),
             row(self.bar, self.left),
         )
@@ -160,7 +163,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
             part.setEnabled(not on)
         for part in (self.group, self.pattern, self.control, self.values, self.singly):
             part.setEnabled(not on)
-        self.format.setEnabled(not on)
+        for part in (self.format, self.replace):
+            part.setEnabled(not on)
         for part in (self.cancel, self.bar, self.left):
             part.setVisible(on)
 

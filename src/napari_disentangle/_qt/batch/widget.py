@@ -20,12 +20,14 @@ from napari_disentangle._qt.batch.panel import BatchPanel
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle.errors import DisentangleError
 from napari_disentangle.study.draft import first
+from napari_disentangle.study.plan import states
 from napari_disentangle.study.preview import preview
-from napari_disentangle.study.report import REPORT, warnings_of
-from napari_disentangle.study.run import RECIPE, Event, run_study, states
+from napari_disentangle.study.report import REPORT
+from napari_disentangle.study.run import RECIPE, Event, run_study
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import place_of
+from napari_disentangle.study.verdict import warnings_of
 
 if TYPE_CHECKING:
     import napari
@@ -145,7 +147,9 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     def _say_warnings(self) -> None:
         assert self.study is not None
         self.panel.message.say(warnings_of(self.study, self.items))
-        self.panel.report.setVisible((self.study.target / REPORT).exists())
+        there = (self.study.target / REPORT).exists()
+        self.panel.report.setVisible(there)
+        self.panel.replace.setVisible(there)
 
     def _take_selected(self) -> None:
         """Make the selected wells or images the controls."""
@@ -173,7 +177,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         """Run the study, or go on with it."""
         study, _ = self._ready()
         if study is not None:
-            self._start(lambda: run_study(study))
+            replace = self.panel.replace.isChecked()
+            self._start(lambda: run_study(study, overwrite=replace))
 
     def _ready(self) -> tuple[Study | None, Sequence[Item]]:
         return (None, ()) if self.running else (self.study, self.items)
@@ -238,7 +243,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             titles = {item.path: item.title for item in self.items}
             failed = self._failed.items()
             reasons = [f"{titles.get(path, path)}: {why}" for path, why in failed]
-            lines += [f"{len(reasons)} images are not done, the others are", *reasons]
+            what = "1 image is" if len(reasons) == 1 else f"{len(reasons)} images are"
+            lines += [f"{what} not done, the others are", *reasons]
         lines += [f"{n} outputs: {words}" for words, n in self._remarks.items()]
         self._say_warnings()
         self.panel.message.add(lines or [self._end()])
