@@ -56,14 +56,15 @@ def test_a_folder_is_grouped_run_and_opened(batch, folder, qtbot, monkeypatch):
     batch.open_folder(folder)
     assert "6 images in 2 groups" in batch.panel.groups.text()
     run(qtbot, batch)
-    assert batch.panel.message.lines == [
-        "All 6 images are done: open the report, or an image."
-    ]
+    (said,) = batch.panel.message.lines
+    assert said.startswith("All 6 images are done, in ")
     table = batch.panel.overview.table
     assert [table.item(i, 2).text() for i in range(6)] == ["✓"] * 6
     table.setCurrentCell(4, 0)
     table.cellActivated.emit(4, 0)
     before, after = batch.viewer.layers
+    assert batch.viewer.canvas.grid.enabled
+    assert batch.viewer.canvas.grid.stride == 1  # the first layer comes first
     assert before.name == "scanner b/1.png"
     assert after.name.endswith("[normalised]")
     assert before.rgb
@@ -186,14 +187,14 @@ def test_wells_of_plates_are_maps_and_open_their_fields(batch, tmp_path, qtbot):
                 tifffile.imwrite(tmp_path / name, data, metadata=channels)
     batch.open_folder(tmp_path / "screen")
     overview = batch.panel.overview
-    assert [overview.plate.itemText(i) for i in range(2)] == ["plate1", "plate2"]
+    assert [overview.plate.itemText(i) for i in range(2)] == ["1", "2"]
     assert (overview.table.rowCount(), overview.table.columnCount()) == (2, 2)
     overview.table.setCurrentCell(0, 0)
     click(qtbot, batch.panel.selected)
     assert batch.panel.values.text() == "A01"
     assert "4 controls in 2 of 2 groups" in batch.panel.controls.text()
     run(qtbot, batch)
-    overview.plate.setCurrentText("plate2")
+    overview.plate.setCurrentText("2")
     assert overview.table.item(1, 1).text() == "✓"
     overview.table.cellActivated.emit(1, 1)
     names = [layer.name for layer in batch.viewer.layers]

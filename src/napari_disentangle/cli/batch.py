@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Groups and failed images that are listed; the table of images has all.
 _LISTED = 20
+_PHASES = {"measure": "measuring", "render": "writing", "report": "report"}
 
 batch = typer.Typer(
     name="batch",
@@ -171,15 +172,16 @@ def _where(scheduler: str | None) -> Iterator["Open | None"]:
 def _tell(events: "Iterator[Event]") -> int:
     """Show what becomes of images; returns how many outputs failed."""
     failed: dict[str, str] = {}
-    remarks: dict[str, int] = {}
+    remarked: set[str] = set()
     with ending(cast("Generator[Event]", events), "run it again to go on") as steps:
         for event in _shown(steps):
             if event.state == "failed":
                 failed[event.image] = event.reason
-            for words in event.remarks:
-                remarks[words] = remarks.get(words, 0) + 1
-    for words, n in sorted(remarks.items(), key=lambda one: -one[1])[:_LISTED]:
-        print(f"{n} outputs: {words}", file=sys.stderr)
+            if event.remarks:
+                remarked.add(event.image)
+    if remarked:
+        n = len(remarked)
+        print(f"there are remarks on {n} images, in the report", file=sys.stderr)
     if failed:
         what = "1 image is" if len(failed) == 1 else f"{len(failed)} images are"
         print(f"{what} not done, the others are:", file=sys.stderr)
@@ -207,13 +209,16 @@ def _shown(events: "Iterator[Event]") -> "Iterator[Event]":
         bars = {}
         for event in events:
             if event.phase not in bars:
-                words = {"measure": "measuring", "render": "writing"}[event.phase]
-                bars[event.phase] = shown.add_task(words, total=event.total)
+                bars[event.phase] = shown.add_task(
+                    _PHASES[event.phase], total=event.total
+                )
             shown.update(bars[event.phase], completed=event.done)
             yield event
 
 
 def _line(event: "Event") -> str:
+    if event.phase == "report":
+        return "report"
     what = event.output or "look"
     reason = f": {event.reason}" if event.reason else ""
     return f"{event.done}/{event.total} {event.image} {what} {event.state}{reason}"

@@ -56,8 +56,8 @@ def colour(batch: str, batches: Sequence[str]) -> str:
     return COLOURS[known.index(batch) % len(COLOURS)]
 
 
-def pattern(paths: Sequence[str]) -> str | None:
-    """A regular expression that tells the batch of every path, if one word does.
+def pattern(paths: Sequence[str]) -> tuple[str, str] | None:
+    """A word and an expression that tells the batch of every path, if one does.
 
     Of several words, such as scanner and slide, the one that tells the fewest apart.
     """
@@ -66,6 +66,6 @@ def pattern(paths: Sequence[str]) -> str | None:
         one = re.compile(rf"(?i)(?<![a-z]){word}[\s_-]*([a-z0-9]+)")
         found = [one.search(path) for path in paths]
         if all(found):
-            known[one.pattern] = len({match.group(1) for match in found if match})
-    telling = {pattern: n for pattern, n in known.items() if n > 1}
-    return min(telling, key=lambda pattern: telling[pattern], default=None)
+            known[word, one.pattern] = len({m.group(1) for m in found if m})
+    telling = {one: n for one, n in known.items() if n > 1}
+    return min(telling, key=lambda one: telling[one], default=None)

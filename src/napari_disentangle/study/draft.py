@@ -121,10 +121,12 @@ def _told(items: Sequence[Item]) -> tuple[dict[str, str], str | None]:
     paths = [item.path for item in items]
     labels = {"well": _WELL} if all(re.search(_WELL, path) for path in paths) else {}
     folders = {item.labels["folder"] for item in items}
-    batch = pattern(paths)
-    named = {read_off(batch, path) for path in paths} if batch else set()
-    if batch and (len(folders) == 1 or len(named) <= len(folders)):
-        return {"batch": batch, **labels}, "batch"
+    found = pattern(paths)
+    if found is not None:
+        word, expression = found
+        named = {read_off(expression, path) for path in paths}
+        if len(folders) == 1 or len(named) <= len(folders):
+            return {word: expression, **labels}, word
     return labels, "folder" if len(folders) > 1 else None
 
 

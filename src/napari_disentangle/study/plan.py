@@ -97,7 +97,7 @@ def check_stale(study: Study, plan: Sequence[Planned]) -> None:
         look = os.path.relpath(study.target / REFERENCE, study.root)
         raise DataError(
             f"{stale} results in {str(study.target)!r} are of another recipe or "
-            "reference: choose another folder, replace them (--overwrite), or, if only "
-            f"images were added, keep the reference they have with reference: "
-            f"{{look: {look}}}"
+            "reference: replace them (--overwrite), choose another folder, or, if only "
+            f"images were added, keep the reference they have (reference: {{look: "
+            f"{look}}})"
         )

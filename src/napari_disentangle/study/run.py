@@ -61,7 +61,7 @@ class Event:
     Attributes
     ----------
     phase
-        ``"measure"`` or ``"render"``.
+        ``"measure"``, ``"render"``, and once ``"report"``.
     image
         Its path in the study.
     state
@@ -76,7 +76,7 @@ class Event:
         Which output; empty while looks are measured.
     """
 
-    phase: Literal["measure", "render"]
+    phase: Literal["measure", "render", "report"]
     image: str
     state: str
     reason: str
@@ -146,6 +146,7 @@ def run_study(
         fresh = yield from _render(run, run.part.of_all(plan), pool, overwrite)
         _finish(run, items)
         if fresh or not (study.target / REPORT).exists():
+            yield Event("report", REPORT, DONE, "", (), len(items), len(items))
             write_report(study, items, run.looks, states(study), run.crew)
 
 

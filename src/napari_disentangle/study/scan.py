@@ -68,6 +68,13 @@ class Item:
         """The path without the way up from the recipe."""
         return self.path.replace("../", "")
 
+    @property
+    def short(self) -> str:
+        """Plate, well and field, or the folder and the name of the file."""
+        if self.inside:
+            return " ".join(self.labels[one] for one in ("plate", "well", "field"))
+        return "/".join(self.title.split("/")[-2:])
+
 
 def well_of(item: Item) -> tuple[str, int] | None:
     """Row and column of the well that an image is of, if that is told."""

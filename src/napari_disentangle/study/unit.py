@@ -153,7 +153,8 @@ def place_of(study: Study, item: Item, kind: Kind) -> Path:
         return study.target / f"{item.output}_{kind}{_ZARR}" / item.inside
     if ending in {".png", ".jpg", ".jpeg"} and not KINDS[kind].pixels:
         ending = ".ome.tif"
-    inside = f"_{item.inside.replace('/', '_')}" if item.inside else ""
+    parts = [item.labels[one] for one in ("well", "field")] if item.inside else []
+    inside = "".join(f"_{part}" for part in parts)
     return study.target / f"{item.output}{inside}_{kind}{ending}"
 
 

@@ -24,6 +24,7 @@ class Opened:
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
+        self._channels = 1
 
     @property
     def layers(self) -> list[Any]:
@@ -36,8 +37,13 @@ class Opened:
 
     def clear(self) -> None:
         """Take them away."""
-        for layer in self.layers:
+        self.remove(self.layers)
+
+    def remove(self, layers: list[Any]) -> None:
+        """Take some of them away, and show the others side by side."""
+        for layer in layers:
             self._viewer.layers.remove(layer)
+        self._arrange(self._channels)
 
     def add(self, item: Item, source: Path, made: Path | None) -> None:
         """Add an image, or what was made of it.
@@ -47,23 +53,25 @@ class Opened:
         DisentangleError
             If it cannot be read.
         """
-        title = "/".join(item.title.split("/")[-2:]) + _MADE * (made is not None)
+        title = item.short + _MADE * (made is not None)
         field = read(made or source, **({} if made else item.reading))
         parts = as_layers(field, title)
         for array, attributes, _ in parts:
-            attributes["metadata"] = {_KEY: {"name": attributes["name"]}}
-            self._viewer.add_image(array, **attributes)
-        self._arrange(len(parts))
+            layer = self._viewer.add_image(array, **attributes)
+            layer.metadata = {_KEY: {"name": layer.name}}
+            layer.name_overlay.visible = True
+        self._channels = len(parts)
+        self._arrange(self._channels)
         if not field.rgb:
             self._share_contrast()
 
     def _arrange(self, channels: int) -> None:
-        """Before and after side by side, if nothing else is open."""
+        """Before left and after right, if nothing else is open."""
         own = self.layers
         if len(own) < len(self._viewer.layers):
             return
         grid = self._viewer.canvas.grid
-        grid.stride, grid.shape = -channels, (-1, 2)
+        grid.stride, grid.shape = channels, (-1, 2)
         grid.enabled = len(own) > channels
         self._viewer.reset_view()
 

@@ -20,9 +20,11 @@ from napari_disentangle.study.scan import Item, plate_of, well_of
 
 WAITING, DONE, FAILED, KEPT = "waiting", "done", "failed", "kept"
 _MARKS = {WAITING: "", DONE: "✓", KEPT: "✓", FAILED: "✗"}
-_COLOURS = {DONE: "#2fae66", KEPT: "#2fae66", FAILED: "#d55e00"}
+_COLOURS = {DONE: "#6fdc9a", KEPT: "#6fdc9a", FAILED: "#ffae70"}
 # Of wells that are controls, behind the mark of what became of them.
-_CONTROL = "#3f5f7f"
+_CONTROL = "#33506e"
+# Rows and columns of a plate that has many, in pixels.
+_SMALLEST = 16
 _HEAD = ("image", "group", "state")
 _ROWS = 200
 _KEY = Qt.ItemDataRole.UserRole
@@ -53,10 +55,10 @@ class Overview(QWidget):  # type: ignore[misc]
         self.plate.currentTextChanged.connect(self._show)
         self.table.opened.connect(self.opened)
 
-    def show_items(self, items: Sequence[Item]) -> None:
-        """Show these images, none of which is done yet."""
+    def show_items(self, items: Sequence[Item], controlled: bool) -> None:
+        """Show these images, none of which is done yet, and which are controls."""
         self._items = items
-        self.table.forget()
+        self.table.forget(controlled)
         wells = bool(items) and all(map(well_of, items))
         plates = list(dict.fromkeys(map(plate_of, items))) if wells else []
         self.plate.blockSignals(True)
@@ -95,12 +97,13 @@ class _Table(QTableWidget):  # type: ignore[misc]
         self._cells: dict[str, QTableWidgetItem] = {}
         self._states: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
+        self._controlled = False
         self.cellActivated.connect(self._open)
         self.cellDoubleClicked.connect(self._open)
 
-    def forget(self) -> None:
-        """Forget what became of images."""
-        self._states, self._reasons = {}, {}
+    def forget(self, controlled: bool) -> None:
+        """Forget what became of images; say whether some of them are controls."""
+        self._states, self._reasons, self._controlled = {}, {}, controlled
 
     def chosen(self) -> list[str]:
         """Images that are selected, by path."""
@@ -131,8 +134,10 @@ class _Table(QTableWidget):  # type: ignore[misc]
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.verticalHeader().setVisible(False)
+        usual = QHeaderView.ResizeMode.ResizeToContents
+        self.verticalHeader().setSectionResizeMode(usual)
         for row, item in enumerate(shown):
-            told = item.group + " (control)" * (item.control and bool(item.group))
+            told = item.group + " (control)" * (item.control and self._controlled)
             for column, text in enumerate((item.title, told, "")):
                 cell = QTableWidgetItem(text)
                 cell.setData(_KEY, [item.path])
@@ -159,8 +164,9 @@ class _Table(QTableWidget):  # type: ignore[misc]
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectItems)
         self.verticalHeader().setVisible(True)
         header = self.horizontalHeader()
-        header.setMinimumSectionSize(20)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        for one in (header, self.verticalHeader()):
+            one.setMinimumSectionSize(_SMALLEST)
+            one.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         for item in items:
             row, column = wells[item.path]
             self._add_field(item, rows.index(row), columns.index(column))
@@ -174,9 +180,11 @@ class _Table(QTableWidget):  # type: ignore[misc]
             cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
             self.setItem(row, column, cell)
         cell.setData(_KEY, [*_paths(cell), item.path])
-        control = ", control" * item.control
-        cell.setToolTip(f"{item.labels['well']}{control}, {len(_paths(cell))} fields")
-        if item.control:
+        control = item.control and self._controlled
+        n = len(_paths(cell))
+        fields = "1 field" if n == 1 else f"{n} fields"
+        cell.setToolTip(f"{item.labels['well']}{', control' * control}, {fields}")
+        if control:
             cell.setBackground(QColor(_CONTROL))
         self._cells[item.path] = cell
 

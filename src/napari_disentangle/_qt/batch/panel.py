@@ -35,7 +35,7 @@ ALL, PATTERN, NONE = "all are alike", "a pattern in the path ...", "none"
 READ_OFF = "batch"
 _FORMATS = {"as the images are": None, "OME-TIFF": ".ome.tif", "OME-Zarr": ".ome.zarr"}
 _LISTED = 4
-_NARROW, _WIDE, _HIGH = 280, 420, 800
+_NARROW, _WIDE, _HIGH, _MAP = 280, 420, 800, 230
 
 
 def button(text: str, tip: str) -> QPushButton:
@@ -85,7 +85,7 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         self.choose = button("Folder or plate ...", "Images that belong together")
         self.recipe = button("Recipe ...", "Go on with a study, or run a recipe (YAML)")
         self.selected = button(
-            "Selected are controls", "Take the wells or images that are selected below"
+            "Use selected as controls", "The wells or images that are selected below"
         )
         self.preview = button("Preview", "Show images of three groups before and after")
         self.run = button("Run", "Write all images; what is done already is kept")
@@ -103,7 +103,7 @@ class BatchPanel(QWidget):  # type: ignore[misc]
             self.values,
             self.controls,
             self.singly,
-            ("results", self.format),
+            ("file format", self.format),
             self.replace,
             flow(self.preview, self.run, self.cancel, self.report),
             row(self.bar, self.left),
@@ -111,21 +111,15 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         inner = QWidget()
         rows = QVBoxLayout(inner)
         rows.addWidget(flow(self.choose, self.recipe))
-        rows.addWidget(self.source)
-        rows.addWidget(self.chosen)
-        rows.addWidget(self.message)
-        rows.addWidget(self.selected)
+        for part in (self.source, self.chosen, self.message, self.selected):
+            rows.addWidget(part)
         rows.addWidget(self.overview, 1)
-        scrolled = QScrollArea()
-        scrolled.setWidgetResizable(True)
-        scrolled.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scrolled.setWidget(inner)
-        scrolled.setMinimumWidth(_NARROW)
+        rows.addStretch()
+        self.overview.setMinimumHeight(_MAP)
+        self._wheel.watch(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolled)
-        self.overview.setMinimumHeight(160)
-        self._wheel.watch(inner)
+        outer.addWidget(_scrolled(inner))
 
     def sizeHint(self) -> QSize:
         """As wide as names of images need."""
@@ -155,12 +149,13 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         self.values.setVisible(self.control.currentText() != NONE)
         self.groups.setText(_told(items))
         self.controls.setText(_controls(items, self.control.currentText() != NONE))
-        self.overview.show_items(items)
+        self.overview.show_items(items, self.control.currentText() != NONE)
 
     def show_running(self, on: bool) -> None:
         """Show what can be done while it runs, or while nothing does."""
         for part in (self.choose, self.recipe, self.preview, self.run, self.selected):
             part.setEnabled(not on)
+        self.report.setEnabled(not on)
         for part in (self.group, self.pattern, self.control, self.values, self.singly):
             part.setEnabled(not on)
         for part in (self.format, self.replace):
@@ -198,6 +193,15 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         return Study.from_json(changed).at(study.root)
 
 
+def _scrolled(inner: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    area.setMinimumWidth(_NARROW)
+    return area
+
+
 def _columns(items: Sequence[Item]) -> list[str]:
     """Columns that tell some images apart, or the only ones there are."""
     known = dict.fromkeys(name for item in items for name in item.labels)
@@ -218,7 +222,7 @@ def _told(items: Sequence[Item]) -> str:
     for item in items:
         groups.setdefault(item.group, []).append(item)
     lines = [
-        f"{group or 'no name'}: {len(own)} images, such as {own[0].labels['name']}"
+        f"{group or 'no name'}: {len(own)} images, such as {own[0].short}"
         for group, own in [*groups.items()][:_LISTED]
     ]
     more = f"\nand {len(groups) - _LISTED} more groups" if len(groups) > _LISTED else ""
@@ -233,7 +237,7 @@ def _controls(items: Sequence[Item], asked: bool) -> str:
     having = {item.group for item in items if item.control}
     n = sum(item.control for item in items)
     if n == len(items):
-        return "Say which values controls have, or select them below."
+        return "Say which values controls have, e.g. A01, B*, or select them below."
     lacking = len(groups) - len(having)
     more = f"; {lacking} groups have none and will fail" if lacking else ""
     return f"{n} controls in {len(having)} of {len(groups)} groups{more}"

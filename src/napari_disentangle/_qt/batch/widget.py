@@ -15,7 +15,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_disentangle._qt.batch.opened import Opened
-from napari_disentangle._qt.batch.overview import FAILED
+from napari_disentangle._qt.batch.overview import FAILED, KEPT
 from napari_disentangle._qt.batch.panel import BatchPanel
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle.errors import DisentangleError
@@ -32,7 +32,7 @@ from napari_disentangle.study.verdict import warnings_of
 if TYPE_CHECKING:
     import napari
 
-_PHASES = {"measure": "measuring", "render": "writing"}
+_PHASES = {"measure": "measuring", "render": "writing", "report": "report"}
 
 
 class BatchWidget(QWidget):  # type: ignore[misc]
@@ -52,9 +52,10 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         self.items: Sequence[Item] = ()
         self.opened = Opened(viewer)
         self._previews = self._stopped = False
+        self._last: Path | None = None
         self._worker: StepWorker | None = None
         self._failed: dict[str, str] = {}
-        self._remarks: dict[str, int] = {}
+        self._remarks: set[str] = set()
         self._begun: dict[str, tuple[float, int]] = {}
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -86,12 +87,18 @@ class BatchWidget(QWidget):  # type: ignore[misc]
 
     # --- what is chosen -----------------------------------------------------------
     def _ask_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of images, or a plate")
+        files_too = QFileDialog.Option.DontResolveSymlinks  # and not ShowDirsOnly
+        begin = str(self._last or Path.home())
+        folder = QFileDialog.getExistingDirectory(
+            self, "Folder of images, or a plate", begin, files_too
+        )
         if folder:
+            self._last = Path(folder).parent
             self.open_folder(folder)
 
     def _ask_recipe(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Recipe", "", "Recipes (*.yaml)")
+        begin = str(self._last or Path.home())
+        name, _ = QFileDialog.getOpenFileName(self, "Recipe", begin, "Recipes (*.yaml)")
         if name:
             self.open_recipe(name)
 
@@ -110,7 +117,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             self.open_recipe(earlier)
             return
         self._take(beside, items)
-        self.panel.source.setText(str(source))
+        self.panel.source.setText(f"{source}; results go to {study.target}")
 
     def open_recipe(self, path: str | Path) -> None:
         """Take the study of a recipe."""
@@ -187,7 +194,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         self, steps: Callable[[], Iterator[Any]], previews: bool = False
     ) -> None:
         self._previews, self._stopped = previews, False
-        self._failed, self._remarks, self._begun = {}, {}, {}
+        self._failed, self._remarks, self._begun = {}, set(), {}
         self.panel.message.clear()
         self.panel.show_running(True)
         self.panel.show_progress(0, 0, "starting")
@@ -211,8 +218,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             return
         if step.state == FAILED:
             self._failed[step.image] = step.reason
-        for words in step.remarks:
-            self._remarks[words] = self._remarks.get(words, 0) + 1
+        if step.remarks:
+            self._remarks.add(step.image)
         if not self._previews and (step.phase == "render" or step.state == FAILED):
             self.panel.overview.mark(step.image, step.state, step.reason)
         left = f"{_PHASES[step.phase]}, {step.done} of {step.total}{self._left(step)}"
@@ -220,6 +227,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
 
     def _left(self, step: Event) -> str:
         """How long this phase still takes."""
+        if step.state == KEPT:
+            return ""
         began, before = self._begun.setdefault(step.phase, (monotonic(), step.done))
         done = step.done - before
         if done < 3:
@@ -245,39 +254,52 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             reasons = [f"{titles.get(path, path)}: {why}" for path, why in failed]
             what = "1 image is" if len(reasons) == 1 else f"{len(reasons)} images are"
             lines += [f"{what} not done, the others are", *reasons]
-        lines += [f"{n} outputs: {words}" for words, n in self._remarks.items()]
+        else:
+            lines = lines or [self._end()]
+        if self._remarks and not self._previews:
+            lines += [
+                f"There are remarks on {len(self._remarks)} images in the report."
+            ]
         self._say_warnings()
-        self.panel.message.add(lines or [self._end()])
+        self.panel.message.add(lines)
 
     def _end(self) -> str:
         """What is said where nothing is wrong."""
         if self._stopped:
-            return "Stopped: what is done is kept, and Run goes on."
+            return "Stopped: what is done is kept; press Run to go on."
         if self._previews:
             return "Left as it is, right as it would come out; nothing is written yet."
-        return f"All {len(self.items)} images are done: open the report, or an image."
+        assert self.study is not None
+        return (
+            f"All {len(self.items)} images are done, in {self.study.target}: open the "
+            "report, or an image."
+        )
 
     # --- what is looked at --------------------------------------------------------
     def open_images(self, paths: Sequence[str]) -> None:
         """Open images with what was made of them, in the place of earlier ones."""
         assert self.study is not None
-        self.opened.clear()
+        earlier = self.opened.layers
         for item in [item for item in self.items if item.path in paths]:
             places = (place_of(self.study, item, kind) for kind in self.study.outputs)
             for place in [None, *(place for place in places if place.exists())]:
                 self._add(item, place)
+        if len(self.opened.layers) > len(earlier):
+            self.opened.remove(earlier)
 
     def _add(self, item: Item, made: Path | None) -> None:
         assert self.study is not None
         try:
             self.opened.add(item, self.study.place(item.path), made)
         except DisentangleError as error:
-            self.panel.message.say([str(error)])
+            self.panel.message.add([str(error)])
 
     def open_report(self) -> None:
         """Open the report in the browser."""
         assert self.study is not None
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.study.target / REPORT)))
+        page = self.study.target / REPORT
+        self.panel.message.say([f"The report is {page}."])
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
 
     def closeEvent(self, event: Any) -> None:
         """Stop what runs."""

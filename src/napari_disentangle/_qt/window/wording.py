@@ -22,6 +22,9 @@ _CONTROLS = (
         r"there is no q (share of false ones): it takes \2 normal parts for \3 places, "
         r"and \1 could be set aside",
     ),
+    (r"\(--overwrite\)", "(tick 'replace earlier results')"),
+    (r", or add --overwrite", ", or tick 'replace earlier results'"),
+    (r" \(reference: \{.*\}\)", " (in its recipe.yaml)"),
     (r"its closed form is used", "the standard model stays"),
     (r"closed form", "standard model"),
 )
