@@ -384,10 +384,10 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         made(root, n, edge, quick)
-        done = study(root, "out")
+        done = study(root, "first-results")
         watching = watched(root, done)
         single = singly(done, 6 if quick else SINGLE)
-        again = study(root, "killed")
+        again = study(root, "again-results")
         kills = killed(root, again, 1 if quick else KILLS, n // 3)
         equal = sums(done) == sums(again)
         pages = {page(one) for one in (done, again)}

@@ -12,7 +12,7 @@ import numpy as np
 from napari_disentangle.audit import lisi, probe, silhouette
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.study.facts import Facts, features
-from napari_disentangle.study.looks import Looks, look_of
+from napari_disentangle.study.looks import Looks
 from napari_disentangle.study.scan import Item
 
 # Robust standard deviations from which an image is unlike its group, and folds of it.
@@ -202,9 +202,10 @@ def _values(record: Mapping[str, Any]) -> Array | None:
     """The values of a look that do not hang on classes; rows of planes averaged."""
     if "look" not in record:
         return None
-    look = look_of(record)
-    chosen = [i for i, name in enumerate(look.names) if " class " not in name]
-    rows = look.values.reshape(-1, len(look.names))[:, chosen]
+    names = record["look"]["names"]
+    chosen = [i for i, name in enumerate(names) if " class " not in name]
+    values = np.array(record["look"]["values"], np.float64)  # what is missing is NaN
+    rows = values.reshape(-1, len(names))[:, chosen]
     rows = rows[np.isfinite(rows).all(axis=1)]
     return np.asarray(rows.mean(axis=0)) if len(rows) else None
 

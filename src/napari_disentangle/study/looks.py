@@ -90,7 +90,8 @@ def measured(task: Measure) -> Record:
     described = {"axes": image.axes, "shape": image.shape, "dtype": image.dtype.name}
     about = {"modality": image.modality, "full_scale": image.full_scale, **described}
     seconds = round(perf_counter() - begin, 3)
-    return {**known, **about, "look": look.to_json(), "seconds": seconds}
+    said = look.to_json()
+    return {**known, **about, "digest": digest(said), "look": said, "seconds": seconds}
 
 
 def stamp(path: str) -> list[int]:
@@ -165,12 +166,13 @@ class Plain:
     @classmethod
     def of(cls, look: Attribute) -> Plain:
         """That of an attribute."""
-        return cls.read(look.to_json())
+        json = look.to_json()
+        return cls(json, digest(json))
 
     @classmethod
-    def read(cls, json: Mapping[str, Any]) -> Plain:
-        """That of a record."""
-        return cls(json, digest(json))
+    def read(cls, record: Record) -> Plain:
+        """That of an image."""
+        return cls(record["look"], record["digest"])
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from napari_disentangle.study.workers import Workers
 Known = Mapping[tuple[str, str], Record]
 REPORT, _TEMPLATE = "report.html", "report.html.jinja"
 # Images that figures are taken from, and that are shown.
-_LOOKED_AT, _SHOWN = 400, 48
+_LOOKED_AT, _WELLS, _SHOWN = 200, 400, 48
 _LISTED, _PLATES = 50, 6
 
 
@@ -149,10 +149,11 @@ def _done(study: Study, items: Sequence[Item], known: Known) -> list[Item]:
 
 def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
     """Images that are looked at, in no order; of a well its first field."""
-    first = {(plate_of(i), well_of(i)) if well_of(i) else i.path: i for i in done[::-1]}
-    shown = [*first.values()][::-1]
+    wells = {(plate_of(i), well_of(i)): i for i in reversed(done)}
+    plates = all(well is not None for _, well in wells)
+    shown = wells.values() if plates else done
     order = sorted(shown, key=lambda item: crc32(os.fsencode(item.path)))
-    for item in order[:_LOOKED_AT]:
+    for item in order[: _WELLS if plates else _LOOKED_AT]:
         place = place_of(study, item, study.outputs[0])
         yield Look(item.path, str(study.place(item.path)), item.reading, place)
 

@@ -85,7 +85,7 @@ def unit(
     """
     if "look" not in look:
         raise DataError(look.get("trouble", "its look was not measured"))
-    own = Plain.read(look["look"])
+    own = Plain.read(look)
     _check_channels(own, pool.reference)
     source = own if study.look == "image" else _of_group(pool, item.group, own)
     looks = (source, pool.reference, pool.donor)
