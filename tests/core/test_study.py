@@ -23,6 +23,7 @@ from napari_disentangle.files.registry import read_provenance
 from napari_disentangle.pipeline.recipe import RecipeError
 from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
 from napari_disentangle.study.check import foresee
+from napari_disentangle.study.comparison import compare
 from napari_disentangle.study.draft import draft
 from napari_disentangle.study.ledger import Part, read
 from napari_disentangle.study.plan import states
@@ -337,6 +338,15 @@ def test_a_report_escapes_what_names_say(root):
     page = report(one)
     assert "<b>" not in page
     assert "&lt;b&gt;&amp;amp;.png" in page
+
+
+def test_closed_forms_stand_beside_the_model(root):
+    one = study(root, biology="name")
+    rows = compare(one).rows
+    assert {"raw", "meanstd", "macenko"} <= {row.model for row in rows}
+    run(one)
+    assert "Beside closed forms" in report(one)
+    assert "macenko" in report(one)
 
 
 # --- the command line -----------------------------------------------------------------

@@ -141,6 +141,15 @@ def run(
         raise typer.Exit(SOME_FAILED)
 
 
+@batch.command()
+def compare(recipe: RecipePath) -> None:
+    """Compare the model with all closed forms, on some of the images."""
+    from napari_disentangle.study.comparison import compare as compared
+    from napari_disentangle.study.study import Study
+
+    print(compared(Study.load(recipe)))
+
+
 def _with(study: "Study", workers: int | None) -> "Study":
     return study.model_copy(update={"workers": workers}) if workers else study
 

@@ -19,6 +19,7 @@ import yaml
 from napari_disentangle._version import __version__
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.study.batches import COLOURS
+from napari_disentangle.study.comparison import kept
 from napari_disentangle.study.facts import Facts, Look, Side, compared, shown
 from napari_disentangle.study.figures import Figures, blurred, figures, places, unlike
 from napari_disentangle.study.ledger import Record
@@ -99,6 +100,7 @@ def _told(
         "warnings": [*warnings(study, items, biology)],
         "verdict": [*verdict(study, found, known)],
         "figures": [*_rows(study, found)],
+        "beside": kept(study.target),
         "odd": _odd(known)[:_LISTED],
         "failed": _failed(known)[:_LISTED],
         "remarks": _remarks(known)[:_LISTED],
