@@ -160,6 +160,24 @@ def test_a_moved_study_runs_and_has_nothing_to_do(root, tmp_path_factory):
     assert {e.state for e in run(nd.Study.load(moved / "study.yaml"))} == {"kept"}
 
 
+def test_the_recipe_beside_the_results_goes_on_too(root):
+    one = study(root, reference={"image": "raw/scanner_a/0.png"})
+    run(one)
+    beside = nd.Study.load(one.target / "recipe.yaml")
+    assert {e.state for e in run(beside)} == {"kept"}
+    with pytest.raises(DataError, match="6 results"):
+        run(beside.model_copy(update={"look": "image"}))
+
+
+def test_files_of_one_name_in_two_places_are_both_done(root):
+    (root / "here").mkdir()
+    shutil.move(root / "raw", root / "here/raw")
+    shutil.copytree(root / "here/raw", root / "raw")
+    inputs = [{"folder": "raw"}, {"folder": "../raw"}]
+    one = study(root, inputs=inputs).at(root / "here")
+    assert len({e.image for e in run(one)}) == 12
+
+
 def test_looks_are_measured_once_and_again_where_an_image_changed(root):
     one = study(root, reference={"image": "raw/scanner_a/0.png"}, look="image")
     assert len([*nd.measure_study(one)]) == 6

@@ -65,8 +65,8 @@ def test_a_folder_is_grouped_run_and_opened(batch, folder, qtbot, monkeypatch):
     before, after = batch.viewer.layers
     assert batch.viewer.canvas.grid.enabled
     assert batch.viewer.canvas.grid.stride == 1  # the first layer comes first
-    assert before.name == "scanner b/1.png"
-    assert after.name.endswith("[normalised]")
+    assert before.name == "before: scanner b/1.png"
+    assert after.name == "after: scanner b/1.png"
     assert before.rgb
     assert not np.array_equal(before.data, after.data)
     opened = []
@@ -95,7 +95,7 @@ def test_an_earlier_run_is_gone_on_with(batch, folder, qtbot):
     run(qtbot, batch)
     next((folder.parent / "slides-normalised").rglob("2_content.png")).unlink()
     batch.open_folder(folder)
-    assert "goes on" in batch.panel.source.text()
+    assert "6 of 6 images are done" in batch.panel.source.text()
     run(qtbot, batch)
     assert len([*(folder.parent / "slides-normalised").rglob("*_content.png")]) == 6
 
@@ -142,7 +142,7 @@ def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):
     qtbot.waitUntil(lambda: not batch.running, timeout=60_000)
     names = [layer.name for layer in batch.viewer.layers]
     assert len(names) == 4
-    assert sum("normalised" in name for name in names) == 2
+    assert sum(name.startswith("after: ") for name in names) == 2
     assert not batch.study.target.exists()
 
 
@@ -199,7 +199,7 @@ def test_wells_of_plates_are_maps_and_open_their_fields(batch, tmp_path, qtbot):
     overview.table.cellActivated.emit(1, 1)
     names = [layer.name for layer in batch.viewer.layers]
     assert len(names) == 8
-    assert all(name.startswith("plate2/B02_s") for name in names)
+    assert all(": plate2/B02_s" in name for name in names)
     shown = {
         tuple(one.contrast_limits) for one in batch.viewer.layers if "DNA" in one.name
     }

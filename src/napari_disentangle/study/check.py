@@ -97,7 +97,7 @@ def foresee(study: Study) -> Foreseen:
     left = len(usable) - there
     return Foreseen(
         _counted(items),
-        {item.group: item.title for item in reversed(items)},
+        {item.group: item.path for item in reversed(items)},
         len(items),
         there,
         troubles,
@@ -116,7 +116,7 @@ def _troubles(study: Study, items: Sequence[Item]) -> Iterator[tuple[str, str]]:
             yield item.path, item.trouble
         elif i % every == 0:
             try:
-                opened(str(study.place(item.path)), item.reading)
+                opened(str(study.place(item.file)), item.reading)
             except (DisentangleError, OSError) as error:
                 yield item.path, str(error)
 

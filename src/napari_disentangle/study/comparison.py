@@ -62,7 +62,7 @@ def _images(study: Study, items: Sequence[Item]) -> tuple[list[Item], list[Field
     images: list[Field] = []
     for item in islice((one for one in turns if one is not None), 4 * _IMAGES):
         try:
-            image = opened(str(study.place(item.path)), item.reading)
+            image = opened(str(study.place(item.file)), item.reading)
         except (DisentangleError, OSError):  # said by check and run
             continue
         if len(images) < _IMAGES and _alike(images, image):

@@ -55,7 +55,7 @@ class Measure:
         learned = stamp(model) if Path(model).is_file() else None
         said = [model, study.config, dict(item.reading), learned]
         spec = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-        path = str(study.place(item.path))
+        path = str(study.place(item.file))
         return cls(
             item.path, path, item.reading, model, study.config, spec, item.trouble
         )
@@ -283,7 +283,7 @@ def _target(
         return look
     if target.look is not None:
         return _saved(study.place(target.look))
-    task = Measure.of(study, Item(str(target.image), ""))
+    task = Measure.of(study, Item(str(target.image), str(target.image), ""))
     record = measured(task)
     if "look" not in record:
         raise DataError(record["trouble"])

@@ -49,7 +49,7 @@ def normals(study: Study, items: Sequence[Item]) -> list[dict[str, Any]]:
     said = study.normal or study.controls
     chosen = [item for item in items if said and matches(item, said)]
     return [
-        {"name": item.path, "path": str(study.place(item.path)), **item.reading}
+        {"name": item.path, "path": str(study.place(item.file)), **item.reading}
         for item in chosen[:: max(1, -(-len(chosen) // _NORMALS))]
     ]
 

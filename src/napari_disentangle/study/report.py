@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -35,7 +36,7 @@ Known = Mapping[tuple[str, str], Record]
 REPORT, _TEMPLATE = "report.html", "report.html.jinja"
 # Images that figures are taken from, and that are shown.
 _LOOKED_AT, _WELLS, _SHOWN = 200, 400, 48
-_LISTED, _PLATES = 50, 6
+_LISTED, _PLATES, _NAMED = 50, 6, 3
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def _told(
         "version": __version__,
         "n": len(items),
         "looked_at": len(seen),
+        "some": len(seen) < sum(r["state"] == DONE for r in known.values()),
     }
 
 
@@ -157,7 +159,7 @@ def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
     order = sorted(shown, key=lambda item: crc32(os.fsencode(item.path)))
     for item in order[: _WELLS if plates else _LOOKED_AT]:
         place = place_of(study, item, study.outputs[0])
-        yield Look(item.path, str(study.place(item.path)), item.reading, place)
+        yield Look(item.path, str(study.place(item.file)), item.reading, place)
 
 
 # --- tables, pictures, points ---------------------------------------------------------
@@ -234,7 +236,7 @@ def _drawn(chosen: Sequence[Facts], items: Mapping[str, Item]) -> list[Picture]:
 
 def _title(item: Item) -> str:
     well = item.labels.get("well")
-    return f"{well} {item.labels.get('field', '')}".strip() if well else item.title
+    return f"{well} {item.labels.get('field', '')}".strip() if well else item.path
 
 
 def _jpeg(picture: Array) -> str:
@@ -324,13 +326,24 @@ def _failed(known: Known) -> list[tuple[str, str]]:
     return sorted(failed.items())
 
 
-def _remarks(known: Known) -> list[tuple[int, str]]:
-    """What was said of outputs, the most frequent first."""
-    often: dict[str, int] = {}
-    for record in known.values():
+def _remarks(known: Known) -> list[tuple[int, str, str]]:
+    """What was said of outputs, the most frequent first, with some of their images.
+
+    Remarks that differ in a number are one.
+    """
+    alike: dict[str, dict[str, str]] = {}
+    for (image, _), record in known.items():
         for words in record.get("remarks", ()):
-            often[words] = often.get(words, 0) + 1
-    return sorted(((n, words) for words, n in often.items()), reverse=True)
+            alike.setdefault(re.sub(r"[0-9.]+", "0", words), {})[image] = words
+    order = sorted(alike.values(), key=lambda images: -len(images))
+    return [
+        (len(images), _some([*images]), next(iter(images.values()))) for images in order
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hash(items: Sequence[Item], looks: Looks) -> str:

@@ -145,7 +145,7 @@ def run_study(
         _keep_recipe(study)
         fresh = yield from _render(run, run.part.of_all(plan), pool, overwrite)
         _finish(run, items)
-        if fresh or not (study.target / REPORT).exists():
+        if fresh or _outdated(study):
             yield Event("report", REPORT, DONE, "", (), len(items), len(items))
             write_report(study, items, run.looks, states(study), run.crew)
 
@@ -217,6 +217,15 @@ def _keep_recipe(study: Study) -> None:
     """The recipe beside its results, from which they can be gone on with."""
     with _replacing(study.target / RECIPE) as made:
         study.moved(study.target).save(made)
+
+
+def _outdated(study: Study) -> bool:
+    """Whether the report is older than what it should tell, or is not there."""
+    page = study.target / REPORT
+    books = ledger.files(study.target, LEDGER)
+    return not page.exists() or any(
+        book.stat().st_mtime_ns > page.stat().st_mtime_ns for book in books
+    )
 
 
 @contextmanager
@@ -294,7 +303,7 @@ def _units(
 def _finish(run: _Run, items: Sequence[Item]) -> None:
     """Plates that open as such, and the table of images."""
     plates = {
-        (_plate(run.study.place(item.path), item), _plate(place, item))
+        (_plate(run.study.place(item.file), item), _plate(place, item))
         for item in items
         for kind in run.study.outputs
         if item.inside and (place := place_of(run.study, item, kind)).suffix == ""

@@ -37,7 +37,9 @@ class Item:
     Attributes
     ----------
     path
-        Of the file, relative to the study; ``FILE#1`` is the second image in it.
+        Its name in the study, wherever the recipe is: the path without the way up.
+    file
+        Where it is, relative to the recipe; ``FILE#1`` is the second image in it.
     output
         Its name in the folder of results, without output and ending.
     labels
@@ -55,6 +57,7 @@ class Item:
     """
 
     path: str
+    file: str
     output: str
     labels: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
@@ -64,16 +67,11 @@ class Item:
     trouble: str = ""
 
     @property
-    def title(self) -> str:
-        """The path without the way up from the recipe."""
-        return self.path.replace("../", "")
-
-    @property
     def short(self) -> str:
         """Plate, well and field, or the folder and the name of the file."""
         if self.inside:
             return " ".join(self.labels[one] for one in ("plate", "well", "field"))
-        return "/".join(self.title.split("/")[-2:])
+        return "/".join(self.path.split("/")[-2:])
 
 
 def well_of(item: Item) -> tuple[str, int] | None:
@@ -111,7 +109,9 @@ def scan(study: Study) -> list[Item]:
         if not found:
             raise DataError(f"there is no image in {_said(given)}: check the recipe")
         for item in found:
-            items.setdefault(item.path, item)
+            there = items.setdefault(item.path, item)
+            if there.file != item.file:  # of one name in two places
+                items.setdefault(item.file, replace(item, path=item.file))
     _check_columns(study, items.values())
     return [_grouped(study, item) for item in _named(items.values())]
 
@@ -129,9 +129,9 @@ def _items(study: Study, given: Input) -> Iterator[Item]:
             place = PurePosixPath(relative.lstrip("./"))
             outside = _outside(place, found.inside)
             labels = {"name": outside.name, "folder": outside.parent.name, **known}
-            labels |= {c: read_off(p, relative) for c, p in study.labels.items()}
+            labels |= {c: read_off(p, str(place)) for c, p in study.labels.items()}
             output = str(_stem(outside))
-            item = Item(relative, output, labels, reading)
+            item = Item(str(place), relative, output, labels, reading)
             trouble = found.trouble or _unnameable(relative)
             yield replace(item, inside=found.inside, trouble=trouble)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field as Limits
 from pydantic import ValidationInfo, field_validator, model_validator
@@ -171,21 +172,24 @@ class Study(Settings):
 
     def moved(self, root: Path) -> Self:
         """The same study with paths that are relative to another folder."""
-        paths = {"folder", "table", "plate"}
+
+        def there(path: str) -> str:
+            return os.path.relpath(self.place(path), root)
+
         inputs = tuple(
-            one.model_copy(
-                update={
-                    name: os.path.relpath(self.place(getattr(one, name)), root)
-                    for name in paths
-                    if getattr(one, name) is not None
-                }
-            )
-            for one in self.inputs
+            _moved(one, ("folder", "table", "plate"), there) for one in self.inputs
         )
-        folder = os.path.relpath(self.target, root)
-        return self.model_copy(
-            update={"inputs": inputs, "folder": folder, "root": root}
-        )
+        changed: dict[str, object] = {
+            "inputs": inputs,
+            "folder": there(self.folder),
+            "donor": self.donor and _moved(self.donor, ("image", "look"), there),
+            "root": root,
+        }
+        if isinstance(self.reference, Target):
+            changed["reference"] = _moved(self.reference, ("image", "look"), there)
+        if self.place(self.model).is_file():
+            changed["model"] = there(self.model)
+        return self.model_copy(update=changed)
 
     @property
     def target(self) -> Path:
@@ -195,3 +199,17 @@ class Study(Settings):
     def place(self, path: str) -> Path:
         """Where something is that the recipe names."""
         return Path(os.path.normpath(self.root / path))
+
+
+_Part = TypeVar("_Part", Input, Target)
+
+
+def _moved(one: _Part, names: Sequence[str], there: Callable[[str], str]) -> _Part:
+    """A part of a recipe with other paths."""
+    known = {name: getattr(one, name) for name in names}
+    changed: dict[str, object] = {
+        k: there(v) for k, v in known.items() if v is not None
+    }
+    if isinstance(one, Input) and one.files is not None:
+        changed["files"] = tuple(map(there, one.files))
+    return one.model_copy(update=changed)

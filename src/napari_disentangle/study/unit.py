@@ -98,7 +98,7 @@ def unit(
     key = sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
     return Unit(
         item.path,
-        str(study.place(item.path)),
+        str(study.place(item.file)),
         item.reading,
         recipe,
         {kind: place_of(study, item, kind) for kind in study.outputs},

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from napari_disentangle.audit.confounding import confounded
 from napari_disentangle.study.figures import Figures
 from napari_disentangle.study.ledger import Record
-from napari_disentangle.study.scan import Item
+from napari_disentangle.study.scan import Item, well_of
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import FAILED
 
@@ -27,7 +27,13 @@ def biology_of(study: Study, items: Sequence[Item]) -> dict[str, str]:
 
 def warnings_of(study: Study, items: Sequence[Item]) -> list[str]:
     """What makes a result doubtful, before anything is run."""
-    return [*warnings(study, items, biology_of(study, items))]
+    said = [*warnings(study, items, biology_of(study, items))]
+    if any(map(well_of, items)) and not study.controls:
+        said.append(
+            "there are wells, and none is named as a control: if some were treated, "
+            "say which were not, or a part of what the treatment does may be removed"
+        )
+    return said
 
 
 def warnings(
@@ -91,8 +97,9 @@ def _on_leak(found: Figures) -> str:
         return ""
     return (
         " A program that looks for it can still tell groups apart "
-        f"({found.leak.after:.2f}, 0 is chance): by noise, sharpness, or what is in "
-        "the images."
+        f"({found.leak.after:.2f}; 0 is chance, 1 always), by noise, sharpness, or "
+        "what is in the images: where something is learned from them, every group "
+        "needs controls of its own."
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from napari_disentangle.files.registry import read
+from napari_disentangle.image.field import Field
 from napari_disentangle.layers.opened import as_layers
 from napari_disentangle.study.scan import Item
 
 _KEY = "napari-disentangle batch"
-_MADE = " [normalised]"
+_BEFORE, _MADE = "before", "after"
 
 
 class Opened:
@@ -37,25 +36,12 @@ class Opened:
 
     def clear(self) -> None:
         """Take them away."""
-        self.remove(self.layers)
-
-    def remove(self, layers: list[Any]) -> None:
-        """Take some of them away, and show the others side by side."""
-        for layer in layers:
+        for layer in self.layers:
             self._viewer.layers.remove(layer)
-        self._arrange(self._channels)
 
-    def add(self, item: Item, source: Path, made: Path | None) -> None:
-        """Add an image, or what was made of it.
-
-        Raises
-        ------
-        DisentangleError
-            If it cannot be read.
-        """
-        title = item.short + _MADE * (made is not None)
-        field = read(made or source, **({} if made else item.reading))
-        parts = as_layers(field, title)
+    def add(self, item: Item, field: Field, made: bool) -> None:
+        """Add an image, or what was made of it."""
+        parts = as_layers(field, f"{_MADE if made else _BEFORE}: {item.short}")
         for array, attributes, _ in parts:
             layer = self._viewer.add_image(array, **attributes)
             layer.metadata = {_KEY: {"name": layer.name}}

@@ -138,10 +138,10 @@ class _Table(QTableWidget):  # type: ignore[misc]
         self.verticalHeader().setSectionResizeMode(usual)
         for row, item in enumerate(shown):
             told = item.group + " (control)" * (item.control and self._controlled)
-            for column, text in enumerate((item.title, told, "")):
+            for column, text in enumerate((item.path, told, "")):
                 cell = QTableWidgetItem(text)
                 cell.setData(_KEY, [item.path])
-                cell.setToolTip(item.trouble or item.title)
+                cell.setToolTip(item.trouble or item.path)
                 self.setItem(row, column, cell)
             self._cells[item.path] = self.item(row, len(_HEAD) - 1)
             if item.trouble:

@@ -15,11 +15,14 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_disentangle._qt.batch.opened import Opened
-from napari_disentangle._qt.batch.overview import FAILED, KEPT
+from napari_disentangle._qt.batch.overview import DONE, FAILED, KEPT
 from napari_disentangle._qt.batch.panel import BatchPanel
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle.errors import DisentangleError
+from napari_disentangle.files.registry import read
+from napari_disentangle.image.field import Field
 from napari_disentangle.study.draft import first
+from napari_disentangle.study.looks import opened
 from napari_disentangle.study.plan import states
 from napari_disentangle.study.preview import preview
 from napari_disentangle.study.report import REPORT
@@ -127,8 +130,15 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         except (DisentangleError, OSError) as error:
             self.panel.message.say([str(error)])
             return
-        self.panel.source.setText(f"{path}: Run goes on where it ended")
-        for (image, _), record in states(study).items():
+        known = states(study)
+        done = {
+            image for (image, _), record in known.items() if record["state"] == DONE
+        }
+        self.panel.source.setText(
+            f"Earlier run in {study.target}: {len(done)} of {len(self.items)} images "
+            "are done; Run goes on"
+        )
+        for (image, _), record in known.items():
             state, reason = record["state"], record.get("reason", "")
             self.panel.overview.mark(image, state, reason)
 
@@ -213,8 +223,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
 
     def _told(self, step: Event | tuple[Item, Path]) -> None:
         if isinstance(step, tuple):
-            self._add(step[0], None)
-            self._add(*step)
+            for one in (*self._read(step[0], None), *self._read(*step)):
+                self.opened.add(*one)
             return
         if step.state == FAILED:
             self._failed[step.image] = step.reason
@@ -249,7 +259,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         whole = self._failed.pop("", None)
         lines = [whole] if whole else []
         if self._failed:
-            titles = {item.path: item.title for item in self.items}
+            titles = {item.path: item.path for item in self.items}
             failed = self._failed.items()
             reasons = [f"{titles.get(path, path)}: {why}" for path, why in failed]
             what = "1 image is" if len(reasons) == 1 else f"{len(reasons)} images are"
@@ -279,26 +289,34 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     def open_images(self, paths: Sequence[str]) -> None:
         """Open images with what was made of them, in the place of earlier ones."""
         assert self.study is not None
-        earlier = self.opened.layers
+        found: list[tuple[Item, Field, bool]] = []
         for item in [item for item in self.items if item.path in paths]:
             places = (place_of(self.study, item, kind) for kind in self.study.outputs)
             for place in [None, *(place for place in places if place.exists())]:
-                self._add(item, place)
-        if len(self.opened.layers) > len(earlier):
-            self.opened.remove(earlier)
+                found += self._read(item, place)
+        if found:
+            self.opened.clear()
+        for one in found:
+            self.opened.add(*one)
 
-    def _add(self, item: Item, made: Path | None) -> None:
+    def _read(self, item: Item, made: Path | None) -> list[tuple[Item, Field, bool]]:
+        """An image, or what was made of it; nothing if it cannot be read."""
         assert self.study is not None
         try:
-            self.opened.add(item, self.study.place(item.path), made)
+            if made is not None:
+                return [(item, read(made), True)]
+            return [
+                (item, opened(str(self.study.place(item.file)), item.reading), False)
+            ]
         except DisentangleError as error:
             self.panel.message.add([str(error)])
+            return []
 
     def open_report(self) -> None:
         """Open the report in the browser."""
         assert self.study is not None
         page = self.study.target / REPORT
-        self.panel.message.say([f"The report is {page}."])
+        self.panel.message.add([f"The report is {page}."])
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
 
     def closeEvent(self, event: Any) -> None:
