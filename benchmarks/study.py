@@ -43,13 +43,16 @@ from napari_disentangle.study.scan import scan
 from napari_disentangle.study.unit import rendered, unit
 
 LOOKS = 8
-IMAGES, QUICK_IMAGES = 2000, 24
+IMAGES, QUICK_IMAGES = 2000, 16
 EDGE, QUICK_EDGE = 256, 96
 # Images that are rendered one by one, kills, and every how many is compared.
 SINGLE, KILLS, COMPARED = 60, 5, 5
 CLOSED = ("balanced", "levels", "mk", "meanstd", "reinhard", "percentile", "macenko")
+# As many as there are cores; one where it is only tried.
+QUICK = "--quick" in sys.argv
+WORKERS = 1 if QUICK else None
 # Of the synthetic screens.
-WELLS, EFFECT = 16, 1.5
+WELLS, EFFECT, ROWS = (4, 1.5, 20) if QUICK else (16, 1.5, 100)
 MAIN = """
 import sys, napari_disentangle as nd
 if __name__ == "__main__":
@@ -117,6 +120,7 @@ def study(root: Path, folder: str, **said: object) -> nd.Study:
         "group": "scanner",
         "reference": {"group": "0"},
         "folder": folder,
+        "workers": WORKERS,
     }
     return nd.Study.from_json(known | said).at(root)
 
@@ -270,7 +274,7 @@ def only_the_batch(seeds: int, nulls: int) -> str:
     """What neighbours tell where wells differ and treatments do not."""
     rows = []
     for batch, effect in ((0.0, 0.0), (3.0, 0.0), (6.0, 0.0), (3.0, 4.0)):
-        found = [separable(*wells(s, batch, effect, 100), permutations=0)
+        found = [separable(*wells(s, batch, effect, ROWS), permutations=0)
                  for s in range(seeds)]  # fmt: skip
         rows.append(
             [f"{batch:.0f}", f"{effect:.0f}",
@@ -413,9 +417,9 @@ def main() -> None:
             f"s.d. of {seeds} screens.",
             controlled(root, seeds),
             "Is it only the batch: balanced accuracy of a treatment, told by 15 "
-            f"neighbours (chance 0.50; eight wells of 100 rows, mean of {repeats} "
+            f"neighbours (chance 0.50; eight wells of {ROWS} rows, mean of {repeats} "
             "seeds).",
-            only_the_batch(repeats, 20 if quick else 200),
+            only_the_batch(repeats, 5 if quick else 200),
         )
     give(text, quick)
 

@@ -71,6 +71,7 @@ def write_report(
     crew
         Who looks at images and outputs.
     """
+    known = dict(sorted(known.items()))  # not in the order in which it was made
     done = _done(study, items, known)
     tasks = [*_tasks(study, done)]
     seen = [one for _, one in crew.each(compared, tasks) if isinstance(one, Facts)]
