@@ -575,6 +575,29 @@ def test_an_image_that_vanishes_gets_its_line(root):
     assert [e.state for e in seen if e.phase == "render"].count("done") == 5
 
 
+def test_a_folder_that_may_not_be_read_gets_its_line(root, monkeypatch):
+    shut = root / "raw/shut"
+    shut.mkdir()
+
+    def refused(real):
+        def call(path, *more, **said):
+            if str(path).startswith(str(shut)):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *more, **said)
+
+        return call
+
+    if os.geteuid() == 0:  # who may read everything
+        monkeypatch.setattr(os, "scandir", refused(os.scandir))
+        monkeypatch.setattr(Path, "exists", refused(Path.exists))
+    else:
+        shut.chmod(0)
+    failed = [e for e in run(study(root)) if e.state == "failed"]
+    shut.chmod(0o755)
+    assert [e.image for e in failed] == ["raw/shut"]
+    assert "cannot be listed (Permission denied)" in failed[0].reason
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(root):
     (root / "file").touch()
     with pytest.raises(DataError, match=r"cannot be written \(.*choose another folder"):

@@ -7,7 +7,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from errno import ELOOP
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -221,7 +223,9 @@ def _like_image(path: Path) -> bool:
 
 
 def _is_zarr(folder: Path) -> bool:
-    return any((folder / mark).exists() for mark in MARKS)
+    with suppress(PermissionError):  # said when it is listed
+        return any((folder / mark).exists() for mark in MARKS)
+    return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -235,8 +239,10 @@ def _broken(path: Path) -> str:
         path.stat()
     except FileNotFoundError:
         return f"{path.name!r} is a link to {os.readlink(path)!r}, which is not there"
-    except OSError:
-        return f"{path.name!r} is a link that leads to itself"
+    except OSError as error:
+        if error.errno == ELOOP:
+            return f"{path.name!r} is a link that leads to itself"
+        return f"{path.name!r} is a link that cannot be followed ({error.strerror})"
     return ""
 
 
