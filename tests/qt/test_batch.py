@@ -130,10 +130,12 @@ def test_other_groups_are_refused_until_results_may_be_replaced(batch, folder, q
     batch.panel.singly.setChecked(True)
     run(qtbot, batch)
     assert "6 results" in batch.panel.message.text()
+    assert batch.panel.overview.table.item(0, 2).text() == "✓"  # it is still there
     assert batch.panel.replace.isVisible()
     batch.panel.replace.setChecked(True)
     run(qtbot, batch)
     assert "All 6 images are done" in batch.panel.message.text()
+    assert not batch.panel.replace.isChecked()
 
 
 def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):

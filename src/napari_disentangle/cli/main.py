@@ -4,6 +4,7 @@ torch is loaded only by commands that compute, Qt and napari only by ``demo``.
 """
 
 import json
+import logging
 import platform
 import sys
 from collections.abc import Generator, Iterator, Sequence
@@ -47,6 +48,7 @@ app.add_typer(batch)
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line; what a person must act on is one sentence on stderr."""
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # said by us
     try:
         app(args=args, prog_name=NAME)
     except (DisentangleError, ValueError, OSError) as error:

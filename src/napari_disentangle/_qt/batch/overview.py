@@ -61,9 +61,11 @@ class Overview(QWidget):  # type: ignore[misc]
         self.table.forget(controlled)
         wells = bool(items) and all(map(well_of, items))
         plates = list(dict.fromkeys(map(plate_of, items))) if wells else []
+        shown = self.plate.currentText()
         self.plate.blockSignals(True)
         self.plate.clear()
         self.plate.addItems(plates)
+        self.plate.setCurrentIndex(max(0, self.plate.findText(shown)))
         self.plate.blockSignals(False)
         self.plate.setVisible(len(plates) > 1)
         self._show()

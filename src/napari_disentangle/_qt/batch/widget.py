@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -138,6 +138,10 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             f"Earlier run in {study.target}: {len(done)} of {len(self.items)} images "
             "are done; Run goes on"
         )
+        self._mark(known)
+
+    def _mark(self, known: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+        """Show what became of images in earlier runs, whatever is chosen now."""
         for (image, _), record in known.items():
             state, reason = record["state"], record.get("reason", "")
             self.panel.overview.mark(image, state, reason)
@@ -159,6 +163,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             return
         self.study, self.items = study, items
         self.panel.show_items(items)
+        self._mark(states(study))
         self._say_warnings()
 
     def _say_warnings(self) -> None:
@@ -255,6 +260,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
 
     def _ended(self) -> None:
         self._worker = None
+        self.panel.replace.setChecked(False)  # to be said for every run
         self.panel.show_running(False)
         whole = self._failed.pop("", None)
         lines = [whole] if whole else []
