@@ -28,7 +28,7 @@ from napari_disentangle.study.draft import draft
 from napari_disentangle.study.ledger import Part, read
 from napari_disentangle.study.plan import states
 from napari_disentangle.study.scan import scan
-from napari_disentangle.study.workers import Workers, processes
+from napari_disentangle.study.workers import Where, Workers, processes
 
 LOOKS = {"a": VIOLET, "b": ROSE}
 
@@ -121,6 +121,20 @@ def test_any_split_gives_the_bytes_of_the_whole(root):
         run(parts, part=Part(number, 2))
     assert checksums(whole) == checksums(parts)
     assert len(checksums(parts)) == 6
+
+
+def test_the_newest_record_counts_whatever_part_wrote_it(root):
+    one = study(root, look="image", reference={"image": "raw/scanner_a/0.png"})
+    path = root / "raw/scanner_b/2.png"
+    kept = path.read_bytes()
+    path.write_bytes(b"no image")
+    assert [e.state for e in run(one)].count("failed") == 1
+    path.write_bytes(kept)
+    for number in range(2):
+        run(one, part=Part(number, 2))
+    assert {record["state"] for record in states(one).values()} == {"done"}
+    assert {e.state for e in run(one)} == {"kept"}
+    assert "2.png" not in report(one).partition("<h2>Not done")[2].partition("<h2>")[0]
 
 
 def test_processes_give_the_bytes_of_one(root):
@@ -426,6 +440,19 @@ def test_what_is_odd_is_compared_with_controls_and_comes_as_one_table(tmp_path):
     np.testing.assert_array_equal(tifffile.imread(again), tifffile.imread(made))
 
 
+def test_regions_of_names_with_dots_and_of_wells_have_files_of_their_own(tmp_path):
+    (tmp_path / "raw").mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.1.tif", "a.2.tif"):
+        values = rng.normal(1000, 50, (64, 64)).astype("uint16")
+        tifffile.imwrite(tmp_path / "raw" / name, values)
+    said = {"outputs": ["anomaly"], "cell": 8.0, "detector": "mahalanobis"}
+    one = study(tmp_path, group=None, labels={}, **said)
+    assert {e.state for e in run(one)} == {"done"}
+    tables = {path.name for path in one.target.rglob("*_regions.csv")}
+    assert tables == {f"a.{i}_anomaly_regions.csv" for i in (1, 2)}
+
+
 # --- plates as OME-Zarr ---------------------------------------------------------------
 @pytest.fixture
 def plate(tmp_path):
@@ -615,7 +642,7 @@ def test_two_runs_of_one_study_do_not_meet(root):
 
 
 def test_a_process_that_dies_takes_only_its_own_task():
-    with Workers(1, processes) as crew:
+    with Workers(Where(1, processes)) as crew:
         found = dict(crew.each(kill_if_two, range(6)))
     died = found.pop(2)
     assert isinstance(died, DataError)
@@ -625,7 +652,7 @@ def test_a_process_that_dies_takes_only_its_own_task():
 
 def test_cancelling_does_not_wait_for_what_is_at_work():
     def begun():
-        with Workers(2, processes) as crew:
+        with Workers(Where(2, processes)) as crew:
             yield from crew.each(wait_if_large, iter([1, 1, 100, 100]))
 
     tasks = begun()

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_disentangle.study.ledger import Part
     from napari_disentangle.study.run import Event
     from napari_disentangle.study.study import Study
-    from napari_disentangle.study.workers import Open
+    from napari_disentangle.study.workers import Where
 
 # Groups and failed images that are listed; the table of images has all.
 _LISTED = 20
@@ -110,8 +110,8 @@ def measure(
     from napari_disentangle.study.study import Study
 
     study = _with(Study.load(recipe), workers)
-    with _where(scheduler) as opened:
-        _tell(measure_study(study, _part(shard), opened))
+    with _where(scheduler) as there:
+        _tell(measure_study(study, _part(shard), there))
     print(study.target)
 
 
@@ -134,8 +134,8 @@ def run(
     from napari_disentangle.study.study import Study
 
     study = _with(Study.load(recipe), workers)
-    with _where(scheduler) as opened:
-        failed = _tell(run_study(study, _part(shard), opened, overwrite))
+    with _where(scheduler) as there:
+        failed = _tell(run_study(study, _part(shard), there, overwrite))
     print(study.target / REPORT)
     if failed:
         raise typer.Exit(SOME_FAILED)
@@ -166,23 +166,23 @@ def _part(shard: str | None) -> "Part":
 
 
 @contextmanager
-def _where(scheduler: str | None) -> Iterator["Open | None"]:
+def _where(scheduler: str | None) -> Iterator["Where | None"]:
     """Workers of this machine, or of a cluster."""
     if scheduler is None:
         yield None
         return
     from napari_disentangle.study.cluster import cluster
 
-    with cluster(scheduler) as opened:
-        yield opened
+    with cluster(scheduler) as there:
+        yield there
 
 
 # --- what is seen of it ---------------------------------------------------------------
-def _tell(events: "Iterator[Event]") -> int:
-    """Show what becomes of images; returns how many outputs failed."""
+def _tell(events: "Generator[Event, None, None]") -> int:
+    """Show what becomes of images; returns how many of them failed."""
     failed: dict[str, str] = {}
     remarked: set[str] = set()
-    with ending(cast("Generator[Event]", events), "run it again to go on") as steps:
+    with ending(events, "run it again to go on") as steps:
         for event in _shown(steps):
             if event.state == "failed":
                 failed[event.image] = event.reason

@@ -29,11 +29,11 @@ from napari_disentangle.study.looks import (
 )
 from napari_disentangle.study.oddities import normals
 from napari_disentangle.study.plan import check_stale, planned
-from napari_disentangle.study.run import cores
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import unit, written
 from napari_disentangle.study.verdict import warnings_of
+from napari_disentangle.study.workers import cores
 
 # Images that are tried, and the edge of the part of each that is rendered.
 _TRIED, _EDGE = 5, 1024

@@ -9,15 +9,17 @@ from importlib import import_module
 from typing import Any
 
 from napari_disentangle.errors import DataError
-from napari_disentangle.study.workers import Open
+from napari_disentangle.study.workers import Where
 
 # Seconds after which nobody answers.
 WAIT = 10
+# Images that are sent at once at least: workers may still be on their way.
+_FEWEST = 64
 _INSTALL = "pip install 'napari-disentangle[cluster]'"
 
 
 @contextmanager
-def cluster(scheduler: str) -> Iterator[Open]:
+def cluster(scheduler: str) -> Iterator[Where]:
     """Use the cluster of a scheduler; every process loads weights once.
 
     Parameters
@@ -48,4 +50,4 @@ def cluster(scheduler: str) -> Iterator[Open]:
         yield client.get_executor(pure=False, retries=2)
 
     with client:
-        yield opened
+        yield Where(max(_FEWEST, sum(client.ncores().values())), opened)

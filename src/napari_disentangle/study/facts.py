@@ -12,7 +12,6 @@ from scipy.ndimage import laplace
 from skimage.transform import downscale_local_mean
 
 from napari_disentangle.audit import colour_features, gradient_correlation
-from napari_disentangle.errors import DisentangleError
 from napari_disentangle.files.registry import read
 from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.field import Field
@@ -84,14 +83,11 @@ class Facts:
     colour: bool
 
 
-def compared(task: Look) -> Facts | str:
-    """Look at an image and its output; a sentence if one cannot be read."""
-    try:
-        image = opened(task.path, task.reading)
-        made = read(task.output, modality=image.modality, full_scale=image.full_scale)
-        before, after = _middle(image), _middle(made)
-    except DisentangleError as error:
-        return str(error)
+def compared(task: Look) -> Facts:
+    """Look at an image and its output."""
+    image = opened(task.path, task.reading)
+    made = read(task.output, modality=image.modality, full_scale=image.full_scale)
+    before, after = _middle(image), _middle(made)
     edges = gradient_correlation(before, after).correlation
     sides = _side(before, image), _side(after, image)
     named = ("absorbance",) if image.rgb else _channels(image)

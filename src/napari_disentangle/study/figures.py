@@ -53,8 +53,6 @@ class Figures:
         Median likeness of edges.
     saturated
         Share of values at the limits of the type.
-    n
-        Images that were looked at.
     """
 
     by_batch: Change
@@ -65,7 +63,6 @@ class Figures:
     controls: Mapping[str, Change]
     edges: float
     saturated: Change
-    n: int
 
     @property
     def strongest(self) -> str:
@@ -95,7 +92,7 @@ class Figures:
 def figures(
     facts: Sequence[Facts], items: Mapping[str, Item], biology: Mapping[str, str]
 ) -> Figures:
-    """All figures of the images that were looked at."""
+    """All figures of the images that were looked at, one at least."""
     groups = [items[one.image].group for one in facts]
     kinds = [biology.get(one.image, "") for one in facts]
     controls = [items[one.image].control for one in facts]
@@ -120,11 +117,8 @@ def figures(
         change(lambda side: _of_labels(silhouette, features(facts, side), kinds)),
         by_channel(_effect),
         by_channel(_spread),
-        float(np.median([one.edges for one in facts])) if facts else math.nan,
-        change(
-            lambda side: float(np.mean([getattr(f, side).saturated for f in facts]))
-        ),
-        len(facts),
+        float(np.median([one.edges for one in facts])),
+        change(lambda side: _saturated(facts, side)),
     )
 
 

@@ -6,9 +6,11 @@ dropped. Each run of a part of a study writes lines of its own, and all are read
 
 from __future__ import annotations
 
+import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.files.place import exclusively
 
 _ENDING = ".jsonl"
+# When a line was written: parts of a study may be run in any order.
+WHEN = "when"
 Record = Mapping[str, Any]
 _Item = TypeVar("_Item")
 
@@ -81,6 +85,35 @@ def writable(place: Path) -> Iterator[None]:
 
 
 @contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file that takes the place of another when it is whole."""
+    made = path.with_name(f".{os.getpid()}.{path.name}")
+    with writable(path):
+        yield made
+        os.replace(made, path)
+
+
+def write_table(path: Path, rows: Callable[[], Iterable[Mapping[str, object]]]) -> None:
+    """Write rows as CSV; names of files that are no text are written with escapes.
+
+    Parameters
+    ----------
+    path
+        The file; it is there whole or as it was before.
+    rows
+        Gives the rows, twice: for the columns, and for what is in them.
+    """
+    columns = dict.fromkeys(name for row in rows() for name in row)
+    with (
+        replacing(path) as made,
+        made.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, [*columns])
+        writer.writeheader()
+        writer.writerows(rows())
+
+
+@contextmanager
 def adding(folder: Path, name: str, part: Part) -> Iterator[BinaryIO]:
     """Open a file of lines at its end, behind the last line that is whole."""
     path = folder / f"{name}{part.mark}{_ENDING}"
@@ -95,7 +128,7 @@ def add(file: BinaryIO, record: Record) -> int:
     """Write one line at once; returns where it begins."""
     with writable(Path(file.name)):
         place = file.seek(0, os.SEEK_END)
-        file.write(json.dumps(record).encode() + b"\n")
+        file.write(json.dumps({**record, WHEN: time.time()}).encode() + b"\n")
         file.flush()
     return place
 
@@ -116,7 +149,7 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             place += len(line)
 
 
-def read(folder: Path, name: str) -> Iterator[dict[str, Any]]:
-    """All records of all parts."""
-    for path in files(folder, name):
-        yield from (record for _, record in lines(path))
+def read(folder: Path, name: str) -> list[dict[str, Any]]:
+    """All records of all parts, the oldest first."""
+    known = [record for path in files(folder, name) for _, record in lines(path)]
+    return sorted(known, key=lambda record: float(record.pop(WHEN)))

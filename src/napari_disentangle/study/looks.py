@@ -17,7 +17,7 @@ from napari_disentangle.files.registry import read
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
-from napari_disentangle.study.ledger import Record, files, lines
+from napari_disentangle.study.ledger import WHEN, Record, files, lines
 from napari_disentangle.study.scan import Item
 from napari_disentangle.study.study import Study, Target
 
@@ -117,9 +117,13 @@ class Looks:
 
     def load(self) -> None:
         """Find what was measured before."""
-        for path in files(self.folder, LOOKS):
-            for begin, record in lines(path):
-                self.note(record["image"], path, begin)
+        found = [
+            (record[WHEN], record["image"], path, begin)
+            for path in files(self.folder, LOOKS)
+            for begin, record in lines(path)
+        ]
+        for _, image, path, begin in sorted(found):
+            self.note(image, path, begin)
 
     def note(self, image: str, path: Path, place: int) -> None:
         """Remember where the newest record of an image is."""
@@ -216,6 +220,8 @@ def pooled(study: Study, items: Sequence[Item], looks: Records) -> Pooled:
         else average(known)
     )
     donor = _target(study, study.donor, groups) if study.donor else None
+    for look in filter(None, [reference, donor]):
+        known[0].check(look)
     plain = {
         g: one if isinstance(one, str) else Plain.of(one) for g, one in groups.items()
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from napari_disentangle.pipeline.kinds import KINDS, need
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe
 from napari_disentangle.pipeline.run import open_inputs
+from napari_disentangle.study.ledger import write_table
 from napari_disentangle.study.scan import Item, matches
 from napari_disentangle.study.study import Study
 
@@ -34,8 +35,6 @@ _NORMALS, _MOST = 16, 2**24
 ALPHA, ODD = 0.01, 0.05
 _ENDING = "_regions"
 TABLE = "regions.csv"
-# Names of files that are no text are written with escapes.
-_NAMES = "backslashreplace"
 
 
 def normals(study: Study, items: Sequence[Item]) -> list[dict[str, Any]]:
@@ -81,7 +80,14 @@ def _learned(said: str) -> Detector:
 
 
 def look_for(part: Output, path: Path) -> dict[str, Any]:
-    """Write the regions of an anomaly map beside it: labels, and their table.
+    """Write the regions of an anomaly map: labels, and their table.
+
+    Parameters
+    ----------
+    part
+        The output.
+    path
+        Where they go, without an ending.
 
     Returns
     -------
@@ -94,7 +100,7 @@ def look_for(part: Output, path: Path) -> dict[str, Any]:
         return {}
     score = finished(scored(part, "the anomaly map"))
     labels, table = score.regions(ALPHA)
-    stem = path.name.partition(".")[0] + _ENDING
+    stem = f"{path.name}{_ENDING}"
     attributes = {
         "scale": image.scale,
         "translate": image.translate,
@@ -102,7 +108,8 @@ def look_for(part: Output, path: Path) -> dict[str, Any]:
         "axis_labels": tuple(image.grid_axes.lower()),
         "name": stem,
     }
-    lazy = as_it_is(labels.astype(np.uint16), attributes, dict(part.lazy.provenance))
+    lazy = as_it_is(labels.astype(np.uint32), attributes, dict(part.lazy.provenance))
+    path.parent.mkdir(parents=True, exist_ok=True)
     for _ in write(lazy, path.with_name(f"{stem}.ome.tif"), overwrite=True):
         pass
     write_csv(path.with_name(f"{stem}.csv"), table, score.units, overwrite=True)
@@ -110,26 +117,22 @@ def look_for(part: Output, path: Path) -> dict[str, Any]:
     return {"odd_regions": odd, "odd_share": float((score.p <= ALPHA).mean())}
 
 
-def merge(target: Path, maps: Mapping[str, Path]) -> None:
+def merge(target: Path, places: Mapping[str, Path]) -> None:
     """One table of the regions of all images, with a column that names the image.
 
     Parameters
     ----------
     target
         Folder of the study's results.
-    maps
-        The anomaly map of every image.
+    places
+        Where the regions of every image are, as for :func:`look_for`.
     """
-    rows: list[dict[str, str]] = []
-    for image, path in maps.items():
-        own = path.with_name(f"{path.name.partition('.')[0]}{_ENDING}.csv")
+    write_table(target / TABLE, lambda: _regions(places))
+
+
+def _regions(places: Mapping[str, Path]) -> Iterator[dict[str, str]]:
+    for image, path in places.items():
+        own = path.with_name(f"{path.name}{_ENDING}.csv")
         if own.exists():
             with own.open(newline="", encoding="utf-8") as file:
-                rows += [{"image": image, **row} for row in csv.DictReader(file)]
-    columns = dict.fromkeys(name for row in rows for name in row)
-    with (target / TABLE).open(
-        "w", newline="", encoding="utf-8", errors=_NAMES
-    ) as file:
-        writer = csv.DictWriter(file, [*columns])
-        writer.writeheader()
-        writer.writerows(rows)
+                yield from ({"image": image, **row} for row in csv.DictReader(file))

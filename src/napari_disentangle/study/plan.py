@@ -97,7 +97,7 @@ def check_stale(study: Study, plan: Sequence[Planned]) -> None:
         look = os.path.relpath(study.target / REFERENCE, study.root)
         raise DataError(
             f"{stale} results in {str(study.target)!r} are of another recipe or "
-            "reference: replace them (--overwrite), choose another folder, or, if only "
-            f"images were added, keep the reference they have (reference: {{look: "
-            f"{look}}})"
+            "reference, or of groups with other images: replace them (--overwrite), "
+            "choose another folder, or, if only groups were added, keep the reference "
+            f"they have (reference: {{look: {look}}})"
         )

@@ -23,7 +23,7 @@ from napari_disentangle.study.batches import COLOURS
 from napari_disentangle.study.comparison import kept
 from napari_disentangle.study.facts import Facts, Look, Side, compared, shown
 from napari_disentangle.study.figures import Figures, blurred, figures, places, unlike
-from napari_disentangle.study.ledger import Record
+from napari_disentangle.study.ledger import Record, replacing
 from napari_disentangle.study.looks import Looks
 from napari_disentangle.study.scan import Item, plate_of, well_of
 from napari_disentangle.study.study import Study
@@ -80,13 +80,13 @@ def write_report(
         **_told(study, items, known, seen),
         **_shown(study, items, known, seen),
         "points": _points(items, done, looks),
+        "some": len(seen) < len(done),
         "unlike": (unlike(done, looks) + blurred(seen, items))[:_LISTED],
         "model_hash": _hash(items, looks),
     }
     path = study.target / REPORT
-    made = path.with_name(f".{REPORT}.{os.getpid()}")
-    made.write_text(_page(said), encoding="utf-8", errors="backslashreplace")
-    os.replace(made, path)
+    with replacing(path) as made:
+        made.write_text(_page(said), encoding="utf-8", errors="backslashreplace")
     return path
 
 
@@ -111,7 +111,6 @@ def _told(
         "version": __version__,
         "n": len(items),
         "looked_at": len(seen),
-        "some": len(seen) < sum(r["state"] == DONE for r in known.values()),
     }
 
 
@@ -292,18 +291,22 @@ def _groups(
     for group, row in rows.items():
         own = [one for one in facts if of[one.image] == group]
         for side in ("before", "after"):
-            row[side] = _tone([getattr(one, side) for one in own])
+            sides = [getattr(one, side) for one in own]
+            row[side] = _colour(sides) if own and own[0].colour else _levels(sides)
     return [*rows.values()]
 
 
-def _tone(sides: Sequence[Side]) -> str:
-    """The mean colour of what is stained, or the mean signal of every channel."""
+def _colour(sides: Sequence[Side]) -> str:
+    """The mean colour of what is stained."""
+    dark = [_darkest(side.small) for side in sides]
+    levels = np.rint(np.clip(np.mean(dark, axis=0), 0, 1) * 255).astype(int)
+    return "#" + "".join(f"{level:02x}" for level in levels)
+
+
+def _levels(sides: Sequence[Side]) -> str:
+    """The mean signal of every channel."""
     if not sides:
         return ""
-    if len(sides[0].small) == 3:
-        dark = [_darkest(side.small) for side in sides]
-        levels = np.rint(np.clip(np.mean(dark, axis=0), 0, 1) * 255).astype(int)
-        return "#" + "".join(f"{level:02x}" for level in levels)
     means = np.mean([side.signal for side in sides], axis=0)
     return ", ".join(f"{one:.3g}" for one in means)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,12 +40,13 @@ from napari_disentangle.study.unit import (
     DONE,
     FAILED,
     Unit,
+    beside,
     failures,
     place_of,
     rendered,
     unit,
 )
-from napari_disentangle.study.workers import Open, Workers
+from napari_disentangle.study.workers import Where, Workers, here
 
 TABLE, RECIPE = "images.csv", "recipe.yaml"
 # An output that was made by an earlier run.
@@ -87,8 +86,8 @@ class Event:
 
 
 def measure_study(
-    study: Study, part: Part | None = None, workers: Open | None = None
-) -> Iterator[Event]:
+    study: Study, part: Part | None = None, workers: Where | None = None
+) -> Generator[Event, None, None]:
     """Measure the looks of all images, those that are not known yet.
 
     Parameters
@@ -98,7 +97,7 @@ def measure_study(
     part
         A share of the images only.
     workers
-        Where it is computed; see :class:`Workers`.
+        Where it is computed; on this machine if ``None``.
     """
     items = scan(study)
     with _at_work(study, items, part or Part(), workers) as run:
@@ -108,9 +107,9 @@ def measure_study(
 def run_study(
     study: Study,
     part: Part | None = None,
-    workers: Open | None = None,
+    workers: Where | None = None,
     overwrite: bool = False,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Measure all looks, then render every image; what is done already is kept.
 
     Parameters
@@ -120,7 +119,7 @@ def run_study(
     part
         A share of the images only; the looks are still those of all images.
     workers
-        Where it is computed; see :class:`Workers`.
+        Where it is computed; on this machine if ``None``.
     overwrite
         Whether outputs of another recipe are replaced.
 
@@ -163,22 +162,15 @@ class _Run:
 
 @contextmanager
 def _at_work(
-    study: Study, items: Sequence[Item], part: Part, workers: Open | None
+    study: Study, items: Sequence[Item], part: Part, workers: Where | None
 ) -> Iterator[_Run]:
     looks = Looks(study.target)
     with (
         ledger.alone(study.target, part),
-        Workers(study.workers or cores(), workers) as crew,
+        Workers(workers or here(study.workers)) as crew,
     ):
         looks.load()
         yield _Run(study, part, crew, looks, normals(study, items))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 # --- looks ----------------------------------------------------------------------------
@@ -208,14 +200,14 @@ def _words(error: BaseException) -> str:
 def _keep_reference(path: Path, pool: Pooled, overwrite: bool) -> None:
     """The reference of the first run, for others that are to have the same."""
     if overwrite or not path.exists():
-        with _replacing(path) as made:
+        with ledger.replacing(path) as made:
             text = json.dumps(pool.reference.json, indent=1)
             made.write_text(text, encoding="utf-8")
 
 
 def _keep_recipe(study: Study) -> None:
     """The recipe beside its results, from which they can be gone on with."""
-    with _replacing(study.target / RECIPE) as made:
+    with ledger.replacing(study.target / RECIPE) as made:
         study.moved(study.target).save(made)
 
 
@@ -226,15 +218,6 @@ def _outdated(study: Study) -> bool:
     return not page.exists() or any(
         book.stat().st_mtime_ns > page.stat().st_mtime_ns for book in books
     )
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file that takes the place of another when it is whole."""
-    made = path.with_name(f".{os.getpid()}.{path.name}")
-    with ledger.writable(path):
-        yield made
-        os.replace(made, path)
 
 
 # --- images ---------------------------------------------------------------------------
@@ -312,16 +295,9 @@ def _finish(run: _Run, items: Sequence[Item]) -> None:
         complete(source, target)
     for kind in run.study.outputs:
         if KINDS[kind].shown == "score":
-            places = {item.path: place_of(run.study, item, kind) for item in items}
+            places = {item.path: beside(run.study, item, kind) for item in items}
             merge(run.study.target, places)
-    with (
-        _replacing(run.study.target / TABLE) as made,
-        made.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        columns = dict.fromkeys(name for row in _rows(run, items) for name in row)
-        writer = csv.DictWriter(file, [*columns])
-        writer.writeheader()
-        writer.writerows(_rows(run, items))
+    ledger.write_table(run.study.target / TABLE, lambda: _rows(run, items))
 
 
 def _plate(path: Path, item: Item) -> Path:

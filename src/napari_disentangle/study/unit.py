@@ -42,8 +42,8 @@ class Unit:
         Its name in the study, where it is, and how it is to be read.
     recipe
         Its recipe in plain JSON types, without the image itself.
-    files
-        Where each output goes.
+    files, beside
+        Where each output goes, and what belongs to it, without an ending.
     key
         The same for the same image, recipe and looks, wherever the study is.
     said
@@ -57,6 +57,7 @@ class Unit:
     reading: Mapping[str, Any]
     recipe: Mapping[str, Any]
     files: Mapping[Kind, Path]
+    beside: Mapping[Kind, Path]
     key: str
     said: Mapping[str, Any]
     overwrite: bool = False
@@ -102,6 +103,7 @@ def unit(
         item.reading,
         recipe,
         {kind: place_of(study, item, kind) for kind in study.outputs},
+        {kind: beside(study, item, kind) for kind in study.outputs},
         key,
         {"key": key, "group": item.group, "labels": dict(item.labels)},
     )
@@ -153,9 +155,15 @@ def place_of(study: Study, item: Item, kind: Kind) -> Path:
         return study.target / f"{item.output}_{kind}{_ZARR}" / item.inside
     if ending in {".png", ".jpg", ".jpeg"} and not KINDS[kind].pixels:
         ending = ".ome.tif"
+    flat = beside(study, item, kind)
+    return flat.with_name(f"{flat.name}{ending}")
+
+
+def beside(study: Study, item: Item, kind: Kind) -> Path:
+    """Where what belongs to an output goes, without an ending; never into a plate."""
     parts = [item.labels[one] for one in ("well", "field")] if item.inside else []
     inside = "".join(f"_{part}" for part in parts)
-    return study.target / f"{item.output}{inside}_{kind}{ending}"
+    return study.target / f"{item.output}{inside}_{kind}"
 
 
 # --- in any process -------------------------------------------------------------------
@@ -194,16 +202,17 @@ def _written(task: Unit, part: Output) -> dict[str, Any]:
     begin, path = perf_counter(), task.files[part.kind]
     path.parent.mkdir(parents=True, exist_ok=True)
     there = path.exists()
-    if there and not is_of(path, task.key) and not task.overwrite:
+    ours = there and is_of(path, task.key)
+    if there and not ours and not task.overwrite:
         raise DataError(
             f"{str(path)!r} is there already, from another recipe, reference or image: "
             "move it away, or add --overwrite"
         )
-    if not (there and is_of(path, task.key)):
+    if not ours:
         kept = {**part.lazy.provenance, STUDY_KEY: dict(task.said)}
         for _ in write(part.lazy, path, kept, overwrite=there):
             pass
-    return look_for(part, path) | {
+    return look_for(part, task.beside[part.kind]) | {
         "state": DONE,
         "remarks": list(part.status),
         "checksum": checksum(path),

@@ -14,6 +14,8 @@ from napari_disentangle.study.unit import FAILED
 
 # What is called mixed, kept, alike, of one level, and read by a probe.
 _MIXED, _KEPT, _ALIKE, _LEVEL, _READ = 0.1, 0.9, 0.95, 1.15, 0.3
+# A difference between treated and controls that is more than that of any two wells.
+_EFFECT = 1.1
 
 
 def biology_of(study: Study, items: Sequence[Item]) -> dict[str, str]:
@@ -106,6 +108,12 @@ def _on_leak(found: Figures) -> str:
 def _on_biology(study: Study, found: Figures) -> str:
     if not math.isnan(found.kept):
         effect = found.effects[found.strongest]
+        if abs(math.log(effect.before)) < math.log(_EFFECT):
+            return (
+                "Treated and controls hardly differ in brightness, so that it cannot "
+                f"be said whether such a difference is kept: {found.strongest} "
+                f"{effect.before:.2f}-fold before, {effect.after:.2f}-fold after."
+            )
         words = "is kept" if found.kept >= _KEPT else "was partly REMOVED"
         return (
             f"The difference between treated and controls {words}: "

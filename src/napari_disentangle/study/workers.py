@@ -18,6 +18,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from threading import Thread
 from time import sleep
@@ -28,8 +29,6 @@ from napari_disentangle.errors import DataError
 
 _Task = TypeVar("_Task")
 _Found = TypeVar("_Found")
-# Opens an executor with so many workers.
-Open = Callable[[int], AbstractContextManager[Executor]]
 # Tasks that wait in line for every worker, so that none is idle.
 _AHEAD = 2
 # Every process has one core: more threads of BLAS only wait for each other.
@@ -40,20 +39,38 @@ _ALONE = dict.fromkeys(
 _LOOK = 1.0
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where tasks are worked on: how many at once, and what opens the executor."""
+
+    n: int
+    opened: Callable[[int], AbstractContextManager[Executor]]
+
+
+def here(n: int | None) -> Where:
+    """Processes of this machine, as many as there are cores if ``None``."""
+    n = n or cores()
+    return Where(n, one_by_one if n == 1 else processes)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class Workers:
     """Workers that are there from the first task on, until they are closed.
 
     Parameters
     ----------
-    n
-        How many tasks are worked on at once.
-    opened
-        Where they are; processes of this machine unless something else is given.
+    where
+        Where they are.
     """
 
-    def __init__(self, n: int, opened: Open | None = None) -> None:
-        self._n = n
-        self._open = opened or (one_by_one if n == 1 else processes)
+    def __init__(self, where: Where) -> None:
+        self._where = where
         self._stack = ExitStack()
         self._pool: Executor | None = None
 
@@ -68,7 +85,7 @@ class Workers:
     ) -> Iterator[tuple[_Task, _Found | BaseException]]:
         """Every task with what became of it, in the order in which they end."""
         waiting = iter(tasks)
-        while suspects := (yield from self._go_on(work, waiting, self._n)):
+        while suspects := (yield from self._go_on(work, waiting, self._where.n)):
             for task in suspects:
                 if (yield from self._go_on(work, iter([task]), 1)):
                     yield (
@@ -104,7 +121,7 @@ class Workers:
 
     def _executor(self) -> Executor:
         if self._pool is None:
-            self._pool = self._stack.enter_context(self._open(self._n))
+            self._pool = self._stack.enter_context(self._where.opened(self._where.n))
         return self._pool
 
 
