@@ -227,19 +227,35 @@ def test_another_recipe_is_refused_before_anything_is_changed(root):
     assert {e.state for e in run(other, overwrite=True)} == {"done"}
 
 
+def test_an_image_of_other_channels_does_not_spoil_the_dry_run(root):
+    grey = iio.imread(root / "raw/scanner_a/0.png")[..., 0]
+    tifffile.imwrite(root / "raw/scanner_a/00.tif", grey)
+    found = foresee(study(root))
+    assert found.images == 7
+    assert not (root / "out").exists()
+
+
+def test_numbers_of_a_table_are_numbers(root):
+    (root / "images.csv").write_text("path,full_scale\nraw/scanner_a/0.png,much\n")
+    with pytest.raises(DataError, match=r"full_scale of '0.png' is 'much'"):
+        run(study(root, inputs=[{"table": "images.csv"}], group=None, labels={}))
+
+
 def test_controls_that_no_image_has_are_refused(root):
     with pytest.raises(DataError, match=r"no image has 'C\*' as name: there are 0.png"):
         run(study(root, controls={"name": ["0.png", "C*"]}))
 
 
 def test_a_remark_is_of_the_image_that_it_was_made_of(root):
-    blank = np.full((96, 96, 3), 240, "uint8")
-    iio.imwrite(root / "raw/scanner_a/blank.png", blank)
+    empty = np.full((96, 96, 3), 240, "uint8")
+    iio.imwrite(root / "raw/scanner_a/blank.png", empty)
     said = {e.image: " ".join(e.remarks) for e in run(study(root))}
-    about = {image for image, words in said.items() if "no foreground" in words}
-    assert "raw/scanner_a/blank.png" in about
-    own = {image for image, words in said.items() if "is returned" in words}
-    assert own <= {"raw/scanner_a/blank.png"}
+    blank = "raw/scanner_a/blank.png"
+    words = "no foreground found: the image is rendered with the look of its group"
+    assert {image for image, one in said.items() if words in one} == {blank}
+    assert {image for image, one in said.items() if "is constant" in one} == {blank}
+    assert not any("returned as it is" in one for one in said.values())
+    assert (iio.imread(root / "out/raw/scanner_a/blank_content.png") != 240).any()
 
 
 def test_a_swap_gives_the_look_of_a_group(root):

@@ -143,8 +143,32 @@ def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):
     click(qtbot, batch.panel.preview)
     qtbot.waitUntil(lambda: not batch.running, timeout=60_000)
     names = [layer.name for layer in batch.viewer.layers]
-    assert len(names) == 4
-    assert sum(name.startswith("after: ") for name in names) == 2
+    assert len(names) == 6
+    assert sum(name.startswith("after: ") for name in names) == 3
+    assert {name.split("/")[0] for name in names} >= {
+        "after: scanner a",
+        "after: scanner b",
+    }
+    assert not batch.study.target.exists()
+
+
+def test_a_broken_image_does_not_spoil_the_preview(batch, folder, qtbot):
+    for scanner in "ab":
+        (folder / f"scanner {scanner}/0.png").write_bytes(b"no image")
+    batch.open_folder(folder)
+    click(qtbot, batch.panel.preview)
+    qtbot.waitUntil(lambda: not batch.running, timeout=60_000)
+    assert len(batch.viewer.layers) == 6
+    assert "0.png" in batch.panel.message.text()
+
+
+def test_run_does_nothing_else_than_what_is_shown(batch, folder, qtbot):
+    batch.open_folder(folder)
+    batch.panel.control.setCurrentText("name")
+    batch.panel.values.setText("nothing")
+    click(qtbot, batch.panel.run)
+    assert not batch.running
+    assert "no image has 'nothing' as name" in batch.panel.message.text()
     assert not batch.study.target.exists()
 
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from napari_disentangle.errors import DataError, DisentangleError
-from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import average
 from napari_disentangle.study.ledger import Record
 from napari_disentangle.study.looks import (
@@ -26,9 +24,11 @@ from napari_disentangle.study.looks import (
     measured,
     opened,
     pooled,
+    usual_channels,
 )
 from napari_disentangle.study.oddities import normals
 from napari_disentangle.study.plan import check_stale, planned
+from napari_disentangle.study.preview import middle
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import unit, written
@@ -88,7 +88,13 @@ def foresee(study: Study) -> Foreseen:
     usable = [item for item in items if item.path not in bad]
     tried = usable[:: math.ceil(len(usable) / _TRIED) or 1]
     records = [measured(Measure.of(study, item)) for item in tried]
-    found = [(i, r) for i, r in zip(tried, records, strict=True) if "look" in r]
+    known = {record["image"]: record for record in records}
+    channels = usual_channels(tried, known)
+    found = [
+        (i, r)
+        for i, r in zip(tried, records, strict=True)
+        if "look" in r and tuple(r["look"]["channels"]) == channels
+    ]
     if not found:
         reason = troubles[0][1] if troubles else records[0]["trouble"]
         raise DataError(f"no image can be used; the first: {reason}")
@@ -160,29 +166,19 @@ def _trial(study: Study, found: Sequence[tuple[Item, Record]]) -> tuple[float, f
     pool = Pooled(groups, reference, reference if study.donor else None)
     seconds, size = [], []
     with TemporaryDirectory() as folder:
-        elsewhere = study.model_copy(update={"folder": folder})
-        for item, record in [found[0], *found]:  # the first time takes longer
+        for i, (item, record) in enumerate([found[0], *found]):
+            elsewhere = study.model_copy(update={"folder": f"{folder}/{i}"})
             task = unit(elsewhere, item, record, pool)
             image = opened(task.path, task.reading)
             begin = perf_counter()
-            part = _part(image)
+            part = middle(image, _EDGE)
             for _ in written(task, part):
                 pass
             spent = perf_counter() - begin
             larger = math.prod(image.shape) / math.prod(part.shape)
             seconds.append(record["seconds"] + spent * larger)
             size.append(sum(_bytes(path) for path in task.files.values()) * larger)
-    return float(np.mean(seconds[1:])), float(np.mean(size))
-
-
-def _part(image: Field) -> Field:
-    """The middle of the first plane."""
-    place: list[Any] = []
-    for axis, n in zip(image.axes, image.shape, strict=True):
-        begin = max(0, (n - _EDGE) // 2)
-        whole = slice(None) if axis == "C" else slice(0, 1)
-        place.append(slice(begin, begin + _EDGE) if axis in "YX" else whole)
-    return replace(image, data=np.asarray(image.levels[0][tuple(place)]), where=None)
+    return float(np.mean(seconds[1:])), float(np.mean(size))  # the first takes longer
 
 
 def _bytes(path: Path) -> int:

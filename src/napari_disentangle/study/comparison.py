@@ -14,7 +14,7 @@ from napari_disentangle.audit.report import Report, report
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.fit import fit
-from napari_disentangle.study.looks import model_of, opened
+from napari_disentangle.study.looks import by_group, model_of, opened
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.verdict import biology_of
@@ -54,10 +54,7 @@ def compare(study: Study) -> Report:
 
 def _images(study: Study, items: Sequence[Item]) -> tuple[list[Item], list[Field]]:
     """Some images of every group in turn, that have the same channels."""
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        groups.setdefault(item.group, []).append(item)
-    turns = chain.from_iterable(zip_longest(*groups.values()))
+    turns = chain.from_iterable(zip_longest(*by_group(items).values()))
     chosen: list[Item] = []
     images: list[Field] = []
     for item in islice((one for one in turns if one is not None), 4 * _IMAGES):

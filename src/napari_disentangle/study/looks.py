@@ -206,10 +206,10 @@ def pooled(study: Study, items: Sequence[Item], looks: Records) -> Pooled:
     DataError
         If nothing can be measured, or a look that is named cannot be found.
     """
-    channels = _usual_channels(items, looks)
+    channels = usual_channels(items, looks)
     groups = {
         group: _look_of_group(study, group, of_group, looks, channels)
-        for group, of_group in _by_group(items).items()
+        for group, of_group in by_group(items).items()
     }
     known = [look for look in groups.values() if isinstance(look, Attribute)]
     if not known:
@@ -228,14 +228,15 @@ def pooled(study: Study, items: Sequence[Item], looks: Records) -> Pooled:
     return Pooled(plain, Plain.of(reference), Plain.of(donor) if donor else None)
 
 
-def _by_group(items: Iterable[Item]) -> dict[str, list[Item]]:
+def by_group(items: Iterable[Item]) -> dict[str, list[Item]]:
+    """Images of every group."""
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item.group, []).append(item)
     return groups
 
 
-def _usual_channels(items: Iterable[Item], looks: Records) -> tuple[str, ...]:
+def usual_channels(items: Iterable[Item], looks: Records) -> tuple[str, ...]:
     """The channels that most images have."""
     records = (looks[item.path] for item in items)
     often = Counter(tuple(r["look"]["channels"]) for r in records if "look" in r)

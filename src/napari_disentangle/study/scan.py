@@ -24,6 +24,7 @@ from napari_disentangle.study.study import OWN_COLUMNS, Input, Study
 
 # What is taken for an image where no pattern says what is.
 _IMAGES = (*FORMATS, *ENDINGS, ".svs", ".ndpi")
+_NUMBERED = re.compile(r"^(.+)(#)(\d+|large)$")
 _WELL = re.compile(r"^([A-Z]{1,2})/?0*(\d{1,2})$")
 _READING = ("axes", "modality", "full_scale")
 # Bytes of a file's name that leave room for the output, the ending, and ".unfinished".
@@ -114,8 +115,23 @@ def scan(study: Study) -> list[Item]:
             there = items.setdefault(item.path, item)
             if there.file != item.file:  # of one name in two places
                 items.setdefault(item.file, replace(item, path=item.file))
-    _check_columns(study, items.values())
-    return [_grouped(study, item) for item in _named(items.values())]
+    return regrouped(study, [*_named(items.values())])
+
+
+def regrouped(study: Study, items: Sequence[Item]) -> list[Item]:
+    """The same images with other labels, groups and controls.
+
+    Raises
+    ------
+    DataError
+        If a column is unknown, or no image has a value that is to be a control.
+    """
+    told = [
+        replace(item, labels={**item.labels, **_read_off(study, item.path)})
+        for item in items
+    ]
+    _check_columns(study, told)
+    return [_grouped(study, item) for item in told]
 
 
 def _items(study: Study, given: Input) -> Iterator[Item]:
@@ -125,17 +141,25 @@ def _items(study: Study, given: Input) -> Iterator[Item]:
         said = {**own, **{k: known.pop(k) for k in _READING if known.get(k)}}
         reading = {key: one for key, one in said.items() if one is not None}
         if "full_scale" in reading:
-            reading["full_scale"] = float(reading["full_scale"])
+            reading["full_scale"] = _number(found.path, reading["full_scale"])
         for path in _each(found, given.all_images):
             relative = Path(os.path.relpath(path, study.root)).as_posix()
             place = PurePosixPath(relative.lstrip("./"))
             outside = _outside(place, found.inside)
             labels = {"name": outside.name, "folder": outside.parent.name, **known}
-            labels |= {c: read_off(p, str(place)) for c, p in study.labels.items()}
             output = str(_stem(outside))
             item = Item(str(place), relative, output, labels, reading)
             trouble = found.trouble or _unnameable(relative)
             yield replace(item, inside=found.inside, trouble=trouble)
+
+
+def _number(path: Path, text: Any) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(
+            f"full_scale of {path.name!r} is {text!r}: it must be a number"
+        ) from error
 
 
 def _each(found: _Found, every: bool) -> Iterator[str]:
@@ -153,6 +177,10 @@ def _unnameable(path: str) -> str:
     """What is wrong with a name that no recipe can hold."""
     shown = path.encode(errors="backslashreplace").decode()
     return "" if shown == path else f"{shown!r} is no name in UTF-8: rename it"
+
+
+def _read_off(study: Study, path: str) -> dict[str, str]:
+    return {column: read_off(one, path) for column, one in study.labels.items()}
 
 
 def read_off(pattern: str, path: str) -> str:
@@ -282,7 +310,9 @@ def _rows(table: Path) -> Iterator[_Found]:
 # --- what they are called, and which belong together ----------------------------------
 def _stem(path: PurePosixPath) -> PurePosixPath:
     """The name of results; what tells apart images of one file or plate stays."""
-    name, sign, number = path.name.partition("#")
+    name, sign, number = path.name, "", ""
+    if found := _NUMBERED.match(path.name):
+        name, sign, number = found.groups()
     known = (one for one in _IMAGES if name.lower().endswith(one))
     stem = name[: -len(next(known, "")) or None] + (f"_{number}" if sign else "")
     whole = os.fsencode(stem)

@@ -13,6 +13,7 @@ from typing import Any
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import read_provenance, suffix_like, write
 from napari_disentangle.image.field import Field
+from napari_disentangle.model.remarks import NO_FOREGROUND
 from napari_disentangle.pipeline.follow import follow
 from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.kinds import KINDS, Kind
@@ -28,6 +29,7 @@ from napari_disentangle.study.study import Study
 STUDY_KEY = "study"
 DONE, FAILED = "done", "failed"
 _ZARR = ".ome.zarr"
+_NO_LOOK = "no foreground found: the image is rendered with the look of its group"
 # What a recipe has of looks; and what is another elsewhere, and gives the same.
 _LOOKS, _PASSING = ("source", "reference", "donor"), ("model", "device")
 
@@ -133,7 +135,10 @@ def _of_group(pool: Pooled, group: str, own: Plain) -> Plain:
     look = pool.groups[group]
     if isinstance(look, str):
         raise DataError(look)
-    said = [*own.json["status"], *look.json["status"]]
+    own_words = [words for words in own.json["status"] if words != NO_FOREGROUND]
+    if len(own_words) < len(own.json["status"]):
+        own_words.append(_NO_LOOK)
+    said = [*own_words, *look.json["status"]]
     return replace(look, json={**look.json, "status": said})
 
 

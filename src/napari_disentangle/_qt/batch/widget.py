@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +21,10 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.study.draft import first
 from napari_disentangle.study.looks import opened
 from napari_disentangle.study.plan import states
-from napari_disentangle.study.preview import preview
+from napari_disentangle.study.preview import Preview, preview
 from napari_disentangle.study.report import REPORT
 from napari_disentangle.study.run import RECIPE, Event, run_study
-from napari_disentangle.study.scan import Item, scan
+from napari_disentangle.study.scan import Item, regrouped, scan
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import place_of
 from napari_disentangle.study.verdict import warnings_of
@@ -137,6 +134,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         self.panel.source.setText(
             f"Earlier run in {study.target}: {len(done)} of {len(self.items)} images "
             "are done; Run goes on"
+            if known
+            else f"{path}; results go to {study.target}"
         )
         self._mark(known)
 
@@ -151,20 +150,21 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         self.panel.show_study(study, items)
         self._say_warnings()
 
-    def _chosen(self, *_: Any) -> None:
-        """Show groups and controls as they are chosen now."""
+    def _chosen(self, *_: Any) -> bool:
+        """Show groups and controls as they are chosen now, if that can be done."""
         if self.study is None or self.running:
-            return
+            return False
         try:
             study = self.panel.said(self.study)
-            items = scan(study)
-        except (DisentangleError, OSError) as error:
+            items = regrouped(study, self.items)
+        except DisentangleError as error:
             self.panel.message.say([str(error)])
-            return
+            return False
         self.study, self.items = study, items
         self.panel.show_items(items)
         self._mark(states(study))
         self._say_warnings()
+        return True
 
     def _say_warnings(self) -> None:
         assert self.study is not None
@@ -188,32 +188,32 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     # --- what is done -------------------------------------------------------------
     def show_preview(self) -> None:
         """Open images of three groups, before and after."""
-        study, items = self._ready()
+        study = self._ready()
         if study is not None:
+            items = self.items
             self.opened.clear()
-            folder = Path(mkdtemp(prefix="napari-disentangle-"))
-            atexit.register(rmtree, folder, ignore_errors=True)  # layers may read it
-            self._start(lambda: preview(study, items, folder), previews=True)
+            self._start(lambda: preview(study, items), previews=True)
 
     def start(self) -> None:
         """Run the study, or go on with it."""
-        study, _ = self._ready()
+        study = self._ready()
         if study is not None:
             replace = self.panel.replace.isChecked()
             self._start(lambda: run_study(study, overwrite=replace))
 
-    def _ready(self) -> tuple[Study | None, Sequence[Item]]:
-        return (None, ()) if self.running else (self.study, self.items)
+    def _ready(self) -> Study | None:
+        """The study as it is chosen here; none if that cannot be run, which is said."""
+        if self.running or not self._chosen():
+            return None
+        return self.study
 
-    def _start(
-        self, steps: Callable[[], Iterator[Any]], previews: bool = False
-    ) -> None:
+    def _start(self, steps: Callable[[], Steps], previews: bool = False) -> None:
         self._previews, self._stopped = previews, False
         self._failed, self._remarks, self._begun = {}, set(), {}
         self.panel.message.clear()
         self.panel.show_running(True)
         self.panel.show_progress(0, 0, "starting")
-        self._worker = StepWorker(_closing(steps))
+        self._worker = StepWorker(steps)
         self._worker.yielded.connect(self._told)
         self._worker.errored.connect(self._broken)
         self._worker.finished.connect(self._ended)
@@ -226,10 +226,10 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             self.panel.left.setText("stopping")
             self._worker.quit()
 
-    def _told(self, step: Event | tuple[Item, Path]) -> None:
-        if isinstance(step, tuple):
-            for one in (*self._read(step[0], None), *self._read(*step)):
-                self.opened.add(*one)
+    def _told(self, step: Event | Preview) -> None:
+        if isinstance(step, Preview):
+            self.opened.add(step.item, step.before, False)
+            self.opened.add(step.item, step.after, True)
             return
         if step.state == FAILED:
             self._failed[step.image] = step.reason
@@ -265,9 +265,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         whole = self._failed.pop("", None)
         lines = [whole] if whole else []
         if self._failed:
-            titles = {item.path: item.path for item in self.items}
-            failed = self._failed.items()
-            reasons = [f"{titles.get(path, path)}: {why}" for path, why in failed]
+            reasons = [f"{image}: {why}" for image, why in self._failed.items()]
             what = "1 image is" if len(reasons) == 1 else f"{len(reasons)} images are"
             lines += [f"{what} not done, the others are", *reasons]
         else:
@@ -329,10 +327,3 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         """Stop what runs."""
         self.cancel()
         super().closeEvent(event)
-
-
-def _closing(steps: Callable[[], Iterator[Any]]) -> Callable[[], Steps]:
-    def begun() -> Steps:
-        yield from steps()
-
-    return begun
