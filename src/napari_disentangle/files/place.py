@@ -10,9 +10,11 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from errno import ENOENT, ENOTEMPTY
 from itertools import count
 from pathlib import Path
 from typing import TextIO
@@ -24,6 +26,8 @@ _LOCK, _KEY, _DONE = "napari-disentangle.lock", "key", "done"
 # An older result, while it is replaced.
 _REPLACED = "replaced"
 _RETRIES = 20
+# Seconds between two tries to remove what is still written to.
+_PAUSE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,7 +316,21 @@ def _empty(folder: Path) -> None:
     (folder / _KEY).unlink(missing_ok=True)
     for one in folder.iterdir():
         if one.name != _LOCK:
-            shutil.rmtree(one) if one.is_dir() else one.unlink()
+            _take_away(one) if one.is_dir() else one.unlink()
+
+
+def _take_away(folder: Path) -> None:
+    """Remove a folder, also if a thread of zarr still writes its last chunks there."""
+    for _ in range(_RETRIES):
+        try:
+            return shutil.rmtree(folder)
+        except OSError as error:
+            if error.errno not in (ENOENT, ENOTEMPTY):
+                raise
+            if not folder.exists():
+                return None
+            time.sleep(_PAUSE)
+    return shutil.rmtree(folder)
 
 
 def tidy(target: Path) -> None:
