@@ -16,9 +16,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_disentangle.study.run import KEPT
 from napari_disentangle.study.scan import Item, plate_of, well_of
+from napari_disentangle.study.unit import DONE, FAILED
 
-WAITING, DONE, FAILED, KEPT = "waiting", "done", "failed", "kept"
+WAITING = "waiting"
 _MARKS = {WAITING: "", DONE: "✓", KEPT: "✓", FAILED: "✗"}
 _COLOURS = {DONE: "#6fdc9a", KEPT: "#6fdc9a", FAILED: "#ffae70"}
 # Of wells that are controls, behind the mark of what became of them.

@@ -12,7 +12,6 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_disentangle._qt.batch.opened import Opened
-from napari_disentangle._qt.batch.overview import DONE, FAILED, KEPT
 from napari_disentangle._qt.batch.panel import BatchPanel
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle.errors import DisentangleError
@@ -23,10 +22,10 @@ from napari_disentangle.study.looks import opened
 from napari_disentangle.study.plan import states
 from napari_disentangle.study.preview import Preview, preview
 from napari_disentangle.study.report import REPORT
-from napari_disentangle.study.run import RECIPE, Event, run_study
+from napari_disentangle.study.run import KEPT, RECIPE, Event, run_study
 from napari_disentangle.study.scan import Item, regrouped, scan
 from napari_disentangle.study.study import Study
-from napari_disentangle.study.unit import place_of
+from napari_disentangle.study.unit import DONE, FAILED, place_of
 from napari_disentangle.study.verdict import warnings_of
 
 if TYPE_CHECKING:
