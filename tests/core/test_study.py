@@ -183,6 +183,17 @@ def test_the_recipe_beside_the_results_goes_on_too(root):
         run(beside.model_copy(update={"look": "image"}))
 
 
+def test_results_among_the_images_are_none_of_them(root):
+    one = study(root, folder="raw/normalised")
+    run(one)
+    before = times(one.target)
+    assert len(scan(one)) == 6
+    assert {event.state for event in run(one)} == {"kept"}
+    assert times(one.target) == before
+    again = study(root, inputs=[{"folder": "raw/normalised"}], folder="again")
+    assert len(scan(again)) == 6  # asked for by name
+
+
 def test_files_of_one_name_in_two_places_are_both_done(root):
     (root / "here").mkdir()
     shutil.move(root / "raw", root / "here/raw")

@@ -8,6 +8,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtCore import Qt, QUrl
 
 import napari_disentangle as nd
 from napari_disentangle._qt.batch.panel import ALL, PATTERN
@@ -39,8 +40,6 @@ def batch(make_napari_viewer, qtbot):
 
 
 def click(qtbot, button):
-    from qtpy.QtCore import Qt
-
     assert button.isEnabled()
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 
@@ -100,6 +99,35 @@ def test_an_earlier_run_is_gone_on_with(batch, folder, qtbot):
     assert len([*(folder.parent / "slides-normalised").rglob("*_content.png")]) == 6
 
 
+def test_a_path_is_typed_or_dropped_and_results_go_where_they_should(
+    batch, folder, qtbot, tmp_path
+):
+    batch.panel.path.setText(f"'{folder}'")
+    qtbot.keyClick(batch.panel.path, Qt.Key.Key_Return)
+    assert "6 images in 2 groups" in batch.panel.groups.text()
+    batch.panel.path.setText(QUrl.fromLocalFile(str(folder / "scanner a")).toString())
+    qtbot.keyClick(batch.panel.path, Qt.Key.Key_Return)
+    assert "3 images in 1 group" in batch.panel.groups.text()
+    batch.panel.target.setText("elsewhere")
+    run(qtbot, batch)
+    assert batch.panel.target.text() == str(folder / "elsewhere")
+    assert len([*(folder / "elsewhere").rglob("*_content.png")]) == 3
+
+
+def test_a_table_and_its_biology_are_taken_and_a_confounded_design_is_told(
+    batch, folder, qtbot
+):
+    rows = [f"scanner {s}/{i}.png,{s},{s}{s}" for s in "ab" for i in range(3)]
+    table = folder / "slides.csv"
+    table.write_text("\n".join(["path,scanner,diagnosis", *rows]))
+    batch.open_path(table)
+    batch.panel.group.setCurrentText("scanner")
+    assert "6 images in 2 groups" in batch.panel.groups.text()
+    assert not batch.panel.message.lines
+    batch.panel.biology.setCurrentText("diagnosis")
+    assert "design is confounded" in batch.panel.message.text()
+
+
 def test_a_pattern_is_shown_as_it_is_typed(batch, folder):
     batch.open_folder(folder)
     batch.panel.group.setCurrentText(PATTERN)
@@ -150,6 +178,7 @@ def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):
         "after: scanner b",
     }
     assert not batch.study.target.exists()
+    assert "nothing is written yet. All take about " in batch.panel.message.text()
 
 
 def test_a_broken_image_does_not_spoil_the_preview(batch, folder, qtbot):

@@ -43,12 +43,14 @@ Scheduler = Annotated[
 
 @batch.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of images, or a plate.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of images, a plate, or a table (CSV).")
+    ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RECIPE", help="Where it goes.")
     ] = Path("study.yaml"),
 ) -> None:
-    """Write a first recipe for a folder or a plate, with a word about every line."""
+    """Write a first recipe of a folder, plate or table, with a word on every line."""
     from napari_disentangle.study.draft import draft
 
     text = draft(folder, out)
@@ -77,25 +79,13 @@ def check(recipe: RecipePath) -> None:
         print(f"  ... and {len(found.groups) - _LISTED} more groups")
     if found.there:
         print(f"{found.there} of them are done")
-    print(f"about {_time(found.seconds)}, {_room(found.size)} in {study.target}")
-    print(f"{_room(found.free)} are free there")
+    print(f"{found.cost}, in {study.target}")
     for image, reason in found.troubles[:_LISTED]:
         print(f"not usable: {image}: {reason}", file=sys.stderr)
     for words in found.remarks:
         print(words, file=sys.stderr)
     if found.size > found.free:
         raise DataError("there is too little room for the results: choose another disk")
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-
-
-def _room(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size > 2**29 else f"{size / 2**20:.0f} MiB"
 
 
 @batch.command()

@@ -72,6 +72,12 @@ class Foreseen:
     size: float
     free: int
 
+    @property
+    def cost(self) -> str:
+        """Time and room, in words."""
+        size, free = _room(self.size), _room(self.free)
+        return f"about {_time(self.seconds)} and {size}, of {free} that are free"
+
 
 def foresee(study: Study) -> Foreseen:
     """Look at a study, and try some of its images, without writing anything into it.
@@ -112,6 +118,17 @@ def foresee(study: Study) -> Foreseen:
         size * left,
         shutil.disk_usage(_on_disk(study.target)).free,
     )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def _room(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size > 2**29 else f"{size / 2**20:.0f} MiB"
 
 
 def _troubles(study: Study, items: Sequence[Item]) -> Iterator[tuple[str, str]]:

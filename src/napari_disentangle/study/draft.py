@@ -17,6 +17,7 @@ from napari_disentangle.study.scan import Item, read_off, scan
 from napari_disentangle.study.study import Input, Study
 
 _WELL = r"(?:^|[^A-Za-z0-9])([A-P]\d{1,2})(?![0-9A-Za-z])"
+_TABLE = ".csv"
 _TEXT = """\
 # What is given one look. Paths are relative to this file.
 #   napari-disentangle batch check {name}    says what would be done
@@ -61,12 +62,12 @@ suffix: null
 
 
 def first(folder: Path, root: Path) -> tuple[Study, list[Item]]:
-    """A first study of a folder or a plate, and its images.
+    """A first study of a folder, a plate or a table, and its images.
 
     Parameters
     ----------
     folder
-        A folder of images, or an OME-Zarr plate.
+        A folder of images, an OME-Zarr plate, or a CSV file with a column ``path``.
     root
         Where its recipe will be.
 
@@ -75,26 +76,37 @@ def first(folder: Path, root: Path) -> tuple[Study, list[Item]]:
     DataError
         If there is no image in it.
     """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {str(folder)!r}: name one with images")
-    given = os.path.relpath(folder, root)
-    plate = is_plate(folder)
-    source = Input(plate=given) if plate else Input(folder=given)
-    blank = Study(inputs=(source,), root=root)
+    blank = Study(inputs=(_input(folder, os.path.relpath(folder, root)),), root=root)
     items = scan(blank)
     if all(item.inside for item in items):
         labels: dict[str, str] = {}
         group: str | None = "plate"
     else:
         labels, group = _told(items)
-    name = f"{folder.absolute().name.removesuffix('.zarr')}-normalised"
-    said = {"labels": labels, "group": group, "folder": name, "model": DEFAULT}
+    name = folder.absolute().name.removesuffix(".zarr").removesuffix(_TABLE)
+    said = {
+        "labels": labels,
+        "group": group,
+        "folder": f"{name}-normalised",
+        "model": DEFAULT,
+    }
     study = blank.model_copy(update=said)
     return study, scan(study)
 
 
+def _input(place: Path, given: str) -> Input:
+    if place.suffix.lower() == _TABLE and place.is_file():
+        return Input(table=given)
+    if not place.is_dir():
+        raise DataError(
+            f"{str(place)!r} is neither a folder nor a table: name a folder of "
+            "images, a plate, or a CSV file with a column path"
+        )
+    return Input(plate=given) if is_plate(place) else Input(folder=given)
+
+
 def draft(folder: str | Path, recipe: str | Path) -> str:
-    """The text of a recipe for a folder of images or a plate.
+    """The text of a recipe for a folder of images, a plate or a table.
 
     Raises
     ------

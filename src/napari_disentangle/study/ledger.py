@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.place import exclusively
 
-_ENDING = ".jsonl"
+_ENDING, _LOCK = ".jsonl", ".study{}.lock"
 # When a line was written: parts of a study may be run in any order.
 WHEN = "when"
 Record = Mapping[str, Any]
@@ -43,6 +43,11 @@ class Part:
         return items[self.number :: self.of]
 
 
+def in_use(folder: Path) -> bool:
+    """Whether a folder holds what a study wrote."""
+    return any(folder.glob(_LOCK.format("*")))
+
+
 @contextmanager
 def alone(folder: Path, part: Part) -> Iterator[None]:
     """Be the only one that runs this part.
@@ -54,7 +59,7 @@ def alone(folder: Path, part: Part) -> Iterator[None]:
     """
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / f".study{part.mark}.lock", os.O_RDWR | os.O_CREAT)
+        lock = os.open(folder / _LOCK.format(part.mark), os.O_RDWR | os.O_CREAT)
     try:
         if not exclusively(lock):
             raise DataError(

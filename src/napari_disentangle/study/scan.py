@@ -19,6 +19,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.files.microscope import ENDINGS
 from napari_disentangle.files.ome_zarr import MARKS
 from napari_disentangle.files.registry import FORMATS, count
+from napari_disentangle.study import ledger
 from napari_disentangle.study.plate import fields_of, is_plate
 from napari_disentangle.study.study import OWN_COLUMNS, Input, Study
 
@@ -240,8 +241,9 @@ def _walk(folder: Path, above: set[tuple[int, int]]) -> Iterator[_Found]:
                 yield _checked(path)
         elif not entry.is_dir() or _like_image(path) or _is_zarr(path):
             yield _Found(path)
-        elif (known := _identity(path)) not in above:
-            yield from _walk(path, above | {known})
+        elif _identity(path) not in above:
+            if not ledger.in_use(path):  # results of a study are not its images
+                yield from _walk(path, above | {_identity(path)})
         else:
             yield _Found(path, {}, f"{path.name!r} is a link to a folder that it is in")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QUrl
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -21,6 +22,7 @@ from napari_disentangle._qt.batch.overview import Overview
 from napari_disentangle._qt.window.parts import (
     Message,
     QuietWheel,
+    Section,
     column,
     flow,
     named,
@@ -50,7 +52,11 @@ class BatchPanel(QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.source = words("Choose a folder of images, a plate, or a recipe.")
+        self.path = named(
+            QLineEdit(), "path", "A folder of images, a plate, a table or a recipe"
+        )
+        self.path.setPlaceholderText("Type, paste or drop a folder, and press Enter")
+        self.source = words("Choose a folder of images, a plate, a table or a recipe.")
         self._choices()
         self._buttons()
         self.bar, self.left = QProgressBar(), QLabel()
@@ -74,16 +80,29 @@ class BatchPanel(QWidget):  # type: ignore[misc]
             QLineEdit(), "values of controls", "For example: A01, B*; * stands for all"
         )
         self.controls = words()
+        self.biology = named(
+            QComboBox(), "biology", "What must stay, for the report: treatment, ..."
+        )
         self.singly = QCheckBox("match every image by itself")
         named(self.singly, "every image by itself", "Also removes what treatments do")
         self.replace = QCheckBox("replace earlier results")
         named(self.replace, "replace", "Also those of other groups or controls")
         self.format = named(QComboBox(), "results", "Files that are written")
         self.format.addItems(_FORMATS)
+        self.target = named(QLineEdit(), "results", "The folder that results go to")
+        self.more = Section(
+            "More",
+            "Biology, single images, file format",
+            ("biology by", self.biology),
+            self.singly,
+            ("file format", self.format),
+        )
 
     def _buttons(self) -> None:
         self.choose = button("Folder or plate ...", "Images that belong together")
-        self.recipe = button("Recipe ...", "Go on with a study, or run a recipe (YAML)")
+        self.recipe = button(
+            "Recipe or table ...", "Run a recipe (YAML), or the images of a table"
+        )
         self.selected = button(
             "Use selected as controls", "The wells or images that are selected below"
         )
@@ -102,8 +121,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
             ("controls by", self.control),
             self.values,
             self.controls,
-            self.singly,
-            ("file format", self.format),
+            ("results in", self.target),
+            self.more,
             self.replace,
             flow(self.preview, self.run, self.cancel, self.report),
             row(self.bar, self.left),
@@ -111,7 +130,7 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         inner = QWidget()
         rows = QVBoxLayout(inner)
         rows.addWidget(flow(self.choose, self.recipe))
-        for part in (self.source, self.chosen, self.message, self.selected):
+        for part in (self.path, self.source, self.chosen, self.message, self.selected):
             rows.addWidget(part)
         rows.addWidget(self.overview, 1)
         rows.addStretch()
@@ -138,7 +157,11 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         known = next(iter(study.controls), None)
         _fill(self.control, [NONE, *columns], known or NONE)
         self.values.setText(", ".join(study.controls[known]) if known else "")
+        _fill(self.biology, [NONE, *columns], study.biology or NONE)
         self.singly.setChecked(study.look == "image")
+        if study.biology or self.singly.isChecked():
+            self.more.open()
+        self.target.setText(str(study.target))
         formats = {suffix: name for name, suffix in _FORMATS.items()}
         self.format.setCurrentText(formats.get(study.suffix, next(iter(_FORMATS))))
         self.show_items(items)
@@ -153,12 +176,11 @@ class BatchPanel(QWidget):  # type: ignore[misc]
 
     def show_running(self, on: bool) -> None:
         """Show what can be done while it runs, or while nothing does."""
-        for part in (self.choose, self.recipe, self.preview, self.run, self.selected):
+        for part in (self.path, self.choose, self.recipe, self.preview, self.run):
             part.setEnabled(not on)
-        self.report.setEnabled(not on)
-        for part in (self.group, self.pattern, self.control, self.values, self.singly):
+        for part in (self.group, self.pattern, self.control, self.values, self.more):
             part.setEnabled(not on)
-        for part in (self.format, self.replace):
+        for part in (self.target, self.replace, self.report, self.selected):
             part.setEnabled(not on)
         for part in (self.cancel, self.bar, self.left):
             part.setVisible(on)
@@ -170,6 +192,11 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         self.left.setText(left)
 
     # --- what is chosen -----------------------------------------------------------
+    def said_path(self) -> str:
+        """The path that was typed or dropped."""
+        text = self.path.text().strip().strip("\"'")
+        return str(QUrl(text).toLocalFile() if text.startswith("file:") else text)
+
     def said(self, study: Study) -> Study:
         """The study as it is chosen here.
 
@@ -187,6 +214,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
             "labels": labels,
             "group": {ALL: None, PATTERN: READ_OFF}.get(group, group),
             "controls": {column: values} if column != NONE and values else {},
+            "biology": _column(self.biology),
+            "folder": _folder(study, self.target.text().strip()),
             "look": "image" if self.singly.isChecked() else "group",
             "suffix": _FORMATS[self.format.currentText()],
         }
@@ -206,6 +235,17 @@ def _columns(items: Sequence[Item]) -> list[str]:
     """Columns that tell some images apart, or the only ones there are."""
     known = dict.fromkeys(name for item in items for name in item.labels)
     return [n for n in known if len({item.labels.get(n, "") for item in items}) > 1]
+
+
+def _folder(study: Study, text: str) -> str:
+    """The folder of results; a name alone is that of one beside the present one."""
+    if text in ("", str(study.target)):
+        return study.folder
+    return str(study.target.parent / Path(text).expanduser())
+
+
+def _column(box: QComboBox) -> str | None:
+    return None if box.currentText() == NONE else box.currentText()
 
 
 def _fill(box: QComboBox, texts: Iterable[str], chosen: str) -> None:

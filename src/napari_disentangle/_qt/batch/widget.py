@@ -17,6 +17,7 @@ from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle.errors import DisentangleError
 from napari_disentangle.files.registry import read
 from napari_disentangle.image.field import Field
+from napari_disentangle.study.check import Foreseen, foresee
 from napari_disentangle.study.draft import first
 from napari_disentangle.study.looks import opened
 from napari_disentangle.study.plan import states
@@ -31,6 +32,7 @@ from napari_disentangle.study.verdict import warnings_of
 if TYPE_CHECKING:
     import napari
 
+_RECIPES = {".yaml", ".yml"}
 _PHASES = {"measure": "measuring", "render": "writing", "report": "report"}
 
 
@@ -53,6 +55,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         self._previews = self._stopped = False
         self._last: Path | None = None
         self._worker: StepWorker | None = None
+        self._foreseen: Foreseen | None = None
         self._failed: dict[str, str] = {}
         self._remarks: set[str] = set()
         self._begun: dict[str, tuple[float, int]] = {}
@@ -65,12 +68,14 @@ class BatchWidget(QWidget):  # type: ignore[misc]
 
     def _connect(self) -> None:
         panel = self.panel
+        panel.path.returnPressed.connect(self._go)
         panel.choose.clicked.connect(self._ask_folder)
         panel.recipe.clicked.connect(self._ask_recipe)
-        for box in (panel.group, panel.control, panel.format):
+        for box in (panel.group, panel.control, panel.biology, panel.format):
             box.currentTextChanged.connect(self._chosen)
         for line in (panel.pattern, panel.values):
             line.textChanged.connect(self._chosen)
+        panel.target.editingFinished.connect(self._chosen)
         panel.singly.toggled.connect(self._chosen)
         panel.selected.clicked.connect(self._take_selected)
         panel.preview.clicked.connect(self.show_preview)
@@ -93,16 +98,29 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         )
         if folder:
             self._last = Path(folder).parent
-            self.open_folder(folder)
+            self.open_path(folder)
 
     def _ask_recipe(self) -> None:
         begin = str(self._last or Path.home())
-        name, _ = QFileDialog.getOpenFileName(self, "Recipe", begin, "Recipes (*.yaml)")
+        kinds = "Recipes and tables (*.yaml *.yml *.csv)"
+        name, _ = QFileDialog.getOpenFileName(self, "Recipe or table", begin, kinds)
         if name:
-            self.open_recipe(name)
+            self._last = Path(name).parent
+            self.open_path(name)
+
+    def _go(self) -> None:
+        if said := self.panel.said_path():
+            self.open_path(said)
+
+    def open_path(self, path: str | Path) -> None:
+        """Take a folder of images, a plate, a table or a recipe."""
+        if Path(path).suffix.lower() in _RECIPES:
+            self.open_recipe(path)
+        else:
+            self.open_folder(path)
 
     def open_folder(self, folder: str | Path) -> None:
-        """Take the images of a folder or a plate, or go on with an earlier run."""
+        """Take the images of a folder, plate or table, or go on with an earlier run."""
         source = Path(folder)
         try:
             study, _ = first(source, source.absolute().parent)
@@ -116,7 +134,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             self.open_recipe(earlier)
             return
         self._take(beside, items)
-        self.panel.source.setText(f"{source}; results go to {study.target}")
+        self.panel.path.setText(str(source))
+        self.panel.source.setText(f"{len(items)} images were found.")
 
     def open_recipe(self, path: str | Path) -> None:
         """Take the study of a recipe."""
@@ -130,11 +149,11 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         done = {
             image for (image, _), record in known.items() if record["state"] == DONE
         }
+        self.panel.path.setText(str(path))
         self.panel.source.setText(
-            f"Earlier run in {study.target}: {len(done)} of {len(self.items)} images "
-            "are done; Run goes on"
+            f"{len(done)} of {len(self.items)} images are done; Run goes on."
             if known
-            else f"{path}; results go to {study.target}"
+            else f"{len(self.items)} images were found."
         )
         self._mark(known)
 
@@ -161,6 +180,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             return False
         self.study, self.items = study, items
         self.panel.show_items(items)
+        self.panel.target.setText(str(study.target))
         self._mark(states(study))
         self._say_warnings()
         return True
@@ -191,7 +211,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         if study is not None:
             items = self.items
             self.opened.clear()
-            self._start(lambda: preview(study, items), previews=True)
+            self._start(lambda: _previewed(study, items), previews=True)
 
     def start(self) -> None:
         """Run the study, or go on with it."""
@@ -209,6 +229,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     def _start(self, steps: Callable[[], Steps], previews: bool = False) -> None:
         self._previews, self._stopped = previews, False
         self._failed, self._remarks, self._begun = {}, set(), {}
+        self._foreseen = None
         self.panel.message.clear()
         self.panel.show_running(True)
         self.panel.show_progress(0, 0, "starting")
@@ -225,7 +246,10 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             self.panel.left.setText("stopping")
             self._worker.quit()
 
-    def _told(self, step: Event | Preview) -> None:
+    def _told(self, step: Event | Preview | Foreseen) -> None:
+        if isinstance(step, Foreseen):
+            self._foreseen = step
+            return
         if isinstance(step, Preview):
             self.opened.add(step.item, step.before, False)
             self.opened.add(step.item, step.after, True)
@@ -280,8 +304,11 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         """What is said where nothing is wrong."""
         if self._stopped:
             return "Stopped: what is done is kept; press Run to go on."
-        if self._previews:
-            return "Left as it is, right as it would come out; nothing is written yet."
+        if self._foreseen is not None:
+            return (
+                "Left as it is, right as it would come out; nothing is written yet. "
+                f"All take {self._foreseen.cost}."
+            )
         assert self.study is not None
         return (
             f"All {len(self.items)} images are done, in {self.study.target}: open the "
@@ -326,3 +353,9 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         """Stop what runs."""
         self.cancel()
         super().closeEvent(event)
+
+
+def _previewed(study: Study, items: Sequence[Item]) -> Steps:
+    """Some images before and after, then what all of them will take."""
+    yield from preview(study, items)
+    yield foresee(study)
