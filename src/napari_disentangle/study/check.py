@@ -209,11 +209,6 @@ def _remarks(
     """What to think of before a study is run."""
     groups = _counted(items)
     yield from warnings_of(study, items)
-    if study.look == "group" and len(groups) == 1 and study.reference == "study":
-        yield (
-            "all images are one group, so that nothing would change: say group, or "
-            "another reference"
-        )
     for group, (n, controls) in groups.items():
         if study.controls and controls == 0:
             yield f"group {group!r} has no control among {n} images: none is rendered"

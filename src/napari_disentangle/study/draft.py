@@ -17,7 +17,6 @@ from napari_disentangle.study.scan import Item, read_off, scan
 from napari_disentangle.study.study import Input, Study
 
 _WELL = r"(?:^|[^A-Za-z0-9])([A-P]\d{1,2})(?![0-9A-Za-z])"
-_TABLE = ".csv"
 _TEXT = """\
 # What is given one look. Paths are relative to this file.
 #   napari-disentangle batch check {name}    says what would be done
@@ -83,7 +82,7 @@ def first(folder: Path, root: Path) -> tuple[Study, list[Item]]:
         group: str | None = "plate"
     else:
         labels, group = _told(items)
-    name = folder.absolute().name.removesuffix(".zarr").removesuffix(_TABLE)
+    name = re.sub(r"(\.ome)?\.(zarr|csv)$", "", folder.absolute().name)
     said = {
         "labels": labels,
         "group": group,
@@ -95,7 +94,7 @@ def first(folder: Path, root: Path) -> tuple[Study, list[Item]]:
 
 
 def _input(place: Path, given: str) -> Input:
-    if place.suffix.lower() == _TABLE and place.is_file():
+    if place.suffix.lower() == ".csv" and place.is_file():
         return Input(table=given)
     if not place.is_dir():
         raise DataError(

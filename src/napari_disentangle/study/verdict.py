@@ -46,6 +46,12 @@ def warnings(
     kinds = [biology.get(item.path, "") for item in items]
     if len({*groups}) > 1 and len({*kinds}) > 1:
         yield from filter(None, [confounded(groups, kinds)])
+    if study.look == "group" and study.reference == "study" and len({*groups}) == 1:
+        yield (
+            "all images are one group, and its own look is what they are given, so "
+            "that nothing changes: say by which column they are alike, or name "
+            "another reference"
+        )
     if study.look == "image":
         yield (
             "every image was matched by itself, which also removes differences between "
