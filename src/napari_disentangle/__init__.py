@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_disentangle.pipeline.output import apply
     from napari_disentangle.pipeline.recipe import Recipe
     from napari_disentangle.pipeline.run import run
-    from napari_disentangle.study.run import measure_study, run_study
+    from napari_disentangle.study.run import measure_study, report_study, run_study
     from napari_disentangle.study.study import Study
 
 _HOME = {
@@ -61,6 +61,7 @@ _HOME = {
     "read": "files.registry",
     "read_provenance": "files.registry",
     "report": "audit.report",
+    "report_study": "study.run",
     "run": "pipeline.run",
     "run_study": "study.run",
     "write": "files.registry",
@@ -94,6 +95,7 @@ __all__ = [
     "read",
     "read_provenance",
     "report",
+    "report_study",
     "run",
     "run_study",
     "write",

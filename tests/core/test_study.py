@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -390,6 +391,39 @@ def test_a_confounded_design_stands_in_the_first_line(tmp_path):
     assert "THE DESIGN IS CONFOUNDED".lower() in before_the_verdict(report(one)).lower()
 
 
+def test_the_report_is_written_anew_from_what_is_there(tmp_path):
+    one = study(tmp_path, **plates(tmp_path, wells=2))
+    run(one)
+    before, made = report(one), times(one.target)
+    (one.target / "report.html").unlink()
+    nd.report_study(one)
+    assert report(one) == before
+    assert times(one.target) == made
+
+
+def test_the_report_names_images_that_became_saturated(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "raw").mkdir()
+    for group in "ab":
+        for i in range(3):
+            values = rng.normal(10, 1, (96, 96))
+            spots = rng.uniform(120, 250, (12, 12))
+            if group == "a":  # most of them faint, some bright
+                spots = np.where(rng.random(spots.shape) < 0.1, 200, 30)
+            values[24:72, 24:72] = np.kron(spots, np.ones((4, 4)))
+            name = tmp_path / f"raw/{group}{i}.tif"
+            tifffile.imwrite(name, values.astype("uint8"))
+    one = study(
+        tmp_path,
+        inputs=[{"folder": "raw", "modality": "fluorescence"}],
+        labels={"scanner": "raw/(.)"},
+        reference={"group": "b"},
+    )
+    run(one)
+    page = report(one)
+    assert "<td>raw/a0.tif</td><td>saturated values</td>" in page
+
+
 def test_a_report_escapes_what_names_say(root):
     (root / "raw/scanner_a/<b>&amp;.png").write_bytes(b"none")
     one = study(root)
@@ -463,6 +497,9 @@ def test_what_is_odd_is_compared_with_controls_and_comes_as_one_table(tmp_path):
     recipe = nd.Recipe.from_json(read_provenance(made))
     assert len(recipe.normals) == 6
     assert "Most odd" in report(one)
+    wells = re.findall(r'--tint: (\d+)%">([0-9.]+)%<', report(one))
+    assert len(wells) == 12  # of three plates
+    assert max(wells, key=lambda well: float(well[1]))[0] == "100"
     (again,) = [p for p in nd.run(recipe, tmp_path / "again") if isinstance(p, Path)]
     np.testing.assert_array_equal(tifffile.imread(again), tifffile.imread(made))
 

@@ -19,6 +19,8 @@ from napari_disentangle.study.scan import Item
 _UNLIKE = 5.0
 # Share of the sharpness of its group below which an image is called blurred.
 _BLURRED = 0.6
+# Share of the values of an image that may become saturated without being told.
+_SATURATED = 0.01
 _FOLDS = 5
 _SCALE = 1.4826
 
@@ -204,9 +206,7 @@ def _values(record: Mapping[str, Any]) -> Array | None:
     return np.asarray(rows.mean(axis=0)) if len(rows) else None
 
 
-def blurred(
-    facts: Sequence[Facts], items: Sequence[Item]
-) -> list[tuple[str, str, float]]:
+def blurred(facts: Sequence[Facts], items: Sequence[Item]) -> list[tuple[str, float]]:
     """Images that are less sharp than their group, with the share of its sharpness."""
     of = {item.path: item.group for item in items}
     groups: dict[str, list[Facts]] = {}
@@ -216,11 +216,18 @@ def blurred(
     for own in groups.values():
         usual = float(np.median([one.before.focus for one in own]))
         dull = [one for one in own if one.before.focus < _BLURRED * usual]
-        found += [(o.image, "sharpness", o.before.focus / usual) for o in dull]
-    return sorted(found, key=lambda one: one[2])
+        found += [(one.image, one.before.focus / usual) for one in dull]
+    return sorted(found, key=lambda one: one[1])
 
 
-def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, str, float]]:
+def clipped(facts: Sequence[Facts]) -> list[tuple[str, Change]]:
+    """Images of which more values are saturated than before, the most first."""
+    changes = {f.image: Change(f.before.saturated, f.after.saturated) for f in facts}
+    found = [(k, c) for k, c in changes.items() if c.after - c.before > _SATURATED]
+    return sorted(found, key=lambda one: one[1].before - one[1].after)
+
+
+def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, float]]:
     """Images whose look is far from that of their group, the farthest first.
 
     In robust standard deviations of the value that is farthest.
@@ -230,7 +237,7 @@ def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, str, float]]:
         values = _values(looks[item.path])
         if values is not None:
             groups.setdefault(item.group, {})[item.path] = values
-    found: list[tuple[str, str, float]] = []
+    found: list[tuple[str, float]] = []
     for known in groups.values():
         if len(known) < 5:
             continue
@@ -239,5 +246,5 @@ def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, str, float]]:
         spread = _SCALE * np.median(off, axis=0)
         far = (off / np.where(spread > 0, spread, np.inf)).max(axis=1)
         pairs = zip(known, far, strict=True)
-        found += [(k, "look", float(f)) for k, f in pairs if f > _UNLIKE]
-    return sorted(found, key=lambda one: -one[2])
+        found += [(k, float(f)) for k, f in pairs if f > _UNLIKE]
+    return sorted(found, key=lambda one: -one[1])

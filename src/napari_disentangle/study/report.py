@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,12 +16,19 @@ import yaml
 
 from napari_disentangle._version import __version__
 from napari_disentangle.image.arrays import Array
-from napari_disentangle.study.batches import COLOURS
 from napari_disentangle.study.comparison import kept
-from napari_disentangle.study.facts import Facts, Look, Side, compared, shown
-from napari_disentangle.study.figures import Figures, blurred, figures, places, unlike
+from napari_disentangle.study.facts import Facts, Look, Side, compared
+from napari_disentangle.study.figures import (
+    Figures,
+    blurred,
+    clipped,
+    figures,
+    places,
+    unlike,
+)
 from napari_disentangle.study.ledger import Record, replacing
 from napari_disentangle.study.looks import Looks
+from napari_disentangle.study.pictures import colours_of, pairs, plate_maps
 from napari_disentangle.study.scan import Item, plate_of, well_of
 from napari_disentangle.study.study import Study
 from napari_disentangle.study.unit import DONE, FAILED, place_of
@@ -34,29 +38,9 @@ from napari_disentangle.study.workers import Workers
 # The record of every output, by image and output.
 Known = Mapping[tuple[str, str], Record]
 REPORT, _TEMPLATE = "report.html", "report.html.jinja"
-# Images that figures are taken from, and that are shown.
-_LOOKED_AT, _WELLS, _SHOWN = 200, 400, 48
-_LISTED, _PLATES, _NAMED = 50, 6, 3
-
-
-@dataclass(frozen=True)
-class Plate:
-    """The map of a plate: names of columns, and rows of pictures or nothing."""
-
-    name: str
-    columns: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Picture | None]]]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A thumbnail pair, and what it is of."""
-
-    title: str
-    group: str
-    colour: str
-    before: str
-    after: str
+# Images that figures are taken from; those of plates, one of a well.
+_LOOKED_AT, _WELLS = 200, 400
+_LISTED, _NAMED = 50, 3
 
 
 def write_report(
@@ -81,7 +65,7 @@ def write_report(
         **_shown(study, items, known, seen),
         "points": _points(items, done, looks),
         "some": len(seen) < len(done),
-        "unlike": (unlike(done, looks) + blurred(seen, items))[:_LISTED],
+        "unlike": [*_unlike(seen, items, done, looks)][:_LISTED],
         "model_hash": _hash(items, looks),
     }
     path = study.target / REPORT
@@ -119,8 +103,8 @@ def _shown(
 ) -> dict[str, Any]:
     """What is shown in pictures and colours."""
     return {
-        "pictures": _pictures(seen, {item.path: item for item in items}),
-        "plates": _plates(seen, items),
+        "pictures": pairs(seen, {item.path: item for item in items}),
+        "plates": plate_maps(seen, items, _shares(known)),
         "groups": _groups(items, known, seen),
         "colour": bool(seen and seen[0].colour),
         "channels": ", ".join(seen[0].channels) if seen else "",
@@ -187,76 +171,11 @@ def _rows(study: Study, found: Figures | None) -> Iterator[tuple[str, str, str, 
     yield "correlation of edges", "", f"{found.edges:.3f}", "1: the same"
 
 
-def _plates(facts: Sequence[Facts], items: Sequence[Item]) -> list[Plate]:
-    """Maps of plates, if every image is of a well."""
-    by_path = {item.path: item for item in items}
-    wells = {item.path: well_of(item) for item in items}
-    if not items or not all(wells.values()):
-        return []
-    shown = [one for one in facts if wells[one.image]]
-    pictures = dict(zip((f.image for f in shown), _drawn(shown, by_path), strict=True))
-    plates: dict[str, dict[tuple[str, int], Picture | None]] = {}
-    for item in items:
-        well = wells[item.path]
-        assert well is not None
-        cells = plates.setdefault(plate_of(item), {})
-        cells[well] = cells.get(well) or pictures.get(item.path)
-    return [_plate(name, cells) for name, cells in [*plates.items()][:_PLATES]]
-
-
-def _plate(name: str, cells: Mapping[tuple[str, int], Picture | None]) -> Plate:
-    rows = sorted({row for row, _ in cells}, key=lambda row: (len(row), row))
-    columns = sorted({column for _, column in cells})
-    return Plate(
-        name,
-        [str(column) for column in columns],
-        [(row, [cells.get((row, column)) for column in columns]) for row in rows],
-    )
-
-
-def _pictures(facts: Sequence[Facts], items: Mapping[str, Item]) -> list[Picture]:
-    return _drawn(facts[:: max(1, -(-len(facts) // _SHOWN))], items)
-
-
-def _drawn(chosen: Sequence[Facts], items: Mapping[str, Item]) -> list[Picture]:
-    """Pairs of pictures with the same limits."""
-    colours = _colours(items.values())
-    if not chosen:
-        return []
-    rgb = chosen[0].colour
-    sides = [*(one.before for one in chosen), *(one.after for one in chosen)]
-    made = [_jpeg(one) for one in shown(sides, rgb)]
-    pairs = zip(chosen, made[: len(chosen)], made[len(chosen) :], strict=True)
-    return [
-        Picture(_title(items[f.image]), g, colours[g], before, after)
-        for f, before, after in pairs
-        for g in [items[f.image].group]
-    ]
-
-
-def _title(item: Item) -> str:
-    well = item.labels.get("well")
-    return f"{well} {item.labels.get('field', '')}".strip() if well else item.path
-
-
-def _jpeg(picture: Array) -> str:
-    import imageio.v3 as imageio
-
-    made = io.BytesIO()
-    imageio.imwrite(made, picture, extension=".jpg", quality=85)
-    return base64.b64encode(made.getvalue()).decode()
-
-
-def _colours(items: Any) -> dict[str, str]:
-    groups = sorted({item.group for item in items})
-    return {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(groups)}
-
-
 def _points(
     items: Sequence[Item], done: Sequence[Item], looks: Looks
 ) -> list[dict[str, Any]]:
     """Looks as points of a square of 100 units."""
-    colours = _colours(items)
+    colours = colours_of(items)
     found = places(done, looks)
     if not found:
         return []
@@ -278,7 +197,7 @@ def _points(
 def _groups(
     items: Sequence[Item], known: Known, facts: Sequence[Facts]
 ) -> list[dict[str, Any]]:
-    colours = _colours(items)
+    colours = colours_of(items)
     rows = {g: {"name": g or "-", "colour": c, "n": 0, "controls": 0, "done": 0}
             for g, c in colours.items()}  # fmt: skip
     done = {image for (image, _), record in known.items() if record["state"] == DONE}
@@ -320,9 +239,31 @@ def _darkest(small: Array) -> Array:
 
 def _odd(known: Known) -> list[tuple[str, str, int]]:
     """Images with anomaly maps, the most odd first: share of pixels, and regions."""
-    found = {i: r for (i, _), r in known.items() if "odd_share" in r}
-    order = sorted(found, key=lambda image: -found[image]["odd_share"])
-    return [(i, f"{found[i]['odd_share']:.2%}", found[i]["odd_regions"]) for i in order]
+    shares = _shares(known)
+    regions = {i: r["odd_regions"] for (i, _), r in known.items() if "odd_regions" in r}
+    order = sorted(shares, key=lambda image: -shares[image])
+    return [(image, f"{shares[image]:.2%}", regions[image]) for image in order]
+
+
+def _shares(known: Known) -> dict[str, float]:
+    """Share of odd pixels, by image."""
+    return {i: r["odd_share"] for (i, _), r in known.items() if "odd_share" in r}
+
+
+def _unlike(
+    seen: Sequence[Facts], items: Sequence[Item], done: Sequence[Item], looks: Looks
+) -> Iterator[tuple[str, str, str]]:
+    """Images to look at, in what, and how much."""
+    for image, far in unlike(done, looks):
+        yield image, "look", f"{far:.1f} robust standard deviations"
+    for image, share in blurred(seen, items):
+        yield image, "sharpness", f"{share:.0%} of its group"
+    for image, change in clipped(seen):
+        yield (
+            image,
+            "saturated values",
+            f"{change.before:.1%} before, {change.after:.1%} after",
+        )
 
 
 def _failed(known: Known) -> list[tuple[str, str]]:

@@ -149,6 +149,31 @@ def run_study(
             write_report(study, items, run.looks, states(study), run.crew)
 
 
+def report_study(study: Study, workers: Where | None = None) -> Path:
+    """Write the report of what is there, without measuring or rendering anything.
+
+    Parameters
+    ----------
+    study
+        The study.
+    workers
+        Where it is computed; on this machine if ``None``.
+
+    Returns
+    -------
+    Path
+        Where the report is.
+
+    Raises
+    ------
+    DataError
+        If there is no image, or another process runs the study.
+    """
+    items = scan(study)
+    with _at_work(study, items, Part(), workers) as run:
+        return write_report(study, items, run.looks, states(study), run.crew)
+
+
 @dataclass(frozen=True)
 class _Run:
     """What a run works with: its study and share, its workers, what was measured."""
