@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import dataclass
 from time import monotonic
@@ -95,6 +96,16 @@ class Desk:
 
 def _many(layers: Any) -> list[Any]:
     return list(layers) if isinstance(layers, (list, tuple)) else [layers]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_stays() -> None:
+    """Tests look for what they left behind: what was imported is no part of it."""
+    import napari_disentangle._qt.batch.widget
+    import napari_disentangle._qt.window.widget  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
