@@ -189,7 +189,7 @@ def test_a_tile_that_takes_long_can_be_stopped_in_between(name):
 @pytest.mark.parametrize("name", ["content", *DETECTORS])
 def test_threads_change_no_byte(name):
     """A tile is computed in one thread, however many are computed at once."""
-    field = nd.Field(scene("ZYX", (3, 96, 80)), "ZYX")
+    field = nd.Field(scene("ZYX", (2, 96, 56)), "ZYX")
     model = nd.fit(field, "meanstd")
     detector = None if name == "content" else fitted(field, name, model)
     output = "content" if name == "content" else "anomaly"

@@ -72,7 +72,7 @@ def test_what_is_written_is_read_again(
     files = count()
     written, refused = [], []
 
-    @settings(max_examples=5000 if request.config.getoption("--full") else 500)
+    @settings(max_examples=5000 if request.config.getoption("--full") else 250)
     @given(images(), st.sampled_from(ENDINGS))
     def check(image: nd.Field, ending: str) -> None:
         path = tmp_path / f"{next(files)}{ending}"

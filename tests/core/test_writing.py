@@ -335,18 +335,29 @@ def large(tmp_path_factory: Any) -> Path:
     return path
 
 
+def apart(large: Path, ending: str) -> list[str | Path]:
+    """Content-only of the large image, in a process of its own."""
+    args = ["apply", large, "--output", "content", "--model", "meanstd"]
+    return [sys.executable, "-c", COMMAND, *args, "--format", ending, "-o"]
+
+
+@pytest.fixture(scope="module", params=[".ome.tif", ".ome.zarr"])
+def undisturbed(large: Path, request: Any) -> tuple[Path, str, float]:
+    """What it writes, its ending, and how long it takes."""
+    began = time.monotonic()
+    out = large.with_name(f"whole{request.param}")
+    subprocess.run([*apart(large, request.param), out], check=True, capture_output=True)
+    written_to = out / f"large_content{request.param}"
+    return written_to, request.param, time.monotonic() - began
+
+
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("ending", [".ome.tif", ".ome.zarr"])
 def test_a_run_that_is_ended_goes_on(
-    large: Path, tmp_path: Path, number: signal.Signals, ending: str, request: Any
+    large: Path, undisturbed: Any, tmp_path: Path, number: signal.Signals, request: Any
 ) -> None:
     full = request.config.getoption("--full")
-    args = ["apply", large, "--output", "content", "--model", "meanstd"]
-    args += ["--format", ending, "-o"]
-    alone = [sys.executable, "-c", COMMAND, *args]
-    began = time.monotonic()
-    subprocess.run([*alone, tmp_path / "whole"], check=True, capture_output=True)
-    took = time.monotonic() - began
+    whole, ending, took = undisturbed
+    alone = apart(large, ending)
     rng = np.random.default_rng(number)
     for i in range(20 if full else 1):
         out = tmp_path / f"out{i}"
@@ -366,11 +377,10 @@ def test_a_run_that_is_ended_goes_on(
             assert stopped in (0, -number)
         else:
             # Before it has begun and after its end the system ends the program.
-            apart = not out.exists() or names(out) == [f"large_content{ending}"]
-            assert stopped in (0, 128 + number) or (stopped == -number and apart)
+            outside = not out.exists() or names(out) == [f"large_content{ending}"]
+            assert stopped in (0, 128 + number) or (stopped == -number and outside)
             assert b"Traceback" not in errors
         final = out / f"large_content{ending}"
-        whole = tmp_path / "whole" / final.name
         if final.exists():
             assert np.array_equal(written(final), written(whole))
         again = subprocess.run([*alone, out, "--skip-existing"], capture_output=True)

@@ -25,7 +25,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def tissues(desk: Any) -> Any:
     """Two pictures of tissue, the first to get the look of the second."""
-    made = pair(seed=1)
+    made = pair(seed=1, size=128)
     for name, picture in zip(NAMES, (made.first, made.second), strict=True):
         desk.viewer.add_image(picture, rgb=True, name=name)
     desk.reference(desk.viewer.layers["rose"])
