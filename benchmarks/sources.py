@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import imageio.v3 as iio
@@ -219,11 +219,11 @@ def _smears() -> Iterator[Group]:
 
 
 def _violet() -> Iterator[Group]:
-    return _fields("histo_violet_bg", _rgb)
+    return nuclei_fields("histo_violet_bg", _rgb)
 
 
 def _nuclei() -> Iterator[Group]:
-    return _fields("fluo_520x696", _gray)
+    return nuclei_fields("fluo_520x696", _gray)
 
 
 def _other_stained() -> Iterator[Group]:
@@ -347,7 +347,7 @@ def _stack(paths: tuple[Path, ...]) -> Array:
     return np.stack([iio.imread(path) for path in paths])
 
 
-def _fields(kind: str, read: Callable[[Path], Array]) -> Iterator[Group]:
+def nuclei_fields(kind: str, read: Callable[[Path], Any]) -> Iterator[Group]:
     """Images that are parts of one field, by their touching borders."""
     folder = DATA / "nuclei_dsb2018"
     files = [row["image"] for row in manifest(folder) if row["group"] == kind]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_disentangle.detector.cells import FALLBACK, cell_diameter
+from napari_disentangle.image.cells import FALLBACK, cell_diameter
 from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
 
 

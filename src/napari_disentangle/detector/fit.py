@@ -11,7 +11,6 @@ from napari_disentangle.compute.device import memory_errors, one_thread
 from napari_disentangle.compute.iterators import finished, within
 from napari_disentangle.detector.blocks import MANY, Place, split
 from napari_disentangle.detector.calibration import Calibration, calibrating
-from napari_disentangle.detector.cells import cell_diameter
 from napari_disentangle.detector.depth import depth, smoothed
 from napari_disentangle.detector.detector import Detector
 from napari_disentangle.detector.registry import named, settings
@@ -19,6 +18,7 @@ from napari_disentangle.detector.score import content_rendering
 from napari_disentangle.detector.view import Normal, View, shrink_of
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Floats
+from napari_disentangle.image.cells import cell_diameter
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Span
 from napari_disentangle.model.attribute import Attribute

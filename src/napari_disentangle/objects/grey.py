@@ -1,0 +1,92 @@
+"""One grey plane of all channels of an image, in which objects are bright."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_disentangle.image.arrays import Array, Doubles, Floats
+from napari_disentangle.image.foreground import coherence
+from napari_disentangle.image.tiling import blocks
+from napari_disentangle.model.render import Rendering
+
+# Blocks that are read of an image, and their edge in pixels.
+_BLOCKS, _EDGE = 32, 256
+# Percentiles that become 0 and 1: the background, and nearly the brightest.
+RANGE = (5.0, 99.5)
+# Beyond Otsu's threshold pixels of objects lie side by side; see image.foreground.
+_COHERENT = 0.1
+
+
+@dataclass(frozen=True)
+class Grey:
+    """How the signal of one image becomes one plane.
+
+    Attributes
+    ----------
+    direction
+        Weight of every channel (C,).
+    low, high
+        What becomes 0, the background, and 1.
+    """
+
+    direction: tuple[float, ...]
+    low: float
+    high: float
+
+    def of(self, signal: Array) -> Floats:
+        """The plane (h, w) of a signal (C, h, w); background where it is no number."""
+        mixed = np.tensordot(np.array(self.direction), signal, 1)
+        scaled = (mixed - self.low) / (self.high - self.low)
+        return np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+
+
+def measuring(rendering: Rendering, seed: int = 0) -> Generator[None, None, Grey]:
+    """Measure how an image becomes grey, from some of its blocks.
+
+    The direction is that of the first principal component of channels that were each
+    brought to one range, with bright (or absorbing) objects up.
+
+    Yields
+    ------
+    None
+        After every block.
+
+    Returns
+    -------
+    Grey
+        With ``high`` not above ``low`` if nothing stands out of the image.
+    """
+    image, known = rendering.field, []
+    for block in blocks(image, _EDGE, _BLOCKS, seed):
+        plane, signal = rendering.read(block.lead, block.y, block.x)
+        valid = image.valid(plane, block.lead, block.y.slice, block.x.slice)
+        values = signal.cpu().numpy()
+        known.append(values[:, valid & np.isfinite(values).all(axis=0)])
+        yield
+    pixels = np.concatenate(known, axis=1).astype(np.float64)
+    direction = _direction(pixels)
+    low, high = _range(direction @ pixels)
+    return Grey(tuple(map(float, direction)), low, high)
+
+
+def _direction(pixels: Doubles) -> Doubles:
+    if len(pixels) == 1 or not pixels.size:
+        return np.ones(len(pixels))
+    low, high = np.percentile(pixels, RANGE, axis=1)
+    unit = np.divide(1, high - low, out=np.zeros(len(pixels)), where=high > low)
+    first = np.linalg.eigh(np.cov(pixels * unit[:, None]))[1][:, -1]
+    return np.asarray(first * unit * (1 if (first * unit).sum() >= 0 else -1))
+
+
+def _range(values: Doubles) -> tuple[float, float]:
+    from skimage.filters import threshold_otsu
+
+    if not values.size or not np.ptp(values) > 0:
+        return 0.0, 0.0
+    low, high = (float(one) for one in np.percentile(values, RANGE))
+    if coherence(values > threshold_otsu(values)) <= _COHERENT:
+        return low, low
+    return low, high
