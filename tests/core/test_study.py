@@ -25,7 +25,7 @@ from napari_disentangle.pipeline.recipe import RecipeError
 from napari_disentangle.samples.synthetic import ROSE, VIOLET, render, tissue
 from napari_disentangle.study.check import foresee
 from napari_disentangle.study.comparison import compare
-from napari_disentangle.study.draft import draft
+from napari_disentangle.study.draft import draft, first
 from napari_disentangle.study.ledger import Part, read
 from napari_disentangle.study.plan import states
 from napari_disentangle.study.scan import scan
@@ -787,6 +787,29 @@ def test_files_of_several_images_give_all_if_asked(tmp_path):
     assert len(scan(first)) == 1
     assert [item.output for item in scan(every)] == ["raw/two", "raw/two_1"]
     assert {e.state for e in run(every)} == {"done"}
+
+
+def test_parts_of_names_are_columns_to_choose_from(root):
+    (root / "slides").mkdir()
+    for case in range(4):
+        for scanner in "ab":
+            name = (
+                root / f"slides/case{case}_of scanner-{'leica' * (scanner == 'a')}x.png"
+            )
+            shutil.copy(root / "raw/scanner_a/0.png", name)
+    one, items = first(root / "slides", root)
+    assert {item.labels["part 4"] for item in items} == {"leicax", "x"}
+    assert {item.labels["part 1"] for item in items} == {f"case{i}" for i in range(4)}
+    assert "part 2" not in one.labels  # all have the same
+
+
+def test_a_treated_majority_does_not_make_controls_unlike_their_group(tmp_path):
+    known = plates(tmp_path, effect=8.0, wells=8)
+    for plate in range(3):  # three controls and four treated wells are left
+        (tmp_path / f"plates/plate{plate}_G01.tif").unlink()
+    one = study(tmp_path, **known, controls={"well": ["*01"]})
+    run(one)
+    assert "01.tif</td><td>look" not in report(one)
 
 
 def test_a_first_recipe_finds_the_batches_and_can_be_run(root):

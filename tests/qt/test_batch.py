@@ -74,6 +74,7 @@ def test_a_folder_is_grouped_run_and_opened(batch, folder, qtbot, monkeypatch):
         lambda url: opened.append(Path(url.toLocalFile())),
     )
     click(qtbot, batch.panel.report)
+    assert "report.html" in batch.panel.message.short.text()
     assert "Should I use this?" in opened[0].read_text()
 
 
@@ -102,6 +103,7 @@ def test_an_earlier_run_is_gone_on_with(batch, folder, qtbot):
 def test_a_path_is_typed_or_dropped_and_results_go_where_they_should(
     batch, folder, qtbot, tmp_path
 ):
+    assert batch.window().focusWidget() is batch.panel.path  # nothing to click first
     batch.panel.path.setText(f"'{folder}'")
     qtbot.keyClick(batch.panel.path, Qt.Key.Key_Return)
     assert "6 images in 2 groups" in batch.panel.groups.text()

@@ -71,7 +71,8 @@ def check(recipe: RecipePath) -> None:
 
     study = Study.load(recipe)
     found = foresee(study)
-    print(f"{found.images} images in {len(found.groups)} groups")
+    what = "1 group" if len(found.groups) == 1 else f"{len(found.groups)} groups"
+    print(f"{found.images} images in {what}")
     for group, (n, controls) in [*found.groups.items()][:_LISTED]:
         told = f", {controls} of them controls" if study.controls else ""
         print(f"  {group or '-'}: {n}{told}, such as {found.examples[group]}")

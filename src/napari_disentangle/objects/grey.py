@@ -38,6 +38,8 @@ class Grey:
 
     def of(self, signal: Array) -> Floats:
         """The plane (h, w) of a signal (C, h, w); background where it is no number."""
+        if not self.high > self.low:
+            return np.zeros(signal.shape[1:], np.float32)
         mixed = np.tensordot(np.array(self.direction), signal, 1)
         scaled = (mixed - self.low) / (self.high - self.low)
         return np.nan_to_num(scaled, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""From a foreground probability to objects: a watershed of the distance to its border."""
+"""From foreground probability to objects: a watershed of the distance to its border."""
 
 from __future__ import annotations
 

@@ -56,6 +56,28 @@ def colour(batch: str, batches: Sequence[str]) -> str:
     return COLOURS[known.index(batch) % len(COLOURS)]
 
 
+# What parts of a name, and of a folder, are told apart by.
+_PART, _BETWEEN = r"[^/_\s.-]+", r"[_\s.-]+"
+_MOST_PARTS = 8
+
+
+def parts(names: Sequence[str]) -> dict[str, str]:
+    """Expressions for parts of names that several images share, by a name of each.
+
+    Only where all names have as many parts; a part tells 2 to half as many values as
+    there are images. Which of them tells a batch, and which a treatment, no name says.
+    """
+    split = [re.findall(_PART, PurePath(name).name) for name in names]
+    if len({len(one) for one in split}) != 1 or len(split[0]) > _MOST_PARTS:
+        return {}
+    known = {}
+    for i, values in enumerate(zip(*split, strict=True)):
+        if 1 < len({*values}) <= len(names) / 2:
+            before = rf"(?:{_PART}{_BETWEEN}){{{i}}}"
+            known[f"part {i + 1}"] = rf"(?:^|/){before}({_PART})[^/]*$"
+    return known
+
+
 def pattern(paths: Sequence[str]) -> tuple[str, str] | None:
     """A word and an expression that tells the batch of every path, if one does.
 

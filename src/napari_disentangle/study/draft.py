@@ -11,7 +11,7 @@ import yaml
 
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.registry import DEFAULT
-from napari_disentangle.study.batches import pattern
+from napari_disentangle.study.batches import parts, pattern
 from napari_disentangle.study.plate import is_plate
 from napari_disentangle.study.scan import Item, read_off, scan
 from napari_disentangle.study.study import Input, Study
@@ -29,7 +29,8 @@ _TEXT = """\
 inputs:
 {inputs}
 
-# Columns that are read from paths: a regular expression each, its first group counts.
+# Columns that are read from paths: a regular expression each, what is in its first ()
+# counts. For case01_leica.tif: scanner: '_([a-z]+)\\.tif' (in single quotes).
 labels:{labels}
 
 # The column that tells which images were prepared and taken alike: {columns}.
@@ -131,6 +132,7 @@ def _told(items: Sequence[Item]) -> tuple[dict[str, str], str | None]:
     """Columns that paths tell, and the one that may be the batch: the coarser."""
     paths = [item.path for item in items]
     labels = {"well": _WELL} if all(re.search(_WELL, path) for path in paths) else {}
+    labels |= parts(paths)
     folders = {item.labels["folder"] for item in items}
     found = pattern(paths)
     if found is not None:

@@ -44,7 +44,8 @@ class Figures:
     ----------
     by_batch, batches_near, leak
         Silhouette by group, effective number of groups among neighbours (LISI), and
-        what a probe reads of the group, all from colours.
+        what a probe reads of the group, all from colours of controls (of all images
+        if there are none).
     by_biology
         Silhouette by biology.
     effects
@@ -99,6 +100,10 @@ def figures(
     kinds = [biology.get(one.image, "") for one in facts]
     controls = [items[one.image].control for one in facts]
 
+    # what a treatment does is no difference between groups
+    alike = [f for f in facts if items[f.image].control] or facts
+    own = [items[one.image].group for one in alike]
+
     def change(measure: Callable[[str], float]) -> Change:
         return Change(measure("before"), measure("after"))
 
@@ -113,9 +118,9 @@ def figures(
         return {name: one(i) for i, name in enumerate(facts[0].channels)}
 
     return Figures(
-        change(lambda side: _of_labels(silhouette, features(facts, side), groups)),
-        change(lambda side: _of_labels(_near, features(facts, side), groups)),
-        change(lambda side: _of_labels(_leak, features(facts, side), groups)),
+        change(lambda side: _of_labels(silhouette, features(alike, side), own)),
+        change(lambda side: _of_labels(_near, features(alike, side), own)),
+        change(lambda side: _of_labels(_leak, features(alike, side), own)),
         change(lambda side: _of_labels(silhouette, features(facts, side), kinds)),
         by_channel(_effect),
         by_channel(_spread),
@@ -208,8 +213,8 @@ def _values(record: Mapping[str, Any]) -> Array | None:
 
 def blurred(facts: Sequence[Facts], items: Sequence[Item]) -> list[tuple[str, float]]:
     """Images that are less sharp than their group, with the share of its sharpness."""
-    of = {item.path: item.group for item in items}
-    groups: dict[str, list[Facts]] = {}
+    of = {item.path: (item.group, item.control) for item in items}
+    groups: dict[tuple[str, bool], list[Facts]] = {}
     for one in facts:
         groups.setdefault(of[one.image], []).append(one)
     found = []
@@ -230,13 +235,15 @@ def clipped(facts: Sequence[Facts]) -> list[tuple[str, Change]]:
 def unlike(items: Sequence[Item], looks: Looks) -> list[tuple[str, float]]:
     """Images whose look is far from that of their group, the farthest first.
 
-    In robust standard deviations of the value that is farthest.
+    Controls are held against controls, and treated ones against treated ones. In robust
+    standard deviations of the value that is farthest.
     """
-    groups: dict[str, dict[str, Array]] = {}
+    groups: dict[tuple[str, bool], dict[str, Array]] = {}
     for item in items:
         values = _values(looks[item.path])
         if values is not None:
-            groups.setdefault(item.group, {})[item.path] = values
+            alike = item.group, item.control
+            groups.setdefault(alike, {})[item.path] = values
     found: list[tuple[str, float]] = []
     for known in groups.values():
         if len(known) < 5:

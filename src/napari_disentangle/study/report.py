@@ -152,10 +152,11 @@ def _rows(study: Study, found: Figures | None) -> Iterator[tuple[str, str, str, 
     if found is None:
         return
     biology = study.biology or "control or treated"
+    of = ", controls" if study.controls else ""
     named = [
-        ("silhouette by group", found.by_batch, "0 or less: mixed; 1: apart"),
-        ("groups among neighbours", found.batches_near, "more is better mixed"),
-        ("group read by a probe", found.leak, "0: chance; 1: always"),
+        (f"silhouette by group{of}", found.by_batch, "0 or less: mixed; 1: apart"),
+        (f"groups among neighbours{of}", found.batches_near, "more is better mixed"),
+        (f"group read by a program{of}", found.leak, "0: chance; 1: always"),
         (f"silhouette by {biology}", found.by_biology, "should not fall"),
     ]
     if study.controls:
@@ -227,7 +228,7 @@ def _levels(sides: Sequence[Side]) -> str:
     if not sides:
         return ""
     means = np.mean([side.signal for side in sides], axis=0)
-    return ", ".join(f"{one:.3g}" for one in means)
+    return ", ".join(f"{one:,.0f}" if one >= 100 else f"{one:.3g}" for one in means)
 
 
 def _darkest(small: Array) -> Array:

@@ -203,6 +203,8 @@ def _measure(run: _Run, items: Sequence[Item]) -> Iterator[Event]:
     tasks = [Measure.of(run.study, item) for item in items]
     wanted = [task for task in tasks if not run.looks.valid(task)]
     done = len(tasks) - len(wanted)
+    if not wanted:
+        return
     with ledger.adding(run.study.target, LOOKS, run.part) as file:
         for task, found in run.crew.each(measured, wanted):
             if isinstance(found, BaseException):

@@ -144,7 +144,10 @@ class Study(Settings):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"{column}: {pattern!r}: {error}") from error
+                raise ValueError(
+                    f"{pattern!r} of {column!r} is no regular expression ({error}): "
+                    r"write e.g. '_(leica|aperio)\.tif'"
+                ) from error
         return labels
 
     @field_validator("suffix")

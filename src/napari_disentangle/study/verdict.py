@@ -49,8 +49,8 @@ def warnings(
     if study.look == "group" and study.reference == "study" and len({*groups}) == 1:
         yield (
             "all images are one group, and its own look is what they are given, so "
-            "that nothing changes: say by which column they are alike, or name "
-            "another reference"
+            "that nothing changes: say what they are alike by, or name another "
+            "reference in a recipe"
         )
     if study.look == "image":
         yield (
@@ -96,7 +96,10 @@ def _on_batches(found: Figures) -> str:
         words = "Groups look alike now" if before > after else "Groups looked alike"
     else:
         words = "Groups still look DIFFERENT"
-    return f"{words} (silhouette {before:+.2f} before, {after:+.2f} after; 0 is mixed)."
+    said = f"{words} (silhouette {before:+.2f} before, {after:+.2f} after; 0 is mixed)"
+    if after < _MIXED:
+        return f"{said}."
+    return f"{said}: see in the pictures whether it is the background, or other cases."
 
 
 def _on_leak(found: Figures) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import QSize, Qt, QUrl
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -26,7 +26,6 @@ from napari_disentangle._qt.window.parts import (
     column,
     flow,
     named,
-    row,
     words,
 )
 from napari_disentangle.study.scan import Item
@@ -59,7 +58,7 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         self.source = words("Choose a folder of images, a plate, a table or a recipe.")
         self._choices()
         self._buttons()
-        self.bar, self.left = QProgressBar(), QLabel()
+        self.bar, self.left = QProgressBar(), words()
         self.message = Message()
         self.overview = Overview()
         self._wheel = QuietWheel()
@@ -72,6 +71,7 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         self.pattern = named(
             QLineEdit(), "pattern", "A regular expression; what is in () is the group"
         )
+        self.pattern.setPlaceholderText(r"what is in () counts: _([a-z]+)\.tif")
         self.groups = words()
         self.control = named(
             QComboBox(), "controls", "Column that tells which images are controls"
@@ -125,7 +125,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
             self.more,
             self.replace,
             flow(self.preview, self.run, self.cancel, self.report),
-            row(self.bar, self.left),
+            self.bar,
+            self.left,
         )
         inner = QWidget()
         rows = QVBoxLayout(inner)
@@ -139,6 +140,11 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(_scrolled(inner))
+
+    def showEvent(self, event: Any) -> None:
+        """Let a path be typed or pasted at once."""
+        super().showEvent(event)
+        self.path.setFocus()
 
     def sizeHint(self) -> QSize:
         """As wide as names of images need."""

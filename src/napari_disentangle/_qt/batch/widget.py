@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -132,10 +132,9 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         earlier = study.target / RECIPE
         if earlier.exists():
             self.open_recipe(earlier)
-            return
-        self._take(beside, items)
+        else:
+            self._take(beside, items)
         self.panel.path.setText(str(source))
-        self.panel.source.setText(f"{len(items)} images were found.")
 
     def open_recipe(self, path: str | Path) -> None:
         """Take the study of a recipe."""
@@ -145,20 +144,18 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         except (DisentangleError, OSError) as error:
             self.panel.message.say([str(error)])
             return
-        known = states(study)
-        done = {
-            image for (image, _), record in known.items() if record["state"] == DONE
-        }
         self.panel.path.setText(str(path))
+
+    def _mark(self) -> None:
+        """Show what became of images in earlier runs, whatever is chosen now."""
+        assert self.study is not None
+        known = states(self.study)
+        done = {image for (image, _), one in known.items() if one["state"] == DONE}
         self.panel.source.setText(
             f"{len(done)} of {len(self.items)} images are done; Run goes on."
             if known
             else f"{len(self.items)} images were found."
         )
-        self._mark(known)
-
-    def _mark(self, known: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
-        """Show what became of images in earlier runs, whatever is chosen now."""
         for (image, _), record in known.items():
             state, reason = record["state"], record.get("reason", "")
             self.panel.overview.mark(image, state, reason)
@@ -166,6 +163,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
     def _take(self, study: Study, items: Sequence[Item]) -> None:
         self.study, self.items = study, items
         self.panel.show_study(study, items)
+        self._mark()
         self._say_warnings()
 
     def _chosen(self, *_: Any) -> bool:
@@ -181,7 +179,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         self.study, self.items = study, items
         self.panel.show_items(items)
         self.panel.target.setText(str(study.target))
-        self._mark(states(study))
+        self._mark()
         self._say_warnings()
         return True
 
@@ -297,6 +295,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
             lines += [
                 f"There are remarks on {len(self._remarks)} images in the report."
             ]
+        self._mark()
         self._say_warnings()
         self.panel.message.add(lines)
 
@@ -346,8 +345,9 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         """Open the report in the browser."""
         assert self.study is not None
         page = self.study.target / REPORT
-        self.panel.message.add([f"The report is {page}."])
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
+        opened = QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
+        missing = "" if opened else "There is no browser to open it with. "
+        self.panel.message.say([f"{missing}The report is {page}."])
 
     def closeEvent(self, event: Any) -> None:
         """Stop what runs."""
