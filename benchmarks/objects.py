@@ -22,7 +22,7 @@ from napari_disentangle.objects.student.learn import learning
 
 Find = Callable[[Rendering, float], finding.Array]
 RAW, CONTENT = "raw", "content-only"
-_STEPS, _QUICK = 350, 20
+_STEPS, _QUICK = 600, 20
 
 
 def main() -> None:
@@ -67,7 +67,8 @@ def _finders(
         name: partial(finding.by_finder, Finder(name)) for name in CLOSED[:-1]
     }
     finders[CLOSED[-1]] = partial(finding.by_local, None)
-    for name, looks in (("student", True), ("student without looks", False)):
+    without = {"student without looks": False} if seen is not None else {}
+    for name, looks in ({"student": True} | without).items():
         finders[name] = partial(
             finding.by_finder, _learned(known, seen, seed, steps, looks)
         )

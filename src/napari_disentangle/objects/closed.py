@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Floats, Mask
+from napari_disentangle.image.arrays import Array, Floats, Mask
 from napari_disentangle.image.filters import reach, smooth
 
 # Diameter of an object, in pixels, at which finders work.
@@ -38,27 +38,53 @@ def opened(grey: Floats) -> Floats:
     return even - smooth(background, _EVEN)
 
 
-# Closed forms by name: what of the plane is held against Otsu's threshold of the image.
-FORMS: dict[str, Callable[[Floats], Floats]] = {"otsu": plain, "opening": opened}
+# Closed forms by name: what of the plane is held against a share of Otsu's threshold of
+# the image. The share finds what is dim beside bright objects (OUR CHOICE, on images
+# that are not reported).
+FORMS: dict[str, tuple[Callable[[Floats], Floats], float]] = {
+    "otsu": (plain, 1.0),
+    "opening": (opened, 0.7),
+    "opening at Otsu's threshold": (opened, 1.0),
+}
+# Those that teach: they have to agree.
+TEACHERS = ("otsu", "opening at Otsu's threshold")
+# What becomes 1: so many percent of the foreground are below it.
+_BRIGHT = 90
 
 
-def otsu(values: Floats) -> float:
+def limits(values: Array) -> tuple[float, float]:
+    """What becomes 0 and 1: the background, and nearly the brightest of the objects.
+
+    However much of an image objects cover; equal if all values are one.
+    """
+    threshold = otsu(values)
+    if not np.isfinite(threshold):
+        return 0.0, 0.0
+    bright = values > threshold
+    high = np.percentile(values[bright], _BRIGHT)
+    return float(np.median(values[~bright])), float(high)
+
+
+def otsu(values: Array) -> float:
     """Otsu's threshold (1979) of an image's values, infinite where all are one."""
     from skimage.filters import threshold_otsu
 
-    return float(threshold_otsu(values)) if np.ptp(values) > 0 else np.inf
+    varies = values.size and np.ptp(values) > 0
+    return float(threshold_otsu(values)) if varies else np.inf
 
 
 def mask(grey: Floats, form: str) -> Mask:
     """Foreground of a whole plane by a closed form."""
-    values = FORMS[form](grey)
-    found: Mask = values > otsu(values)
+    seen, share = FORMS[form]
+    values = seen(grey)
+    found: Mask = values > share * otsu(values)
     return found
 
 
 def probability(form: str, threshold: float) -> Callable[[Floats], Floats]:
-    """Foreground probability of a plane under a threshold: 0.5 at it."""
-    return partial(_probability, FORMS[form], threshold)
+    """Foreground probability of a plane, from Otsu's threshold of the image."""
+    seen, share = FORMS[form]
+    return partial(_probability, seen, share * threshold)
 
 
 def _probability(

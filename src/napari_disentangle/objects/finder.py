@@ -32,7 +32,7 @@ class Finder:
     Attributes
     ----------
     name
-        ``"opening"``, ``"otsu"`` or ``"student"``.
+        One of :data:`napari_disentangle.objects.closed.FORMS`, or ``"student"``.
     weights
         What a student has learned.
     """
@@ -154,7 +154,8 @@ def _values(finding: Finding, lead: Lead, y: Span, x: Span) -> Floats:
     """What is held against a threshold, of all pixels of a block."""
     _, signal = finding.rendering.read(lead, y, x)
     grey = pooled(finding.grey.of(signal.cpu().numpy()), finding.factor)
-    return closed.FORMS[finding.finder.name](grey).ravel()
+    seen, _ = closed.FORMS[finding.finder.name]
+    return seen(grey).ravel()
 
 
 def pooled(plane: Floats, factor: int) -> Floats:

@@ -11,11 +11,12 @@ from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.foreground import coherence
 from napari_disentangle.image.tiling import blocks
 from napari_disentangle.model.render import Rendering
+from napari_disentangle.objects import closed
 
 # Blocks that are read of an image, and their edge in pixels.
 _BLOCKS, _EDGE = 32, 256
-# Percentiles that become 0 and 1: the background, and nearly the brightest.
-RANGE = (5.0, 99.5)
+# Percentiles between which channels are alike.
+_RANGE = (5.0, 99.5)
 # Beyond Otsu's threshold pixels of objects lie side by side; see image.foreground.
 _COHERENT = 0.1
 
@@ -77,18 +78,13 @@ def measuring(rendering: Rendering, seed: int = 0) -> Generator[None, None, Grey
 def _direction(pixels: Doubles) -> Doubles:
     if len(pixels) == 1 or not pixels.size:
         return np.ones(len(pixels))
-    low, high = np.percentile(pixels, RANGE, axis=1)
+    low, high = np.percentile(pixels, _RANGE, axis=1)
     unit = np.divide(1, high - low, out=np.zeros(len(pixels)), where=high > low)
     first = np.linalg.eigh(np.cov(pixels * unit[:, None]))[1][:, -1]
     return np.asarray(first * unit * (1 if (first * unit).sum() >= 0 else -1))
 
 
 def _range(values: Doubles) -> tuple[float, float]:
-    from skimage.filters import threshold_otsu
-
-    if not values.size or not np.ptp(values) > 0:
-        return 0.0, 0.0
-    low, high = (float(one) for one in np.percentile(values, RANGE))
-    if coherence(values > threshold_otsu(values)) <= _COHERENT:
-        return low, low
-    return low, high
+    low, high = closed.limits(values)
+    noise = coherence(values > closed.otsu(values)) <= _COHERENT
+    return (low, low) if noise else (low, high)

@@ -22,7 +22,7 @@ from napari_disentangle.model.base import Weights
 from napari_disentangle.model.render import Rendering
 from napari_disentangle.objects import closed
 from napari_disentangle.objects.finder import STUDENT, Finder, pooled, tensors_of
-from napari_disentangle.objects.grey import RANGE, measuring
+from napari_disentangle.objects.grey import measuring
 from napari_disentangle.objects.student.looks import draw
 from napari_disentangle.objects.student.use import view
 
@@ -37,10 +37,10 @@ _EDGE, _TILES, _CROP, _BATCH = 256, 120, 96, 8
 # Crops of every tile that is looked at: looking takes longer than learning.
 _CROPS = 2
 # Teachers agree from this intersection over union on; shares of foreground that teach.
-_AGREED, _SHARES = 0.7, (0.02, 0.6)
+_AGREED, _SHARES = 0.6, (0.002, 0.6)
 _FEWEST, _RATE, _MOMENTUM = 4, 6e-3, 0.98
 # One of so many crops shows nothing but noise.
-_EMPTY = 16
+_EMPTY = 64
 
 Lesson = tuple[Floats, Mask]
 
@@ -78,7 +78,7 @@ def learning(
     renderings: Sequence[Rendering],
     diameters: Sequence[float],
     seed: int = 0,
-    steps: int = 350,
+    steps: int = 600,
     looks: bool = True,
 ) -> Iterator[Learning]:
     """Learn a finder from images, step by step.
@@ -150,7 +150,7 @@ def _of_image(
 
 
 def _taught(grey: Floats) -> Lesson | None:
-    one, other = (closed.mask(grey, form) for form in closed.FORMS)
+    one, other = (closed.mask(grey, form) for form in closed.TEACHERS)
     agreed = (one & other).sum() >= _AGREED * (one | other).sum()
     least, most = _SHARES
     return (grey, other) if agreed and least < other.mean() < most else None
@@ -228,8 +228,8 @@ def _nothing(rng: np.random.Generator) -> Lesson:
 
 
 def _again(plane: Floats) -> Floats:
-    """Background 0 and the brightest 1 once more."""
-    low, high = np.percentile(plane, RANGE)
+    """Background 0 and objects 1 once more."""
+    low, high = closed.limits(closed.plain(plane))
     scaled: Floats = ((plane - low) / max(high - low, 1e-6)).astype(np.float32)
     return scaled
 

@@ -11,7 +11,7 @@ from napari_disentangle.image.arrays import Floats
 # Spreads and largest values (OUR CHOICE): of the logarithm of a tone curve's exponent;
 # of the logarithm of light from one end to the other; of haze, even and uneven; and of
 # noise, as shares of the range.
-_GAMMA, _LIGHT, _HAZE, _SLOPE, _NOISE = 0.25, 1.6, 0.3, 0.5, 0.04
+_GAMMA, _LIGHT, _HAZE, _SLOPE, _NOISE = 0.25, 1.6, 0.3, 0.5, 0.12
 
 
 @dataclass(frozen=True)

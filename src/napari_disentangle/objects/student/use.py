@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # not to be noise where nothing varies.
 _LEAST = 0.05
 # How far the view reaches; that of the network lies behind.
-VIEW = 2 * reach(WORKING)
+VIEW = reach(WORKING) + reach(2 * WORKING)
 
 
 def view(grey: Floats) -> Floats:
@@ -28,7 +28,7 @@ def view(grey: Floats) -> Floats:
     Uneven light is nearly gone from the second.
     """
     around = grey - smooth(grey, WORKING)
-    spread = np.sqrt(smooth(around**2, WORKING))
+    spread = np.sqrt(smooth(around**2, 2 * WORKING))
     return np.stack([grey, around / (spread + np.float32(_LEAST))])
 
 
