@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from napari_disentangle.model.refit import fit_without
     from napari_disentangle.model.registry import models
     from napari_disentangle.model.zoo import zoo
+    from napari_disentangle.objects.finding import find_objects, find_objects_steps
+    from napari_disentangle.objects.objects import Objects
     from napari_disentangle.pipeline.augment import augment
     from napari_disentangle.pipeline.follow import follow
     from napari_disentangle.pipeline.output import apply
@@ -41,6 +43,7 @@ _HOME = {
     "DisentangleError": "errors",
     "Field": "image.field",
     "Model": "model.model",
+    "Objects": "objects.objects",
     "Recipe": "pipeline.recipe",
     "Score": "detector.detector",
     "Study": "study.study",
@@ -48,6 +51,8 @@ _HOME = {
     "apply": "pipeline.output",
     "augment": "pipeline.augment",
     "detectors": "detector.registry",
+    "find_objects": "objects.finding",
+    "find_objects_steps": "objects.finding",
     "fit": "model.fit",
     "fit_detector": "detector.fit",
     "fit_detector_steps": "detector.fit",
@@ -74,6 +79,7 @@ __all__ = [
     "DisentangleError",
     "Field",
     "Model",
+    "Objects",
     "Recipe",
     "Score",
     "Study",
@@ -82,6 +88,8 @@ __all__ = [
     "apply",
     "augment",
     "detectors",
+    "find_objects",
+    "find_objects_steps",
     "fit",
     "fit_detector",
     "fit_detector_steps",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,12 @@ class Finder:
 
     name: str = "opening"
     weights: Weights | None = field(default=None, repr=False)
+
+    @property
+    def hash(self) -> str:
+        """What tells it from others."""
+        learned = self.weights.hash if self.weights else ""
+        return sha256(f"{self.name} {learned}".encode()).hexdigest()[:16]
 
     @property
     def reach(self) -> int:

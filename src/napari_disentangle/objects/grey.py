@@ -86,5 +86,5 @@ def _direction(pixels: Doubles) -> Doubles:
 
 def _range(values: Doubles) -> tuple[float, float]:
     low, high = closed.limits(values)
-    noise = coherence(values > closed.otsu(values)) <= _COHERENT
-    return (low, low) if noise else (low, high)
+    apart = high > low and coherence(values > closed.otsu(values)) > _COHERENT
+    return (low, high) if apart else (low, low)
