@@ -1,0 +1,1 @@
+"""Coders: what is known of every object, as numbers with names."""
