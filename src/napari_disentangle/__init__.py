@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from napari_disentangle.image.field import Field
     from napari_disentangle.layers.add import add_layers
     from napari_disentangle.layers.marks import painted
+    from napari_disentangle.layers.objects import add_objects
     from napari_disentangle.model.attribute import Attribute
     from napari_disentangle.model.fit import fit, fit_steps, load
     from napari_disentangle.model.model import Model
     from napari_disentangle.model.refit import fit_without
     from napari_disentangle.model.registry import models
     from napari_disentangle.model.zoo import zoo
+    from napari_disentangle.objects.codes import Codes, code, coders
     from napari_disentangle.objects.finding import find_objects, find_objects_steps
     from napari_disentangle.objects.objects import Objects
     from napari_disentangle.pipeline.augment import augment
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Attribute": "model.attribute",
+    "Codes": "objects.codes",
     "Detector": "detector.detector",
     "DisentangleError": "errors",
     "Field": "image.field",
@@ -48,8 +51,11 @@ _HOME = {
     "Score": "detector.detector",
     "Study": "study.study",
     "add_layers": "layers.add",
+    "add_objects": "layers.objects",
     "apply": "pipeline.output",
     "augment": "pipeline.augment",
+    "code": "objects.codes",
+    "coders": "objects.codes",
     "detectors": "detector.registry",
     "find_objects": "objects.finding",
     "find_objects_steps": "objects.finding",
@@ -75,6 +81,7 @@ _HOME = {
 
 __all__ = [
     "Attribute",
+    "Codes",
     "Detector",
     "DisentangleError",
     "Field",
@@ -85,8 +92,11 @@ __all__ = [
     "Study",
     "__version__",
     "add_layers",
+    "add_objects",
     "apply",
     "augment",
+    "code",
+    "coders",
     "detectors",
     "find_objects",
     "find_objects_steps",

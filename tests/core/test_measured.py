@@ -82,3 +82,16 @@ def test_colours_and_content_are_measured():
     objects = nd.Objects.of(image, labels)
     raw, content = measured(objects), measured(objects, nd.fit(image, "meanstd"))
     assert {"R mean", "G mean", "B mean"} <= {*raw} == {*content}
+
+
+def test_codes_have_a_row_per_object_and_a_name_per_column():
+    labels = np.zeros((20, 40), int)
+    labels[2:9, 2:9], labels[2:12, 20:30] = 1, 2
+    objects = nd.Objects.of(nd.Field(np.ones((20, 40), "uint8"), "YX"), labels)
+    codes = nd.code(objects)
+    assert codes.values.shape == (2, len(codes.names))
+    assert codes.columns()["area"].tolist() == [49, 100]
+    assert codes.coder in nd.coders()
+    assert codes.hash == nd.code(objects).hash
+    with pytest.raises(ValueError, match="coder 'x' is unknown"):
+        nd.code(objects, "x")

@@ -152,7 +152,9 @@ def _of_image(
         for tiles in view.fill(probability):
             yield (done + tiles / view.parts()) / len(every)
         spacing = _spacing(image, part.axes)
-        labels[part.index] = instances(probability, diameter, spacing)
+        found = instances(probability, diameter, spacing)
+        # a number is one object, also over time
+        labels[part.index] = np.where(found > 0, found + labels.max(), 0)
     return labels, [] if labels.any() else [f"no object was found in {image.name!r}"]
 
 
