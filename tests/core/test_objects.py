@@ -189,6 +189,16 @@ def test_same_seed_same_student_and_cancel_is_quick(student):
     steps.close()
 
 
+def test_a_little_more_than_a_tile_still_teaches():
+    images = [nd.Field(discs((262, 300), seed=i)[0], "YX") for i in range(4)]
+    first = next(
+        step
+        for step in learning([content_of(i, None) for i in images], [14.0] * 4, steps=1)
+        if step.index == 1
+    )
+    assert first.chosen == first.tiles == 16  # four of every image
+
+
 def test_too_few_lessons_are_one_sentence():
     images = [nd.Field(np.full((128, 128), 9, "uint8"), "YX")]
     with pytest.raises(DataError, match="agree on 0 tiles"):

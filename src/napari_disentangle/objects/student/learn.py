@@ -17,7 +17,9 @@ import numpy as np
 from napari_disentangle.compute.device import loading, one_thread
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Floats, Mask
-from napari_disentangle.image.tiling import blocks
+from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.field import Field
+from napari_disentangle.image.tiling import Span, strata
 from napari_disentangle.model.base import Weights
 from napari_disentangle.model.render import Rendering
 from napari_disentangle.objects import closed
@@ -143,10 +145,27 @@ def _of_image(
         except StopIteration as end:
             grey = end.value
             break
-    for block in blocks(rendering.field, _EDGE * factor, share, seed):
-        _, signal = rendering.read(block.lead, block.y, block.x)
+    for lead, y, x in _windows(rendering.field, _EDGE * factor, share, seed):
+        _, signal = rendering.read(lead, y, x)
         if min(signal.shape[1:]) >= _CROP * factor and grey.high > grey.low:
             yield _taught(pooled(grey.of(signal.cpu().numpy()), factor))
+
+
+def _windows(
+    image: Field, edge: int, share: int, seed: int
+) -> Iterator[tuple[Lead, Span, Span]]:
+    """Parts of planes, all of them as large as an edge where the image is."""
+    leads = list(image.leads())
+    rows, columns = (_spans(n, edge) for n in image.plane_shape)
+    for number in strata(len(leads) * len(rows) * len(columns), share, seed):
+        place, column = divmod(int(number), len(columns))
+        lead, row = divmod(place, len(rows))
+        yield leads[lead], rows[row], columns[column]
+
+
+def _spans(n: int, edge: int) -> list[Span]:
+    begins = np.linspace(0, max(0, n - edge), -(-n // edge)).astype(int)
+    return [Span(int(begin), int(min(n, begin + edge))) for begin in begins]
 
 
 def _taught(grey: Floats) -> Lesson | None:
