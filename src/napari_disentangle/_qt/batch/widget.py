@@ -151,11 +151,10 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         assert self.study is not None
         known = states(self.study)
         done = {image for (image, _), one in known.items() if one["state"] == DONE}
-        self.panel.source.setText(
-            f"{len(done)} of {len(self.items)} images are done; Run goes on."
-            if known
-            else f"{len(self.items)} images were found."
-        )
+        n = len(self.items)
+        left = "" if len(done) >= n else "; Run goes on"
+        found = f"{len(done)} of {n} images are done{left}."
+        self.panel.source.setText(found if known else f"{n} images were found.")
         for (image, _), record in known.items():
             state, reason = record["state"], record.get("reason", "")
             self.panel.overview.mark(image, state, reason)
