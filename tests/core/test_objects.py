@@ -214,6 +214,14 @@ def test_a_finder_is_told_by_its_hash(student):
     )
 
 
+def test_labels_that_would_not_fit_into_memory_are_refused_at_once():
+    import dask.array as da
+
+    movie = da.zeros((4000, 2000, 2000), dtype="uint8", chunks=(1, 2000, 2000))
+    with pytest.raises(DataError, match="labels of 'film' would take"):
+        nd.find_objects(nd.Field(movie, "TYX", name="film"), diameter=14)
+
+
 def test_what_is_marked_as_no_image_holds_no_object():
     values, truth = discs(seed=3)
     framed = values.astype("float32")

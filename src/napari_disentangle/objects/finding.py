@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_disentangle.compute.device import memory_errors
 from napari_disentangle.compute.iterators import changed, finished
-from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.compute.lazy import IN_MEMORY_LIMIT, LazyImage
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.cells import cell_diameter
 from napari_disentangle.image.field import Field
@@ -159,6 +159,12 @@ def _of_image(
 
 
 def _check_size(image: Field, n: int) -> None:
+    every = 4 * math.prod(image.grid_shape)
+    if every > IN_MEMORY_LIMIT:
+        raise DataError(
+            f"labels of {image.name!r} would take {every / 2**30:.1f} GiB of memory: "
+            "take a part of it"
+        )
     pixels = math.prod(image.grid_shape) // max(1, n)
     if pixels > _MOST:
         raise DataError(
