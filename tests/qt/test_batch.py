@@ -54,6 +54,9 @@ def run(qtbot, batch):
 def test_a_folder_is_grouped_run_and_opened(batch, folder, qtbot, monkeypatch):
     batch.open_folder(folder)
     assert "6 images in 2 groups" in batch.panel.groups.text()
+    names = batch.panel.group.findText("name")
+    tip = batch.panel.group.itemData(names, Qt.ItemDataRole.ToolTipRole)
+    assert tip == "0.png, 1.png, 2.png"
     run(qtbot, batch)
     (said,) = batch.panel.message.lines
     assert said.startswith("All 6 images are done, in ")

@@ -164,6 +164,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         _fill(self.control, [NONE, *columns], known or NONE)
         self.values.setText(", ".join(study.controls[known]) if known else "")
         _fill(self.biology, [NONE, *columns], study.biology or NONE)
+        for box in (self.group, self.control, self.biology):
+            _tell_values(box, items)
         self.singly.setChecked(study.look == "image")
         if study.biology or self.singly.isChecked():
             self.more.open()
@@ -260,6 +262,16 @@ def _fill(box: QComboBox, texts: Iterable[str], chosen: str) -> None:
     box.addItems(list(dict.fromkeys([*texts, chosen])))
     box.setCurrentText(chosen)
     box.blockSignals(False)
+
+
+def _tell_values(box: QComboBox, items: Sequence[Item]) -> None:
+    """Say of every column what it tells, where the mouse rests on it."""
+    for i in range(box.count()):
+        values = dict.fromkeys(item.labels.get(box.itemText(i), "") for item in items)
+        some = [value for value in values if value]
+        more = ", ..." if len(some) > _LISTED else ""
+        tip = ", ".join(some[:_LISTED]) + more
+        box.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
 
 
 def _told(items: Sequence[Item]) -> str:
