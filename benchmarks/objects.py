@@ -1,6 +1,6 @@
 """Objects: how well they are found, by closed forms and by what learned from them.
 
-python benchmarks/objects.py [--quick] [--seeds 3] [--groups fluo_256x256 ...]
+python benchmarks/objects.py [--quick] [--seeds 0 1 2] [--groups fluo_256x256 ...]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from finding import CLOSED, GROUPS, Found, Split
 import napari_disentangle as nd
 from napari_disentangle.model.render import Rendering
 from napari_disentangle.objects.finder import Finder
+from napari_disentangle.objects.finding import content_of
 from napari_disentangle.objects.student.learn import learning
 
 Find = Callable[[Rendering, float], finding.Array]
@@ -51,7 +52,7 @@ def _one(
             for name, find in finders.items():
                 found = [
                     finding.scored(
-                        find(finding.seen(one.image, seen), known.diameter),
+                        find(content_of(one.image, seen), known.diameter),
                         one.labels,
                         known.diameter,
                     )
@@ -66,7 +67,7 @@ def _finders(
     finders: dict[str, Find] = {
         name: partial(finding.by_finder, Finder(name)) for name in CLOSED[:-1]
     }
-    finders[CLOSED[-1]] = partial(finding.by_local, None)
+    finders[CLOSED[-1]] = finding.by_local
     without = {"student without looks": False} if seen is not None else {}
     for name, looks in ({"student": True} | without).items():
         finders[name] = partial(
@@ -78,7 +79,7 @@ def _finders(
 def _learned(
     known: Split, seen: nd.Model | None, seed: int, steps: int, looks: bool
 ) -> Finder:
-    renderings = [finding.seen(image, seen) for image in known.learn]
+    renderings = [content_of(image, seen) for image in known.learn]
     diameters = [known.diameter] * len(renderings)
     begin = time.process_time()
     for step in learning(renderings, diameters, seed, steps, looks):

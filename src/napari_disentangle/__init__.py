@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_disentangle.model.registry import models
     from napari_disentangle.model.zoo import zoo
     from napari_disentangle.objects.codes import Codes, code, coders
+    from napari_disentangle.objects.finder import Finder
     from napari_disentangle.objects.finding import find_objects, find_objects_steps
     from napari_disentangle.objects.objects import Objects
     from napari_disentangle.pipeline.augment import augment
@@ -45,6 +46,7 @@ _HOME = {
     "Detector": "detector.detector",
     "DisentangleError": "errors",
     "Field": "image.field",
+    "Finder": "objects.finder",
     "Model": "model.model",
     "Objects": "objects.objects",
     "Recipe": "pipeline.recipe",
@@ -85,6 +87,7 @@ __all__ = [
     "Detector",
     "DisentangleError",
     "Field",
+    "Finder",
     "Model",
     "Objects",
     "Recipe",

@@ -195,6 +195,19 @@ def test_results_among_the_images_are_none_of_them(root):
     assert len(scan(again)) == 6  # asked for by name
 
 
+@pytest.mark.parametrize("folder", ["raw", ".", "raw/scanner_a/.."])
+def test_results_may_not_lie_where_they_would_be_taken_for_images(root, folder):
+    with pytest.raises(DataError, match="would lie among the images"):
+        run(study(root, folder=folder))
+    assert not [*root.rglob("*_content*")]
+
+
+def test_a_folder_may_be_called_as_results_are(root):
+    (root / "raw").rename(root / "normalised")
+    _, items = first(root / "normalised", root)
+    assert len(items) == 6
+
+
 def test_files_of_one_name_in_two_places_are_both_done(root):
     (root / "here").mkdir()
     shutil.move(root / "raw", root / "here/raw")

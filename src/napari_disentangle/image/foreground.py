@@ -18,7 +18,7 @@ SHARE = 0.1
 # by side; in noise they lie anywhere. Measured as the correlation of the mask with
 # itself one pixel on: above 0.3 in real channels, within 0.06 of 0 in 32 x 32 pixels of
 # noise and closer to it in more.
-_COHERENT = 0.1
+COHERENT = 0.1
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _otsu(values: Array) -> float:
     if not np.ptp(values) > 0:
         return np.inf
     threshold = float(threshold_otsu(values))
-    return threshold if coherence(values > threshold) > _COHERENT else np.inf
+    return threshold if coherence(values > threshold) > COHERENT else np.inf
 
 
 def coherence(mask: Mask) -> float:

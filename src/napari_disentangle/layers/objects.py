@@ -39,10 +39,8 @@ def add_objects(
     list
         The new layers.
     """
-    if codes:
-        objects = objects.having(
-            {k: v for one in codes for k, v in one.columns().items()}
-        )
+    for one in codes:
+        objects = objects.having(one.columns())
     sources = list(layers) or [None] * len(objects.images)
     return [
         viewer.add_labels(

@@ -36,10 +36,22 @@ class Finder:
         One of :data:`napari_disentangle.objects.closed.FORMS`, or ``"student"``.
     weights
         What a student has learned.
+
+    Raises
+    ------
+    ValueError
+        If it is no closed form and has learned nothing.
     """
 
     name: str = "opening"
     weights: Weights | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.weights is None and self.name not in closed.FORMS:
+            raise ValueError(
+                f"finder {self.name!r} is unknown: use one of "
+                f"{', '.join(closed.FORMS)}, or what was learned"
+            )
 
     @property
     def hash(self) -> str:

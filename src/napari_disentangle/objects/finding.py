@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_disentangle.compute.device import memory_errors
 from napari_disentangle.compute.iterators import changed, finished
-from napari_disentangle.compute.lazy import IN_MEMORY_LIMIT, LazyImage
+from napari_disentangle.compute.lazy import IN_MEMORY_LIMIT, LARGE_TILE, TILE, LazyImage
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.cells import cell_diameter
 from napari_disentangle.image.field import Field
@@ -20,10 +20,10 @@ from napari_disentangle.model.model import Model
 from napari_disentangle.model.render import Rendering
 from napari_disentangle.objects.finder import Finder, preparing
 from napari_disentangle.objects.instances import Labels, instances
-from napari_disentangle.objects.objects import Objects, places, rows
+from napari_disentangle.objects.objects import Objects, places, rows, several
 
 # Pixels of a plane or a stack that is labelled at once, at most.
-_MOST = 2**28
+_MOST = 2**27
 # Edge of the middle of an image that its objects are measured in.
 _EDGE = 1024
 DEFAULT = Finder("opening")
@@ -91,7 +91,7 @@ def _finding(
 ) -> Generator[float, None, Objects]:
     if diameter is not None and not 0 < diameter < math.inf:
         raise ValueError(f"diameter {diameter!r} must be above 0, in pixels")
-    many = (images,) if isinstance(images, Field) else tuple(images)
+    many = several(images)
     found, said = [], []
     for number, image in enumerate(many):
         rendering = content_of(image, on)
@@ -145,7 +145,7 @@ def _of_image(
     labels = np.zeros(image.grid_shape, np.int32)
     if not finding.grey.high > finding.grey.low:
         return labels, [f"nothing stands out of {image.name!r}: it has no objects"]
-    lazy = LazyImage(image, finding)
+    lazy = LazyImage(image, finding, tile=min(LARGE_TILE, TILE * finding.factor))
     for done, part in enumerate(every):
         view = lazy[part.index]
         probability = np.empty(view.shape, np.float32)

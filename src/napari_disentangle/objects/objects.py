@@ -14,8 +14,6 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.objects.instances import Labels
 
 Columns = Mapping[str, Array]
-# What tells a row from all others.
-KEYS = ("image", "label", "t")
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,14 @@ class Objects:
         DataError
             If labels are no whole numbers from 0 on, or there is no object.
         """
-        many = (images,) if isinstance(images, Field) else tuple(images)
-        given = [labels] if isinstance(labels, np.ndarray) else list(labels)
+        many = several(images)
+        given = list(labels) if isinstance(labels, (list, tuple)) else [labels]
         if len(given) != len(many):
-            raise DataError(f"there are {len(many)} images and {len(given)} labels")
-        checked = tuple(map(_checked, many, given))
+            raise DataError(
+                f"there are {len(many)} images and {len(given)} arrays of labels: give "
+                "one for each image"
+            )
+        checked = tuple(map(_checked, many, map(np.asarray, given)))
         columns = rows(many, checked)
         if not len(columns["label"]):
             raise DataError("there is no object in the labels: all of them are 0")
@@ -97,6 +98,20 @@ class Objects:
     def of_image(self, number: int) -> Array:
         """Rows of one image."""
         return np.flatnonzero(self.columns["image number"] == number)
+
+
+def several(images: Field | Sequence[Field]) -> tuple[Field, ...]:
+    """Images as such, one at least.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    many = (images,) if isinstance(images, Field) else tuple(images)
+    if not many:
+        raise DataError("there is no image: give at least one")
+    return many
 
 
 def places(image: Field) -> Iterator[Place]:
@@ -134,15 +149,24 @@ def rows(images: Sequence[Field], labels: Sequence[Labels]) -> dict[str, Array]:
         for number, (image, own) in enumerate(zip(images, labels, strict=True))
         for part in places(image)
     ]
+    return joined(parts, "label")
+
+
+def joined(parts: Sequence[Columns], known: str) -> dict[str, Array]:
+    """Columns of all parts, one after the other; NaN where a part lacks one.
+
+    Parameters
+    ----------
+    parts
+        Columns of each.
+    known
+        A column that none lacks.
+    """
     names = dict.fromkeys(name for part in parts for name in part)
-    return {name: np.concatenate([_column(part, name) for part in parts])
-            for name in names}  # fmt: skip
-
-
-def _column(part: Mapping[str, Array], name: str) -> Array:
-    """A column of a part; not known where its image lacks the axis."""
-    missing = np.full(len(part["label"]), np.nan)
-    return part.get(name, missing)
+    lacking = [np.full(len(part[known]), np.nan) for part in parts]
+    every = [*zip(parts, lacking, strict=True)]
+    return {k: np.concatenate([part.get(k, none) for part, none in every])
+            for k in names}  # fmt: skip
 
 
 def _rows_of(

@@ -13,7 +13,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.model.registry import DEFAULT
 from napari_disentangle.study.batches import parts, pattern
 from napari_disentangle.study.plate import is_plate
-from napari_disentangle.study.scan import Item, read_off, scan
+from napari_disentangle.study.scan import Item, read_off, regrouped, scan
 from napari_disentangle.study.study import Input, Study
 
 _WELL = r"(?:^|[^A-Za-z0-9])([A-P]\d{1,2})(?![0-9A-Za-z])"
@@ -76,22 +76,21 @@ def first(folder: Path, root: Path) -> tuple[Study, list[Item]]:
     DataError
         If there is no image in it.
     """
-    blank = Study(inputs=(_input(folder, os.path.relpath(folder, root)),), root=root)
+    name = re.sub(r"(\.ome)?\.(zarr|csv)$", "", folder.absolute().name)
+    blank = Study(
+        inputs=(_input(folder, os.path.relpath(folder, root)),),
+        folder=f"{name}-normalised",
+        model=DEFAULT,
+        root=root,
+    )
     items = scan(blank)
     if all(item.inside for item in items):
         labels: dict[str, str] = {}
         group: str | None = "plate"
     else:
         labels, group = _told(items)
-    name = re.sub(r"(\.ome)?\.(zarr|csv)$", "", folder.absolute().name)
-    said = {
-        "labels": labels,
-        "group": group,
-        "folder": f"{name}-normalised",
-        "model": DEFAULT,
-    }
-    study = blank.model_copy(update=said)
-    return study, scan(study)
+    study = blank.model_copy(update={"labels": labels, "group": group})
+    return study, regrouped(study, items)
 
 
 def _input(place: Path, given: str) -> Input:

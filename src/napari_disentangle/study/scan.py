@@ -212,6 +212,11 @@ def _found(study: Study, given: Input) -> Iterator[_Found]:
         folder = study.place(str(given.folder))
         if not folder.is_dir():
             raise DataError(f"there is no folder {str(folder)!r}: check the recipe")
+        if folder.is_relative_to(study.target):
+            raise DataError(
+                f"results in {str(study.target)!r} would lie among the images of "
+                f"{str(folder)!r}: choose another folder for them"
+            )
         for found in _walk(folder, {_identity(folder)}):
             if found.trouble or _wanted(found.path.relative_to(folder), given.glob):
                 yield from _expanded(found)

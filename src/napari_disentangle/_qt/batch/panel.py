@@ -87,9 +87,9 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         named(self.singly, "every image by itself", "Also removes what treatments do")
         self.replace = QCheckBox("replace earlier results")
         named(self.replace, "replace", "Also those of other groups or controls")
-        self.format = named(QComboBox(), "results", "Files that are written")
+        self.format = named(QComboBox(), "file format", "Files that are written")
         self.format.addItems(_FORMATS)
-        self.target = named(QLineEdit(), "results", "The folder that results go to")
+        self.target = named(QLineEdit(), "results in", "The folder that results go to")
         self.more = Section(
             "More",
             "Biology, single images, file format",
@@ -144,7 +144,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
     def showEvent(self, event: Any) -> None:
         """Let a path be typed or pasted at once."""
         super().showEvent(event)
-        self.path.setFocus()
+        if not event.spontaneous():  # not when the window comes back to the screen
+            self.path.setFocus()
 
     def sizeHint(self) -> QSize:
         """As wide as names of images need."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.model.model import Model
 from napari_disentangle.objects.finding import content_of
 from napari_disentangle.objects.instances import Labels
-from napari_disentangle.objects.objects import Objects, Place, places
+from napari_disentangle.objects.objects import Objects, Place, joined, places
 
 # Of shapes, as scikit-image names them; the last only in the plane.
 _SHAPES = ("area", "axis_major_length", "axis_minor_length", "extent", "solidity")
@@ -45,38 +45,35 @@ def measured(objects: Objects, on: Model | None = None) -> dict[str, Array]:
         Columns (n,) in the order of the objects' rows; NaN where it cannot be said.
     """
     parts = [
-        _of_place(image, labels[place.index], place, on)
+        part
         for image, labels in zip(objects.images, objects.labels, strict=True)
-        for place in places(image)
+        for part in _of_image(image, labels, on)
     ]
-    names = dict.fromkeys(name for part in parts for name in part)
-    return {
-        name: np.concatenate(
-            [part.get(name, np.full(_n(part), np.nan)) for part in parts]
-        )
-        for name in names
-    }
+    return joined(parts, "area")
 
 
-def _n(part: Mapping[str, Array]) -> int:
-    return len(part["area"])
+def _of_image(
+    image: Field, labels: Labels, on: Model | None
+) -> Iterator[dict[str, Array]]:
+    """Columns of every time of an image."""
+    lazy = LazyImage(image, content_of(image, on))
+    for place in places(image):
+        yield _of_place(lazy, labels[place.index], place)
 
 
-def _of_place(
-    image: Field, labels: Labels, place: Place, on: Model | None
-) -> dict[str, Array]:
+def _of_place(lazy: LazyImage, labels: Labels, place: Place) -> dict[str, Array]:
+    image = lazy.field
     sizes = dict(zip(image.grid_axes, map(abs, image.scale), strict=True))
     spacing = tuple(sizes[axis] for axis in place.axes)
     columns = shapes(labels, spacing)
-    lazy = LazyImage(image, content_of(image, on))
-    grid = image.axes.replace("C", "")
-    where = dict(zip(grid, place.index, strict=True))
-    for number, name in enumerate(image.channel_names):
-        if name == "alpha":
-            continue
-        index = tuple(number if a == "C" else where[a] for a in image.axes)
-        values = np.nan_to_num(np.asarray(lazy[index]).astype(np.float64))
-        columns |= _intensities(labels, values, spacing, name)
+    where = dict(zip(image.axes.replace("C", ""), place.index, strict=True))
+    shown = np.asarray(lazy[tuple(where.get(axis, slice(None)) for axis in image.axes)])
+    left = [axis for axis in image.axes if axis in f"C{place.axes}"]
+    channels = np.moveaxis(shown, left.index("C"), 0) if "C" in left else shown[None]
+    for values, name in zip(channels, image.channel_names, strict=True):
+        if name != "alpha":
+            known = np.nan_to_num(values.astype(np.float64))
+            columns |= _intensities(labels, known, spacing, name)
     return columns
 
 

@@ -8,13 +8,14 @@ student sees what its teachers saw as it was.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_disentangle.compute.device import loading, one_thread
+from napari_disentangle.compute.iterators import finished
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Floats, Mask
 from napari_disentangle.image.axes import Lead
@@ -136,15 +137,9 @@ def _lessons(
 
 def _of_image(
     rendering: Rendering, diameter: float, share: int, seed: int
-) -> Generator[Lesson | None, None, None]:
+) -> Iterator[Lesson | None]:
     factor = max(1, round(diameter / closed.WORKING))
-    steps = measuring(rendering, seed)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            grey = end.value
-            break
+    grey = finished(measuring(rendering, seed))
     for lead, y, x in _windows(rendering.field, _EDGE * factor, share, seed):
         _, signal = rendering.read(lead, y, x)
         if min(signal.shape[1:]) >= _CROP * factor and grey.high > grey.low:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,11 +49,11 @@ class Learned:
         seen = torch.from_numpy(view(grey))[None]
         padded = functional.pad(seen, (0, -w % STEP, 0, -h % STEP), mode="replicate")
         with torch.inference_mode():
-            logit = self._net()(padded)[0, :h, :w]
+            logit = self._net(padded)[0, :h, :w]
         found: Floats = logit.sigmoid().numpy()
         return found
 
-    @lru_cache(maxsize=1)  # noqa: B019
+    @cached_property
     def _net(self) -> torch.nn.Module:
         import torch
 
