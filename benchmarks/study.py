@@ -71,6 +71,10 @@ class Watched:
 
 
 # --- the images -----------------------------------------------------------------------
+# Of the study whose results are its images as they came: it is never run.
+CAME = "none"
+
+
 def kinds(quick: bool) -> dict[str, Iterator[np.ndarray]]:
     """Endless images by kind, of groups that no model has learned from."""
     if quick:
@@ -317,7 +321,7 @@ def colours(paths: Sequence[Path]) -> np.ndarray:
 def quality(root: Path, one: nd.Study, every: int) -> list[float]:
     """Mean dE from the truth in other looks, silhouettes by look and by biology."""
     items = scan(one)[::every]
-    if one.folder == "raw":
+    if one.folder == CAME:
         outputs = [root / item.path for item in items]
     else:
         outputs = [one.target / f"{item.output}_content.png" for item in items]
@@ -341,7 +345,7 @@ def quality(root: Path, one: nd.Study, every: int) -> list[float]:
 
 def compared(root: Path, done: nd.Study, every: int, models: Sequence[str]) -> str:
     """A table of the default beside the closed forms, by the same recipe."""
-    rows = [["none", *quality(root, study(root, "raw"), every)]]
+    rows = [["none", *quality(root, study(root, CAME), every)]]
     rows.append([f"`{done.model}` (default)", *quality(root, done, every)])
     for model in models:
         one = study(root, model, model=model)
