@@ -28,9 +28,17 @@ if TYPE_CHECKING:
     from napari_disentangle.model.refit import fit_without
     from napari_disentangle.model.registry import models
     from napari_disentangle.model.zoo import zoo
-    from napari_disentangle.objects.codes import Codes, code, coders
+    from napari_disentangle.objects.coder import (
+        Coder,
+        code,
+        code_steps,
+        coders,
+        fit_coder_steps,
+    )
+    from napari_disentangle.objects.codes import Codes
     from napari_disentangle.objects.finder import Finder
     from napari_disentangle.objects.finding import find_objects, find_objects_steps
+    from napari_disentangle.objects.groups import Groups, group
     from napari_disentangle.objects.objects import Objects
     from napari_disentangle.pipeline.augment import augment
     from napari_disentangle.pipeline.follow import follow
@@ -42,11 +50,13 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Attribute": "model.attribute",
+    "Coder": "objects.coder",
     "Codes": "objects.codes",
     "Detector": "detector.detector",
     "DisentangleError": "errors",
     "Field": "image.field",
     "Finder": "objects.finder",
+    "Groups": "objects.groups",
     "Model": "model.model",
     "Objects": "objects.objects",
     "Recipe": "pipeline.recipe",
@@ -56,17 +66,20 @@ _HOME = {
     "add_objects": "layers.objects",
     "apply": "pipeline.output",
     "augment": "pipeline.augment",
-    "code": "objects.codes",
-    "coders": "objects.codes",
+    "code": "objects.coder",
+    "code_steps": "objects.coder",
+    "coders": "objects.coder",
     "detectors": "detector.registry",
     "find_objects": "objects.finding",
     "find_objects_steps": "objects.finding",
     "fit": "model.fit",
+    "fit_coder_steps": "objects.coder",
     "fit_detector": "detector.fit",
     "fit_detector_steps": "detector.fit",
     "fit_steps": "model.fit",
     "fit_without": "model.refit",
     "follow": "pipeline.follow",
+    "group": "objects.groups",
     "load": "model.fit",
     "measure_study": "study.run",
     "models": "model.registry",
@@ -83,11 +96,13 @@ _HOME = {
 
 __all__ = [
     "Attribute",
+    "Coder",
     "Codes",
     "Detector",
     "DisentangleError",
     "Field",
     "Finder",
+    "Groups",
     "Model",
     "Objects",
     "Recipe",
@@ -99,16 +114,19 @@ __all__ = [
     "apply",
     "augment",
     "code",
+    "code_steps",
     "coders",
     "detectors",
     "find_objects",
     "find_objects_steps",
     "fit",
+    "fit_coder_steps",
     "fit_detector",
     "fit_detector_steps",
     "fit_steps",
     "fit_without",
     "follow",
+    "group",
     "load",
     "measure_study",
     "models",

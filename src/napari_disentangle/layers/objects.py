@@ -10,6 +10,7 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.style import Style
 from napari_disentangle.objects.codes import Codes
+from napari_disentangle.objects.groups import Groups
 from napari_disentangle.objects.objects import Objects
 
 _TITLE = "objects"
@@ -18,7 +19,7 @@ _APART = ("image", "image number")
 
 
 def add_objects(
-    viewer: Any, objects: Objects, *codes: Codes, layers: Sequence[Any] = ()
+    viewer: Any, objects: Objects, *codes: Codes | Groups, layers: Sequence[Any] = ()
 ) -> list[Any]:
     """Add a Labels layer for every image, with the table of its objects as features.
 
@@ -29,7 +30,7 @@ def add_objects(
     objects
         The objects.
     *codes
-        What is known of them; its columns go into the table.
+        What is known of them, and their groups; the columns go into the table.
     layers
         The Image layers that the images were made from, in their order: their place,
         turn and units are kept. Without, those of the images.
@@ -63,14 +64,16 @@ def _features(objects: Objects, number: int) -> dict[str, Any]:
     return {"index": known["label"], **known}
 
 
-def _kept(objects: Objects, image: Field, codes: Sequence[Codes]) -> dict[str, Any]:
+def _kept(
+    objects: Objects, image: Field, codes: Sequence[Codes | Groups]
+) -> dict[str, Any]:
     return {
         "software": f"napari-disentangle {__version__}",
         "output": _TITLE,
         "image": image.name,
         "objects": dict(objects.recipe or {}),
-        "codes": [{"coder": one.coder, "hash": one.hash} for one in codes],
-        "status": list(objects.said),
+        "codes": [dict(one.recipe) for one in codes],
+        "status": [*objects.said, *(said for one in codes for said in one.said)],
     }
 
 

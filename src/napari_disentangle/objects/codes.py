@@ -1,23 +1,17 @@
-"""Codes: what coders say of objects, as one matrix with names."""
+"""Codes: what a coder says of objects, as one matrix with names."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Array, Floats
-from napari_disentangle.model.model import Model
-from napari_disentangle.objects.coders.measured import measured
+from napari_disentangle.image.arrays import Floats
+from napari_disentangle.objects.nuisance import Removal, refuse_confounded, removal
 from napari_disentangle.objects.objects import Objects
-
-Coder = Callable[[Objects, Model | None], Mapping[str, Array]]
-_CODERS: dict[str, tuple[Coder, str]] = {
-    "measured": (measured, "shape, brightness, profile and texture, to be read")
-}
-DEFAULT = "measured"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +20,29 @@ class Codes:
 
     Attributes
     ----------
+    objects
+        Whose codes they are.
     values
         (n, L) float32, NaN where it cannot be said.
     names
         Of the columns.
     coder
         Which coder, of what: the image or the content of a model, by its hash.
+    nested
+        How many of the first values are codes of their own, coarse to fine.
+    said
+        What a person should know, in sentences.
+    removed
+        What :meth:`without` took out.
     """
 
+    objects: Objects = field(repr=False)
     values: Floats = field(repr=False)
     names: tuple[str, ...]
     coder: str
+    nested: tuple[int, ...] = ()
+    said: tuple[str, ...] = ()
+    removed: tuple[Removal, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -45,38 +51,49 @@ class Codes:
         known.update(np.ascontiguousarray(self.values).tobytes())
         return known.hexdigest()[:16]
 
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """How they came about, in plain JSON types."""
+        removed = [str(one) for one in self.removed]
+        return {"coder": self.coder, "hash": self.hash, "removed": removed}
+
     def columns(self) -> dict[str, Floats]:
         """Columns by name (n,)."""
         return dict(zip(self.names, self.values.T, strict=True))
 
+    def without(
+        self, columns: str | Sequence[str], biology: str | None = None
+    ) -> Codes:
+        """The same without what tells a nuisance, as far as that is linear.
 
-def coders() -> dict[str, str]:
-    """All coders, and what they say of an object."""
-    return {name: words for name, (_, words) in _CODERS.items()}
+        Parameters
+        ----------
+        columns
+            ``"position"`` for the place in the field of view, or names of columns of
+            the table, to which :meth:`Objects.having` adds (a plate, a focus).
+        biology
+            A column that has to stay: if it cannot be told from a nuisance, nothing is
+            taken out.
 
+        Returns
+        -------
+        Codes
+            The last of its ``removed`` says how well a linear fit told the nuisance on
+            held-out rows before and after, and what it cost.
 
-def code(objects: Objects, coder: str = DEFAULT, on: Model | None = None) -> Codes:
-    """Say what is known of every object, in numbers.
+        Raises
+        ------
+        DataError
+            If there is no such column, or it and the biology are confounded.
+        """
+        named = (columns,) if isinstance(columns, str) else tuple(columns)
+        if biology is not None:
+            refuse_confounded(self.objects, named, biology)
+        return self.less((removal(self.objects, self.values, named),))
 
-    Parameters
-    ----------
-    objects
-        Of images of the same channels.
-    coder
-        Name in :func:`coders`.
-    on
-        The model whose content-only image is looked at; ``None`` for the images as
-        they are.
-
-    Raises
-    ------
-    ValueError
-        If there is no such coder.
-    """
-    if coder not in _CODERS:
-        raise ValueError(f"coder {coder!r} is unknown: use one of {', '.join(_CODERS)}")
-    columns = _CODERS[coder][0](objects, on)
-    rows = [np.asarray(one, np.float32) for one in columns.values()]
-    values = np.stack(rows, axis=1) if rows else np.empty((len(objects), 0), np.float32)
-    said = coder if on is None else f"{coder} on {on.hash}"
-    return Codes(values, tuple(columns), said)
+    def less(self, removed: Sequence[Removal]) -> Codes:
+        """The same without what was taken out of other codes."""
+        values = self.values
+        for one in removed:
+            values = one.apply(values)
+        return replace(self, values=values, removed=(*self.removed, *removed))

@@ -26,13 +26,13 @@ class Place:
         Into an array of the image's grid.
     axes
         What is left of its axes: Y, X and perhaps Z, in the image's order.
-    t
-        Number of the time point; 0 without an axis T.
+    apart
+        Number along every other axis.
     """
 
     index: tuple[int | slice, ...]
     axes: str
-    t: int
+    apart: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +95,21 @@ class Objects:
         """The same with more columns."""
         return replace(self, columns={**self.columns, **columns})
 
+    def column(self, name: str) -> Array:
+        """A column by its name.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        """
+        if name not in self.columns:
+            raise DataError(
+                f"objects have no column {name!r}: take one of "
+                f"{', '.join(self.columns)}, or add it with Objects.having"
+            )
+        return self.columns[name]
+
     def of_image(self, number: int) -> Array:
         """Rows of one image."""
         return np.flatnonzero(self.columns["image number"] == number)
@@ -122,7 +137,7 @@ def places(image: Field) -> Iterator[Place]:
     for numbers in np.ndindex(*(image.size(axis) for axis in apart)):
         known = dict(zip(apart, numbers, strict=True))
         index = tuple(known.get(axis, slice(None)) for axis in grid)
-        yield Place(index, axes, known.get("T", 0))
+        yield Place(index, axes, known)
 
 
 def _checked(image: Field, labels: Array) -> Labels:
@@ -182,8 +197,8 @@ def _rows_of(
         "image": np.full(n, image.name, object),
         "image number": np.full(n, number),
         "label": known,
-        "t": np.full(n, part.t),
-    }
+        "t": np.full(n, part.apart.get("T", 0)),
+    } | {k.lower(): np.full(n, at) for k, at in part.apart.items()}
     middles, border = _middles(labels, known), np.zeros(n, bool)
     for i, (axis, middle) in enumerate(zip(part.axes, middles, strict=True)):
         at, name = image.grid_axes.index(axis), axis.lower()

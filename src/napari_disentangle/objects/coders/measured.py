@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 
@@ -28,7 +28,9 @@ _FLAT = ("eccentricity", "orientation", "perimeter")
 _PERCENTILES, _RINGS, _SCALES = (10, 90), 3, (1.0, 3.0)
 
 
-def measured(objects: Objects, on: Model | None = None) -> dict[str, Array]:
+def measuring(
+    objects: Objects, on: Model | None = None
+) -> Generator[float, None, dict[str, Array]]:
     """Measure all objects.
 
     Parameters
@@ -39,16 +41,21 @@ def measured(objects: Objects, on: Model | None = None) -> dict[str, Array]:
         The model whose content-only image is measured; ``None`` for the images as they
         are.
 
+    Yields
+    ------
+    float
+        The share that is done, image by image.
+
     Returns
     -------
     dict
         Columns (n,) in the order of the objects' rows; NaN where it cannot be said.
     """
-    parts = [
-        part
-        for image, labels in zip(objects.images, objects.labels, strict=True)
-        for part in _of_image(image, labels, on)
-    ]
+    parts: list[dict[str, Array]] = []
+    both = zip(objects.images, objects.labels, strict=True)
+    for number, (image, labels) in enumerate(both, start=1):
+        parts += _of_image(image, labels, on)
+        yield number / len(objects.images)
     return joined(parts, "area")
 
 

@@ -1,0 +1,171 @@
+"""Cells of known kind in fields of known look, and what codes of them tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import imageio.v3 as iio
+import leak
+import numpy as np
+from cells import Cell, boxes
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.draw import ellipse
+from sources import DATA
+
+import napari_disentangle as nd
+from napari_disentangle.audit import recognise
+from napari_disentangle.samples.cells import cells
+
+Array = NDArray[Any]
+# Cells of a class per field at most, and pixels of one that is still seen.
+_MOST, _SMALLEST = {"RBC": 5}, 30
+# Draws of known cells, and neighbours that decide.
+_DRAWS, _NEIGHBOURS = 30, 3
+# Synthetic cells of a field, and its looks: gain, offset, exponent and blur.
+_EDGE = 6
+_LOOKS = ((1.0, 0.0, 1.0, 0.0), (0.6, 0.2, 1.3, 0.6), (1.5, 0.1, 0.8, 0.0),
+          (0.8, 0.4, 0.7, 0.9))  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Objects, and of each its kind, its field and the look of that."""
+
+    objects: nd.Objects
+    kinds: Array
+    fields: Array
+    looks: Array
+
+
+# --- cells ----------------------------------------------------------------------------
+def smears(seed: int, learn: int = 180, score: int = 120) -> tuple[Known, Known]:
+    """Blood cells of BCCD to learn from and to score, of other fields."""
+    folder = DATA / "blood_bccd" / "BCCD"
+    notes = {path.stem: path for path in (folder / "Annotations").glob("*.xml")}
+    paths = [p for p in (folder / "JPEGImages").glob("*.jpg") if p.stem in notes]
+    paths.sort(key=lambda path: crc32(f"{seed}{path.stem}".encode()))
+    rng = np.random.default_rng(seed)
+    parts = paths[:learn], paths[learn : learn + score]
+    one, other = (_known(_smears(part, notes, rng)) for part in parts)
+    return one, other
+
+
+_Field = tuple[nd.Field, Array, Sequence[str], int]
+
+
+def _smears(
+    paths: Sequence[Path], notes: dict[str, Path], rng: np.random.Generator
+) -> Iterator[_Field]:
+    looks = leak.known_looks("brightfield", 3, np.random.default_rng(leak.SEED))
+    for number, path in enumerate(paths):
+        picture = np.asarray(iio.imread(path))[..., :3]
+        shown = looks[number % len(looks)].photograph(picture, rng)
+        drawn, kinds = _drawn(boxes(notes[path.stem]), picture.shape[:2], rng)
+        if kinds:
+            image = nd.Field(shown, "YXC", name=path.stem)
+            yield image, drawn, kinds, number % len(looks)
+
+
+def _drawn(
+    found: Iterator[Cell], shape: tuple[int, ...], rng: np.random.Generator
+) -> tuple[Array, list[str]]:
+    """Ellipses in boxes as labels (h, w), small ones on top, and their kinds."""
+    every, left = list(found), dict(_MOST)
+    chosen = []
+    for cell in (every[i] for i in rng.permutation(len(every))):
+        left[cell.label] = left.get(cell.label, len(every)) - 1
+        chosen += [cell] if left[cell.label] >= 0 else []
+    chosen.sort(key=lambda cell: -np.ptp([cell.y.start, cell.y.stop]))
+    drawn, kinds = np.zeros(shape, np.int32), []
+    for cell in chosen:
+        middle, radius = (
+            [(s.stop + sign * s.start) / 2 for s in (cell.y, cell.x)]
+            for sign in (1, -1)
+        )
+        drawn[ellipse(*middle, *radius, shape)] = 1 + len(kinds)
+        kinds.append(cell.label)
+    sizes = np.bincount(drawn.ravel(), minlength=1 + len(kinds))
+    seen = sizes >= _SMALLEST
+    seen[0] = False
+    numbers = np.where(seen, np.cumsum(seen), 0)
+    return numbers[drawn], [k for k, ok in zip(kinds, seen[1:], strict=True) if ok]
+
+
+def synthetic(seed: int, fields: int = 60) -> tuple[Known, Known]:
+    """Synthetic cells whose middle is darker than, like, or brighter than their rim."""
+    one, other = (
+        _known(_synthetic(seed + 1000 * part, fields // (1 + part))) for part in (0, 1)
+    )
+    return one, other
+
+
+def _synthetic(seed: int, fields: int) -> Iterator[_Field]:
+    for number in range(fields):
+        made = cells(_EDGE * _EDGE, 10_000 * seed + number)
+        gain, offset, gamma, blur = _LOOKS[number % len(_LOOKS)]
+        plane = gain * _mosaic(made.pictures).clip(0) ** gamma + offset
+        numbers = np.arange(1, 1 + len(made.masks))[:, None, None]
+        image = nd.Field(gaussian_filter(plane, blur), "YX", name=f"{number:03}")
+        kinds = [str(level // 2) for level in made.levels["profile"]]
+        yield image, _mosaic(made.masks * numbers), kinds, number % len(_LOOKS)
+
+
+def _mosaic(pictures: Array) -> Array:
+    n, h, w = pictures.shape
+    rows = pictures.reshape(_EDGE, n // _EDGE, h, w).transpose(0, 2, 1, 3)
+    return rows.reshape(_EDGE * h, -1)
+
+
+def _known(fields: Iterator[_Field]) -> Known:
+    images, labels, kinds, looks = zip(*fields, strict=True)
+    counts = [len(own) for own in kinds]
+    objects = nd.Objects.of(images, list(labels))
+    return Known(
+        objects,
+        np.concatenate([np.array(own) for own in kinds]),
+        np.repeat(np.arange(len(images)), counts),
+        np.repeat(looks, counts),
+    )
+
+
+# --- what codes tell ------------------------------------------------------------------
+def told(codes: Array, known: Known, shots: int, seed: int) -> float:
+    """Balanced accuracy of kinds from some cells per kind, in other fields."""
+    z, rng = standard(codes), np.random.default_rng(seed)
+    fields = np.unique(known.fields)
+    return float(np.mean([_draw(z, known, fields, shots, rng) for _ in range(_DRAWS)]))
+
+
+def _draw(
+    z: Array, known: Known, fields: Array, shots: int, rng: np.random.Generator
+) -> float:
+    shown = np.isin(known.fields, rng.permutation(fields)[: len(fields) // 2])
+    names, kinds = np.unique(known.kinds, return_inverse=True)
+    own = [np.flatnonzero(shown & (kinds == k)) for k in range(len(names))]
+    rows = np.concatenate([rng.permutation(one)[:shots] for one in own])
+    asked = np.flatnonzero(~shown)
+    apart = ((z[asked, None] - z[None, rows]) ** 2).sum(-1)
+    near = kinds[rows][np.argsort(apart, axis=1, kind="stable")[:, :_NEIGHBOURS]]
+    votes = np.eye(len(names))[near].sum(1)
+    votes += 1e-3 * np.eye(len(names))[near[:, 0]]
+    hit = votes.argmax(1) == kinds[asked]
+    present = [k for k in range(len(names)) if (kinds[asked] == k).any()]
+    return float(np.mean([hit[kinds[asked] == k].mean() for k in present]))
+
+
+def look_read(codes: Array, known: Known) -> float:
+    """Balanced accuracy of a probe of the look, in other fields; 0.25 is chance."""
+    looks, fields = ([str(v) for v in one] for one in (known.looks, known.fields))
+    return float(recognise(standard(codes), looks, fields).accuracy)
+
+
+def standard(codes: Array) -> Array:
+    """Columns of mean 0 and spread 1 (n, L); what is not known is the mean."""
+    mean = np.nanmean(codes, 0)
+    known = np.where(np.isfinite(codes), codes, mean).astype(float)
+    return (known - mean) / (known.std(0) + 1e-9) / np.sqrt(codes.shape[1])
