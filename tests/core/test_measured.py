@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
-from napari_disentangle.objects.coders.measured import measured
+from napari_disentangle.compute.iterators import finished
+from napari_disentangle.objects.coders.measured import measuring
 
 
 def ellipsoid(shape, radii, spacing):
     grid = np.indices(shape) * np.reshape(spacing, (-1, *(1,) * len(shape)))
     middle = [(n - 1) / 2 * s for n, s in zip(shape, spacing, strict=True)]
     return sum(((g - m) / r) ** 2 for g, m, r in zip(grid, middle, radii, strict=True))
+
+
+def measured(objects, on=None):
+    return finished(measuring(objects, on))
 
 
 def test_a_stack_with_long_voxels_is_measured_in_world_units():

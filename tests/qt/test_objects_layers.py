@@ -23,7 +23,9 @@ def test_labels_lie_on_their_layer_and_have_its_table(make_napari_viewer):
     )  # fmt: skip
     before = layer.data.copy()
     objects = nd.find_objects(nd.Field.from_layer(layer), diameter=12)
-    (new,) = nd.add_objects(viewer, objects, nd.code(objects), layers=[layer])
+    (new,) = nd.add_objects(
+        viewer, objects, nd.code(objects, "measured"), layers=[layer]
+    )
     assert new.name == "cells [objects]"
     np.testing.assert_allclose(new.scale, layer.scale)
     np.testing.assert_allclose(new.translate, layer.translate)

@@ -36,7 +36,8 @@ class Removal:
     of
         The nuisance.
     before, after
-        Share of its variance that a linear fit tells on held-out rows (R2).
+        Share of its variance that a linear fit tells on held-out rows (R2), of that
+        combination of columns which is told best.
     variance
         Share of the variance of standardised codes that went with it.
     directions
@@ -83,7 +84,7 @@ def removal(objects: Objects, values: Floats, named: Sequence[str]) -> Removal:
             f"{2 * _FOLDS}"
         )
     z, mean, std = standard(values)
-    told = np.concatenate([_told(objects, name) for name in named], axis=1)
+    told = _apart(np.concatenate([_told(objects, name) for name in named], axis=1))
     folds = list(_folds(objects.columns["image number"], told))
     left, directions = z, np.empty((z.shape[1], 0))
     first, error = _explained(left, told, folds)
@@ -148,6 +149,13 @@ def _told(objects: Objects, name: str) -> Doubles:
     return varied
 
 
+def _apart(told: Doubles) -> Doubles:
+    """As many columns as are independent, of one spread (n, k)."""
+    u, strength, _ = np.linalg.svd(told, full_matrices=False)
+    found: Doubles = u[:, strength > 1e-6 * strength[0]] * np.sqrt(len(told))
+    return found
+
+
 def _quadratic(objects: Objects) -> Doubles:
     """Place in the field of view, up to squares: light falls off from its middle."""
     edges = np.array([image.plane_shape for image in objects.images], float)
@@ -180,12 +188,16 @@ def _folds(image: Array, told: Doubles) -> Iterator[Array]:
 def _explained(
     z: Doubles, told: Doubles, folds: Sequence[Array]
 ) -> tuple[float, float]:
-    """Share of a nuisance's variance that is told on held-out rows, and its error."""
+    """Share of a nuisance's variance that is told on held-out rows, and its error.
+
+    Of the combination of what it is told by that codes tell best.
+    """
     shares = []
     for out in folds:
         weights, middle = _ridge(z[~out], told[~out])
-        rest = told[out] - middle - z[out] @ weights
-        spread = (told[out] - middle) ** 2
+        _, _, mixes = np.linalg.svd(z[~out] @ weights, full_matrices=False)
+        rest = (told[out] - middle - z[out] @ weights) @ mixes[0]
+        spread = ((told[out] - middle) @ mixes[0]) ** 2
         shares.append(1 - (rest**2).sum() / max(spread.sum(), 1e-12))
     return float(np.mean(shares)), float(np.std(shares) / np.sqrt(len(shares)))
 

@@ -125,6 +125,7 @@ class _Course:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.net = Encoder(seen.values.shape[1])
+            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self._heads = nn.ModuleList(expander(n, _EXPANDED) for n in NESTED)
         self._nested = NESTED
         every = [*self.net.parameters(), *self._heads.parameters()]
@@ -155,10 +156,14 @@ class _Course:
         from napari_disentangle.objects.coders.views.looks import view
 
         values, masks = self._values[drawn], self._masks[drawn]
-        both = [view(values, masks, self._choice, self._generator) for _ in range(2)]
+        looks, backgrounds = self._choice.looks, self._choice.backgrounds
+        both = [
+            view(values, masks, self._generator, looks, backgrounds) for _ in range(2)
+        ]
         sizes = self._sizes[drawn].repeat(2)
         jitter = torch.randn(sizes.shape, generator=self._generator)
-        return torch.cat(both), sizes + _SIZE * jitter
+        pictures = torch.cat(both).to(memory_format=torch.channels_last)
+        return pictures, sizes + _SIZE * jitter
 
 
 def vicreg(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -7,13 +7,9 @@ augmentation of Qin et al. 2023 (arXiv 2305.16140).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
-
-if TYPE_CHECKING:
-    from napari_disentangle.objects.coders.views.learn import Choice
 
 # Spreads of the logarithm of gain, of all channels and of each; of mixing of channels;
 # of contrast; and of what is added, to all and to each. Largest noise, logarithm of
@@ -26,8 +22,9 @@ _NOISE, _ZOOM, _SHIFT, _SWAPPED = 0.15, 0.25, 0.1, 0.5
 def view(
     values: torch.Tensor,
     masks: torch.Tensor,
-    choice: Choice,
     generator: torch.Generator,
+    looks: bool = True,
+    backgrounds: bool = True,
 ) -> torch.Tensor:
     """A view of every object.
 
@@ -37,10 +34,10 @@ def view(
         Standardised pictures (B, C, h, w).
     masks
         How much of every pixel is the object (B, h, w).
-    choice
-        What views differ by.
     generator
         Of all that is random.
+    looks, backgrounds
+        Whether views differ by the look, and by the background.
 
     Returns
     -------
@@ -48,13 +45,13 @@ def view(
         (B, C + 1, h, w), the mask last.
     """
     mask = masks[:, None]
-    if choice.backgrounds:
+    if backgrounds:
         order = torch.randperm(len(values), generator=generator)
         elsewhere = on_background(values, mask, values[order], mask[order])
         swapped = torch.rand(len(values), 1, 1, 1, generator=generator) < _SWAPPED
         values = torch.where(swapped, elsewhere, values)
     turned = _turned(torch.cat([values, mask], 1), generator)
-    if not choice.looks:
+    if not looks:
         return turned
     return torch.cat([_looked(turned[:, :-1], generator), turned[:, -1:]], 1)
 

@@ -1,4 +1,4 @@
-"""A small encoder of pictures of objects, of about 55,000 parameters.
+"""A small encoder of pictures of objects, of about 100,000 parameters.
 
 Widths are OUR CHOICE.
 """
@@ -54,9 +54,6 @@ def expander(width: int, expanded: int) -> nn.Sequential:
 def _half(inner: int, outer: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inner, outer, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(outer),
-        nn.ReLU(),
-        nn.Conv2d(outer, outer, 3, padding=1, groups=outer // 8, bias=False),
         nn.BatchNorm2d(outer),
         nn.ReLU(),
     )
