@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from napari_disentangle.objects.finding import find_objects, find_objects_steps
     from napari_disentangle.objects.groups import Groups, group
     from napari_disentangle.objects.objects import Objects
+    from napari_disentangle.objects.table import write_objects
     from napari_disentangle.pipeline.augment import augment
     from napari_disentangle.pipeline.follow import follow
     from napari_disentangle.pipeline.output import apply
@@ -91,6 +92,7 @@ _HOME = {
     "run": "pipeline.run",
     "run_study": "study.run",
     "write": "files.registry",
+    "write_objects": "objects.table",
     "zoo": "model.zoo",
 }
 
@@ -138,6 +140,7 @@ __all__ = [
     "run",
     "run_study",
     "write",
+    "write_objects",
     "zoo",
 ]
 

@@ -20,9 +20,10 @@ import napari_disentangle as nd
 import napari_disentangle.cli.options as opt
 from napari_disentangle.cli.batch import batch
 from napari_disentangle.cli.ending import SOME_FAILED, ending
-from napari_disentangle.detector.export import check_place, write_csv, write_geojson
+from napari_disentangle.detector.export import write_csv, write_geojson
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import Done, suffix_of
+from napari_disentangle.files.text import check_place
 from napari_disentangle.model.checkpoint import check_new
 from napari_disentangle.model.fit import STEPS
 from napari_disentangle.model.registry import DEFAULT

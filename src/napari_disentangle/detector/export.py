@@ -1,20 +1,16 @@
 """Regions as files for others: tables as CSV, outlines as GeoJSON for QuPath."""
 
-import csv
-import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_disentangle.detector.outlines import Polygon, outlines
-from napari_disentangle.errors import AxesError, DataError
-from napari_disentangle.files.place import move_file
+from napari_disentangle.errors import AxesError
+from napari_disentangle.files.text import csv_text, write_text
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import plain_symbol
 
@@ -48,12 +44,8 @@ def write_csv(
     DataError
         If the file exists already, or its folder does not.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(named(table, units))
-    for row in _rows(table):
-        writer.writerow(["" if value is None else value for value in row])
-    _write(path, text.getvalue(), overwrite)
+    text = csv_text(list(named(table, units)), _rows(table))
+    write_text(path, text, overwrite)
 
 
 def write_geojson(
@@ -102,7 +94,7 @@ def write_geojson(
         for label, polygons in outlines(values).items()
     ]
     collection = {"type": "FeatureCollection", "features": features}
-    _write(path, json.dumps(collection, allow_nan=False), overwrite)
+    write_text(path, json.dumps(collection, allow_nan=False), overwrite)
 
 
 def named(table: Mapping[str, Array], units: Sequence[str]) -> dict[str, Array]:
@@ -198,34 +190,3 @@ def _feature(
         "measurements": measurements,
     }
     return {"type": "Feature", "geometry": geometry, "properties": properties}
-
-
-def check_place(path: Path, overwrite: bool = False) -> None:
-    """Refuse what could not be written.
-
-    Raises
-    ------
-    DataError
-        If the file exists already, or its folder does not.
-    """
-    if path.exists() and not overwrite:
-        raise DataError(f"{path.name!r} exists already: choose another name")
-    if not path.absolute().parent.is_dir():
-        raise DataError(f"there is no folder {str(path.parent)!r}: create it first")
-
-
-def _write(path: str | Path, text: str, overwrite: bool) -> None:
-    """Write a file that appears only once it is whole."""
-    place = Path(path)
-    check_place(place, overwrite)
-    partial = place.with_name(f".{place.name}.{uuid4().hex}")
-    try:
-        with partial.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-        (os.replace if overwrite else move_file)(partial, place)
-    except FileExistsError as error:
-        raise DataError(
-            f"{place.name!r} exists already: choose another name"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from napari_disentangle._version import __version__
+import numpy as np
+
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY
-from napari_disentangle.layers.style import Style
+from napari_disentangle.layers.style import Style, world
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.objects.groups import Groups
 from napari_disentangle.objects.objects import Objects
+from napari_disentangle.objects.table import recipe, table
 
 _TITLE = "objects"
-# Of all images together, and not of a layer.
-_APART = ("image", "image number")
 
 
 def add_objects(
@@ -40,14 +40,12 @@ def add_objects(
     list
         The new layers.
     """
-    for one in codes:
-        objects = objects.having(one.columns())
     sources = list(layers) or [None] * len(objects.images)
     return [
         viewer.add_labels(
             objects.labels[number],
             name=f"{image.name} [{_TITLE}]",
-            features=_features(objects, number),
+            features=_features(objects, number, codes),
             metadata={KEY: _kept(objects, image, codes)},
             **(_geometry(image) if source is None else _like(image, source)),
         )
@@ -57,24 +55,80 @@ def add_objects(
     ]
 
 
-def _features(objects: Objects, number: int) -> dict[str, Any]:
+def attach(
+    layer: Any, objects: Objects, number: int, codes: Sequence[Codes | Groups] = ()
+) -> list[str]:
+    """Put the table of objects into a Labels layer.
+
+    Parameters
+    ----------
+    layer
+        Of any program, with the labels of an image.
+    objects, number
+        The objects, and which of their images it is.
+    codes
+        What is known of them.
+
+    Returns
+    -------
+    list of str
+        What a person should know: columns of others are kept where their rows are
+        still there.
+    """
+    before, fresh = layer.features, _features(objects, number, codes)
+    others = [name for name in before.columns if name not in fresh]
+    said = []
+    if "index" in before.columns and others:
+        rows = before.drop_duplicates("index").set_index("index")[others]
+        known = rows.reindex(fresh["index"])
+        fresh |= {name: known[name].to_numpy() for name in others}
+        gone = int((~rows.index.isin(fresh["index"])).sum())
+        if gone:
+            said = [f"{gone} rows of {layer.name!r} are of labels that are gone"]
+    elif others:
+        said = [f"columns of {layer.name!r} name no labels and were dropped"]
+    layer.features = fresh
+    kept = _kept(objects, objects.images[number], codes)
+    layer.metadata = {**layer.metadata, KEY: kept}
+    return said
+
+
+def lies_on(layer: Any, image: Field, source: Any) -> bool:
+    """Whether a Labels layer has the shape and place of an image.
+
+    Parameters
+    ----------
+    layer
+        The labels.
+    image
+        The image.
+    source
+        Its Image layer.
+    """
+    if layer.multiscale or tuple(layer.data.shape) != image.grid_shape:
+        return False
+    style, axes = Style.of(source), image.grid_axes
+    matrix = style.world
+    if "C" in axes and len(matrix) - 1 == len(axes):
+        place = axes.index("C")
+        matrix = np.delete(np.delete(matrix, place, 0), place, 1)
+    return bool(np.allclose(world(layer), matrix, atol=1e-6))
+
+
+def _features(
+    objects: Objects, number: int, codes: Sequence[Codes | Groups] = ()
+) -> dict[str, Any]:
     """Columns of one image; napari finds rows by ``index``."""
     rows = objects.of_image(number)
-    known = {k: v[rows] for k, v in objects.columns.items() if k not in _APART}
-    return {"index": known["label"], **known}
+    columns = table(objects, *codes)
+    del columns["image"]
+    return {"index": columns["label"][rows], **{k: v[rows] for k, v in columns.items()}}
 
 
 def _kept(
     objects: Objects, image: Field, codes: Sequence[Codes | Groups]
 ) -> dict[str, Any]:
-    return {
-        "software": f"napari-disentangle {__version__}",
-        "output": _TITLE,
-        "image": image.name,
-        "objects": dict(objects.recipe or {}),
-        "codes": [dict(one.recipe) for one in codes],
-        "status": [*objects.said, *(said for one in codes for said in one.said)],
-    }
+    return {"output": _TITLE, "image": image.name, **recipe(objects, *codes)}
 
 
 def _geometry(image: Field) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def _cut(
 ) -> tuple[Floats, Floats, np.float32]:
     """Picture, mask and size of a pixel of one object."""
     image, columns = rendering.field, objects.columns
-    inner, beyond = _window(columns, row, image.plane_shape)
-    known = _plane(columns, row, image.axes)
+    inner, beyond = window(columns, row, image.plane_shape)
+    known = plane_of(columns, row, image.axes)
     lead = tuple(known[axis] for axis in image.axes if axis not in "CYX")
     _, signal = rendering.read(lead, *inner)
     seen = [i for i, name in enumerate(image.channel_names) if name != "alpha"]
@@ -104,7 +104,7 @@ def _cut(
     return scaled[:-1], scaled[-1], np.float32(len(own) / size)
 
 
-def _window(
+def window(
     columns: Mapping[str, Array], row: int, shape: tuple[int, int]
 ) -> tuple[Sequence[Span], Sequence[tuple[int, int]]]:
     """The square around an object within the image, and what lies beyond it."""
@@ -125,7 +125,7 @@ def _window(
     return inner, beyond
 
 
-def _plane(columns: Mapping[str, Array], row: int, axes: str) -> dict[str, int]:
+def plane_of(columns: Mapping[str, Array], row: int, axes: str) -> dict[str, int]:
     """Index of the plane that an object is seen in, by axis."""
     apart = [axis for axis in axes if axis not in "CZYX"]
     known = {axis: int(columns[axis.lower()][row]) for axis in apart}

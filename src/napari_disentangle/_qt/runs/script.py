@@ -35,7 +35,7 @@ def python_code(job: Job, names: Names) -> str:
         "import napari_disentangle as nd",
         "",
         "layers = viewer.layers",
-        f"images = {_fields(names.images, job.inputs.images, names.where)}",
+        f"images = {fields_code(names.images, job.inputs.images, names.where)}",
         *_donor_lines(job, names),
         *_reference_lines(job, names),
         f"model = nd.fit({_fitted(recipe, names)}, {recipe.model!r}{_config(recipe)})",
@@ -45,7 +45,7 @@ def python_code(job: Job, names: Names) -> str:
         lines += _replaced(f"nd.Attribute.from_json({recipe.reference!r})")
     if names.normals and _detects(recipe):
         lines += [
-            f"normals = {_fields(names.normals, job.normals, names.marks)}",
+            f"normals = {fields_code(names.normals, job.normals, names.marks)}",
             f"detector = nd.fit_detector(normals, {_detector(recipe)})",
         ]
     return "\n".join([*lines, *_loop(job, names)]) + "\n"
@@ -82,7 +82,7 @@ def _where(group: Sequence[str], field: Field, marks: str) -> str:
     return f", where={found}" if marks and field.where is not None else ""
 
 
-def _fields(
+def fields_code(
     groups: Sequence[Sequence[str]], fields: Sequence[Field], marks: str = ""
 ) -> str:
     made = (
@@ -95,7 +95,7 @@ def _fields(
 
 def _donor_lines(job: Job, names: Names) -> list[str]:
     if names.donors:
-        return [f"donors = {_fields(names.donors, job.inputs.donors, names.where)}"]
+        return [f"donors = {fields_code(names.donors, job.inputs.donors, names.where)}"]
     if job.recipe.donor:
         return [f"donors = nd.Attribute.from_json({job.recipe.donor!r})"]
     return []
@@ -104,7 +104,9 @@ def _donor_lines(job: Job, names: Names) -> list[str]:
 def _reference_lines(job: Job, names: Names) -> list[str]:
     if not names.references:
         return []
-    return [f"references = {_fields(names.references, job.references, names.where)}"]
+    return [
+        f"references = {fields_code(names.references, job.references, names.where)}"
+    ]
 
 
 def _batch_lines(job: Job) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from napari_disentangle._qt.runs.job import Result
 from napari_disentangle._qt.window.panel import Panel
 from napari_disentangle._qt.window.plan import marking_of, said
 from napari_disentangle._qt.window.regions_box import LISTED
+from napari_disentangle._qt.window.sight import follow_clicks, look_at, zoom_to
 from napari_disentangle._qt.window.wording import in_the_window
 from napari_disentangle.detector.detector import Detector, Score
 from napari_disentangle.detector.export import write_csv, write_geojson
-from napari_disentangle.image.arrays import Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.units import PIXEL, plain_symbol
 from napari_disentangle.layers.data import region_data
@@ -28,9 +28,6 @@ from napari_disentangle.layers.put import identity
 LIVE = 2**21
 _SLIDER_MS = 30
 _REST_MS = 200
-# Of the view, that a region fills when it is gone to; and its least edge in pixels.
-_FILLED, _EDGE = 0.25, 16
-
 _UNLIKE = (
     "More than a fifth of the image is marked, so what it was compared with does not "
     "fit it: choose another normal."
@@ -82,10 +79,7 @@ class Regions:
         """Take a result, if it has regions."""
         for layer in layers:
             if hasattr(layer, "selected_label"):
-                layer.events.selected_label.disconnect(self._label_selected)
-                layer.events.selected_label.connect(self._label_selected)
-                if _select_clicked not in layer.mouse_drag_callbacks:
-                    layer.mouse_drag_callbacks.append(_select_clicked)
+                follow_clicks(layer, self._label_selected)
         if result.score is None:
             return
         if self._outdated:
@@ -200,30 +194,8 @@ class Regions:
             middle = places[
                 np.square(places - places.mean(axis=0)).sum(axis=1).argmin()
             ]
-            self._look_at(np.asarray(layer.data_to_world(middle)))
-            self._zoom_to(layer, places)
-
-    def _look_at(self, place: Doubles) -> None:
-        """Move the view to a place in the world."""
-        dims = self.viewer.dims
-        point = np.array(dims.point)
-        point[-len(place) :] = place
-        hidden = [axis for axis in range(dims.ndim) if axis not in dims.displayed]
-        dims.set_point(hidden, [point[axis] for axis in hidden])
-        camera = self.viewer.scene.camera
-        center = np.array(camera.center)
-        shown = [point[axis] for axis in dims.displayed]
-        center[-len(shown) :] = shown
-        camera.center = tuple(center)
-
-    def _zoom_to(self, layer: Any, places: Any) -> None:
-        """Come so near that a region can be seen; never go away from it."""
-        edges = np.ptp(places, axis=0)[-2:] + _EDGE
-        scale = np.abs(np.asarray(layer.scale))[-2:]
-        window = np.array(self.viewer.canvas.size, float)
-        near = float((window * _FILLED / (edges * scale)).min())
-        camera = self.viewer.scene.camera
-        camera.zoom = max(camera.zoom, near)
+            look_at(self.viewer, np.asarray(layer.data_to_world(middle)))
+            zoom_to(self.viewer, layer, np.ptp(places, axis=0))
 
     def _label_selected(self, event: Any) -> None:
         shown = self._shown()
@@ -299,22 +271,3 @@ def _with_suffix(path: str, suffix: str) -> tuple[Path, bool]:
     if place.suffix.lower() == suffix:
         return place, True
     return place.with_name(place.name + suffix), False
-
-
-def _select_clicked(layer: Any, event: Any) -> Generator[None, None, None]:
-    """Select the region that is clicked while the view can be moved."""
-    moved = False
-    yield
-    while event.type == "mouse_move":
-        moved = True
-        yield
-    if moved or layer.mode != "pan_zoom":
-        return
-    label = layer.get_value(
-        event.position,
-        view_direction=event.view_direction,
-        dims_displayed=event.dims_displayed,
-        world=True,
-    )
-    if label:
-        layer.selected_label = label

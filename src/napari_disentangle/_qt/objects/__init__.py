@@ -1,0 +1,1 @@
+"""The widget "Objects": found, coded, grouped."""

@@ -1,0 +1,109 @@
+"""Objects coloured by a column of their table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.utils.colormaps import DirectLabelColormap, ensure_colormap, label_colormap
+
+from napari_disentangle.image.arrays import Array, Doubles
+from napari_disentangle.layers.data import KEY
+
+LABEL = "label"
+# Numbers get one of so many colours, between these percentiles.
+_SHADES, _RANGE = 64, (1, 99)
+# Of labels beyond this, napari draws no colours of ours unless numba is there.
+_MOST = 2**16
+# Readable for the colour-blind (Okabe and Ito 2008), and beyond them napari's own.
+_KINDS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+_NONE = "#00000000"
+# What a layer stands in for that cannot be coloured itself.
+COLOURS_OF = "colours of"
+
+
+def colours(values: Array, group: bool) -> Doubles:
+    """Colours (n, 4) of the values of a column (n,); grey where there is none."""
+    if group or values.dtype.kind not in "fiu":
+        kinds = np.unique(values.astype(str), return_inverse=True)[1]
+        number = values.astype(int) - 1 if group else kinds
+        return palette(int(number.max(initial=0)) + 1)[number]
+    known = np.isfinite(values)
+    low, high = np.percentile(values[known], _RANGE) if known.any() else (0, 1)
+    unit = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    shade = np.round(np.nan_to_num(unit) * (_SHADES - 1)) / (_SHADES - 1)
+    found: Doubles = np.asarray(ensure_colormap("viridis").map(shade), float)
+    found[~known] = (0.5, 0.5, 0.5, 1)
+    return found
+
+
+def palette(n: int) -> Doubles:
+    """Colours of groups (n, 4), by their number less 1."""
+    first = [_rgba(one) for one in _KINDS[:n]]
+    rest = label_colormap(n + 1).colors[1 + len(first) : n + 1]
+    return np.array([*first, *rest], float)
+
+
+def show(viewer: Any, layer: Any, name: str) -> None:
+    """Colour the objects of a Labels layer by a column of its table.
+
+    Labels too large for napari get a layer of their own that shows the colours.
+    """
+    known = layer.features
+    numbers = known["index"].to_numpy()
+    if name == LABEL or name not in known.columns:
+        layer.colormap = label_colormap()
+        _forget(viewer, layer)
+        return
+    found = colours(known[name].to_numpy(), name == "group")
+    if not len(numbers) or numbers.max() < _MOST:
+        _forget(viewer, layer)
+        layer.colormap = _direct(numbers, found)
+        return
+    _beside(viewer, layer, numbers, found)
+
+
+def _direct(numbers: Array, found: Doubles) -> DirectLabelColormap:
+    pairs = zip(numbers.tolist(), found, strict=True)
+    return DirectLabelColormap(color_dict={**dict(pairs), None: _NONE, 0: _NONE})
+
+
+def _beside(viewer: Any, layer: Any, numbers: Array, found: Doubles) -> None:
+    """Show colours in a layer whose labels are few."""
+    shades, kind = np.unique(found, axis=0, return_inverse=True)
+    order = np.argsort(numbers)
+    labels = np.asarray(layer.data)
+    at = np.searchsorted(numbers[order], labels).clip(max=len(numbers) - 1)
+    hit = numbers[order][at] == labels
+    drawn = np.where(hit, kind.ravel()[order][at] + 1, 0).astype(np.uint16)
+    colormap = _direct(np.arange(1, 1 + len(shades)), shades)
+    mine = _mine(viewer, layer)
+    if mine is not None:
+        mine.data, mine.colormap = drawn, colormap
+        return
+    kept = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+    viewer.add_labels(
+        drawn,
+        name=f"{layer.name} [colours]",
+        colormap=colormap,
+        metadata={KEY: {"output": "colours", COLOURS_OF: str(layer.unique_id)}},
+        **{key: getattr(layer, key) for key in kept},
+    )
+
+
+def _mine(viewer: Any, layer: Any) -> Any | None:
+    name = str(layer.unique_id)
+    for one in viewer.layers:
+        if one.metadata.get(KEY, {}).get(COLOURS_OF) == name:
+            return one
+    return None
+
+
+def _forget(viewer: Any, layer: Any) -> None:
+    mine = _mine(viewer, layer)
+    if mine is not None:
+        viewer.layers.remove(mine)
+
+
+def _rgba(colour: str) -> tuple[float, ...]:
+    return (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), 1.0)

@@ -1,0 +1,258 @@
+"""What the widget "Objects" shows: images, buttons, groups and their members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QGroupBox,
+    QHeaderView,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_disentangle._qt.images.box import ImagesBox
+from napari_disentangle._qt.images.table import BATCH, IMAGE, ROLE
+from napari_disentangle._qt.objects.colours import LABEL, palette
+from napari_disentangle._qt.objects.gallery import Gallery
+from napari_disentangle._qt.window.parts import (
+    Message,
+    QuietWheel,
+    column,
+    flow,
+    named,
+    row,
+    words,
+)
+from napari_disentangle.objects.coder import coders
+from napari_disentangle.objects.groups import FINEST, Groups
+
+GROUP = "group"
+_NARROW, _WIDE, _HIGH, _ROWS = 270, 380, 700, 6
+_LEVEL, _MOST_IMAGES, _PARTS = 4, 8, 1000
+# Below this lightness, white is read better than black.
+_DARK = 140
+
+
+class ObjectsPanel(QWidget):  # type: ignore[misc]
+    """Inputs and results; ``grouped`` tells the number of a clicked group."""
+
+    grouped = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images = ImagesBox()
+        self.images.table.show_task("objects", (IMAGE,))
+        for one in (BATCH, ROLE):
+            self.images.table.setColumnHidden(one, True)
+        self.images.batches.hide()
+        self.alike = named(
+            QCheckBox("under one look"),
+            "under one look",
+            "Look at content-only: all images under one look, whatever their batches",
+        )
+        self.alike.setChecked(True)
+        self.diameter = _diameter()
+        self.coder = named(QComboBox(), "coder", "What objects are told by")
+        for name, said in coders().items():
+            self.coder.addItem(name, name)
+            self.coder.setItemData(
+                self.coder.count() - 1, said, Qt.ItemDataRole.ToolTipRole
+            )
+        self._make_buttons()
+        self.there, self.message = words(), Message()
+        self.bar = QProgressBar()
+        self.bar.setMaximum(_PARTS)
+        self.results = self._make_results()
+        self._lay_out()
+        self.wheel = QuietWheel(self)
+        self.wheel.watch(self)
+        self.show_running(False)
+        self.show_groups(None)
+
+    def _make_buttons(self) -> None:
+        find, code = QPushButton("&Find objects"), QPushButton("&Code and group")
+        tip = "Make a Labels layer for every checked image"
+        self.find = named(find, "Find objects", tip)
+        tip = "Say what kinds there are, of the topmost Labels layer on every image"
+        self.code = named(code, "Code and group", tip)
+        self.cancel = named(QPushButton("Cancel"), "Cancel", "Stop; nothing is added")
+        undo = QPushButton("&Undo")
+        self.undo = named(undo, "Undo", "Take back what was found or coded last")
+        export, copy = QPushButton("Export CSV ..."), QPushButton("Copy as Python")
+        tip = "All objects with all that is known of them, and how it came about"
+        self.export = named(export, "Export CSV", tip)
+        self.copy = named(copy, "Copy as Python", "A script that does the same")
+
+    def _make_results(self) -> QGroupBox:
+        box = QGroupBox("Groups")
+        self.level = QSlider(Qt.Orientation.Horizontal)
+        self.level.setRange(2, FINEST)
+        self.level.setValue(_LEVEL)
+        named(self.level, "coarse to fine", "How many groups")
+        self.level_text = QLabel()
+        tip = "By which column of the table objects are coloured"
+        self.colour = named(QComboBox(), "colour by", tip)
+        tip = "How many objects of every group; a click shows its most typical members"
+        self.table = named(_table(), "groups", tip)
+        self.table.itemSelectionChanged.connect(self._tell)
+        self.one, self.gallery = words(), Gallery()
+        column(
+            box,
+            ("coarse – fine", row(self.level, self.level_text)),
+            ("colour by", self.colour),
+            self.table,
+            self.one,
+            self.gallery,
+            flow(self.export, self.copy),
+        )
+        return box
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column(
+            inside,
+            self.images,
+            self.alike,
+            ("typical diameter", self.diameter),
+            ("told by", self.coder),
+            flow(self.find, self.code, self.undo, self.cancel),
+            self.bar,
+            self.there,
+            self.message,
+            self.results,
+        )
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(inside)
+        scroll.setMinimumWidth(_NARROW)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addWidget(scroll)
+
+    def sizeHint(self) -> QSize:
+        """As wide as names of images need."""
+        return QSize(_WIDE, _HIGH)
+
+    # --- what is shown ------------------------------------------------------------
+    def show_running(self, on: bool) -> None:
+        """Show what can be done while it runs, or while nothing does."""
+        for one in (self.images, self.alike, self.diameter, self.coder, self.results):
+            one.setEnabled(not on)
+        for one in (self.find, self.code):
+            one.setEnabled(not on)
+        self.cancel.setVisible(on)
+        self.bar.setVisible(on)
+        self.bar.setValue(0)
+
+    def show_share(self, share: float) -> None:
+        """Show how much is done."""
+        self.bar.setValue(round(_PARTS * share))
+
+    def show_columns(self, names: Sequence[str], chosen: str) -> None:
+        """Offer columns to be coloured by."""
+        with QSignalBlocker(self.colour):
+            self.colour.clear()
+            self.colour.addItems([LABEL, *names])
+            self.colour.setCurrentText(chosen)
+
+    def show_groups(self, groups: Groups | None) -> None:
+        """Show how many objects of which images are in which group."""
+        self.results.setVisible(groups is not None)
+        if groups is None:
+            return
+        with QSignalBlocker(self.level):
+            self.level.setMaximum(groups.finest)
+            self.level.setValue(groups.level)
+        self.level_text.setText(f"{groups.level} groups")
+        columns = dict(_counts(groups))
+        with QSignalBlocker(self.table):
+            self.table.clearSelection()
+            self.table.setColumnCount(len(columns))
+            self.table.setHorizontalHeaderLabels(list(columns))
+            self.table.setRowCount(groups.level)
+            for j, values in enumerate(columns.values()):
+                for i, value in enumerate(values):
+                    self.table.setItem(i, j, _item(value))
+            for i, colour in enumerate(palette(groups.level)):
+                shade = QColor.fromRgbF(*colour[:3])
+                self.table.item(i, 0).setBackground(shade)
+                dark = shade.lightness() < 140
+                self.table.item(i, 0).setForeground(
+                    QColor("white" if dark else "black")
+                )
+
+    def select(self, number: int) -> None:
+        """Select the row of a group."""
+        self.table.selectRow(number - 1)
+
+    def _tell(self) -> None:
+        rows = self.table.selectionModel().selectedRows()
+        if rows:
+            self.grouped.emit(rows[0].row() + 1)
+
+
+def _counts(groups: Groups) -> list[tuple[str, list[str]]]:
+    """Columns of the table of groups: of all images, and of each if they are few."""
+    levels = range(1, groups.level + 1)
+    numbers, columns = groups.numbers, groups.codes.objects.columns
+    total = [int((numbers == level).sum()) for level in levels]
+    found = [
+        (GROUP, [str(level) for level in levels]),
+        ("objects", [str(n) for n in total]),
+        ("share", [f"{100 * n / len(numbers):.0f} %" for n in total]),
+    ]
+    images = groups.codes.objects.images
+    if 1 < len(images) <= _MOST_IMAGES:
+        for number, image in enumerate(images):
+            own = columns["image number"] == number
+            counts = [str(int((own & (numbers == level)).sum())) for level in levels]
+            found.append((f"in {image.name}", counts))
+    return found
+
+
+def _table() -> QTableWidget:
+    table = QTableWidget()
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.verticalHeader().hide()
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    height = table.fontMetrics().height() + 6
+    table.verticalHeader().setDefaultSectionSize(height)
+    table.setMinimumHeight((_ROWS + 1) * height)
+    return table
+
+
+def _item(text: str) -> QTableWidgetItem:
+    item = QTableWidgetItem(text)
+    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return item
+
+
+def _diameter() -> QDoubleSpinBox:
+    number = named(
+        QDoubleSpinBox(), "typical diameter", "Of an object in pixels: what is found"
+    )
+    number.setRange(0, float(np.iinfo(np.int16).max))
+    number.setSpecialValueText("measured")
+    number.setSuffix(" px")
+    number.setDecimals(1)
+    return number

@@ -1,0 +1,387 @@
+"""The widget "Objects": find them, say what kinds there are, look at each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import qthrottled
+
+from napari_disentangle._qt.images.chosen import One
+from napari_disentangle._qt.images.picking import sources
+from napari_disentangle._qt.objects import colours
+from napari_disentangle._qt.objects.job import Job, code, find, python_code
+from napari_disentangle._qt.objects.panel import GROUP, ObjectsPanel
+from napari_disentangle._qt.runs.files import ask_to_save
+from napari_disentangle._qt.runs.worker import Steps, StepWorker
+from napari_disentangle._qt.window.plan import said
+from napari_disentangle._qt.window.sight import follow_clicks, look_at, zoom_to
+from napari_disentangle.errors import DataError, DisentangleError
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.objects import add_objects, attach, lies_on
+from napari_disentangle.objects.codes import Codes
+from napari_disentangle.objects.groups import Groups, group
+from napari_disentangle.objects.objects import Objects
+from napari_disentangle.objects.table import write_objects
+
+if TYPE_CHECKING:
+    import napari
+
+_SLIDER_MS = 60
+_OURS = "objects"
+
+
+class ObjectsWidget(QWidget):  # type: ignore[misc]
+    """Find objects, code and group them, and look at every group.
+
+    Parameters
+    ----------
+    viewer
+        The viewer whose layers are used.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.viewer, self.panel = viewer, ObjectsPanel()
+        self.groups: Groups | None = None
+        self.layers: list[Any] = []
+        self._job: Job | None = None
+        self._sources: list[Any] = []
+        self._worker: StepWorker | None = None
+        self._undo: list[Callable[[], None]] = []
+        self._regroup = qthrottled(self.regroup, timeout=_SLIDER_MS)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self._connect()
+        self._layers_changed()
+
+    def _connect(self) -> None:
+        panel, events = self.panel, self.viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered):
+            event.connect(self._layers_changed)
+        panel.images.changed.connect(self._choices_changed)
+        panel.find.clicked.connect(self.start_finding)
+        panel.code.clicked.connect(self.start_coding)
+        panel.cancel.clicked.connect(self.cancel)
+        panel.undo.clicked.connect(self.undo)
+        panel.level.valueChanged.connect(self._regroup)
+        panel.colour.currentTextChanged.connect(self._colour)
+        panel.grouped.connect(self.show_group)
+        panel.gallery.chosen.connect(self.go_to)
+        panel.export.clicked.connect(self._ask_export)
+        panel.copy.clicked.connect(self.copy_python)
+
+    # --- what is chosen -----------------------------------------------------------
+    @property
+    def running(self) -> bool:
+        """Whether something is being worked on."""
+        return self._worker is not None
+
+    def _layers_changed(self, event: Any = None) -> None:
+        self.panel.images.show_layers(sources(self.viewer.layers))
+
+    def _choices_changed(self) -> None:
+        """Say how images are read, and which objects lie on them."""
+        chosen = self.panel.images.chosen()
+        there = bool(self.panel.images.table.layers())
+        lines = [chosen.in_words(), *chosen.left_out] if there else ["Open an image."]
+        self.panel.images.say(lines)
+        named = [layer.name for one in chosen.images if (layer := self._labels_on(one))]
+        listed = ", ".join(named[:3]) + f" and {len(named) - 3} more" * (len(named) > 3)
+        self.panel.there.setText(f"Objects: {listed}" if named else "")
+        self.panel.undo.setEnabled(bool(self._undo) and not self.running)
+
+    def _labels_on(self, one: One) -> Any | None:
+        """The topmost Labels layer on an image."""
+        for layer in reversed(self.viewer.layers):
+            if _of_objects(layer) and lies_on(layer, one.field, one.layers[0]):
+                return layer
+        return None
+
+    def _taken(self) -> Sequence[One]:
+        chosen = self.panel.images.chosen()
+        if not chosen.images:
+            raise DataError(" ".join(chosen.left_out) or "Check at least one image.")
+        return chosen.images
+
+    # --- finding and coding -------------------------------------------------------
+    def start_finding(self) -> None:
+        """Find objects (the button)."""
+        with said(self._say):
+            taken = self._taken()
+            self._start(taken, self._made(taken), find)
+
+    def start_coding(self) -> None:
+        """Code and group (the button)."""
+        with said(self._say):
+            taken = self._taken()
+            layers = [self._labels_on(one) for one in taken]
+            for one, layer in zip(taken, layers, strict=True):
+                if layer is None:
+                    raise DataError(self._none_on(one))
+            labels = [np.array(layer.data) for layer in layers if layer is not None]
+            self.layers = layers
+            self._start(taken, self._made(taken, labels), code)
+
+    def _none_on(self, one: One) -> str:
+        others = [
+            f"{layer.name!r} has shape {tuple(layer.data.shape)}"
+            for layer in self.viewer.layers
+            if hasattr(layer, "selected_label") and not layer.multiscale
+        ]
+        there = f" ({'; '.join(others)})" if others else ""
+        return (
+            f"No Labels layer has the shape {one.field.grid_shape} and the place of "
+            f"{one.field.name!r}{there}: press Find objects, or open its labels."
+        )
+
+    def _made(self, taken: Sequence[One], labels: Sequence[Array] = ()) -> Job:
+        panel = self.panel
+        return Job(
+            [one.field for one in taken],
+            panel.alike.isChecked(),
+            panel.diameter.value() or None,
+            panel.coder.currentData(),
+            labels,
+        )
+
+    def _start(
+        self, taken: Sequence[One], job: Job, steps: Callable[[Job], Steps]
+    ) -> None:
+        self._sources = [one.layers[0] for one in taken]
+        self._job = job
+        self.panel.message.clear()
+        self.panel.show_running(True)
+        self._worker = StepWorker(partial(steps, job))
+        self._worker.yielded.connect(self._step)
+        self._worker.errored.connect(self._broken)
+        self._worker.aborted.connect(self._cancelled)
+        self._worker.finished.connect(self._ended)
+        self.destroyed.connect(self._worker.quit)
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Cancel (the button)."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def _step(self, step: Any) -> None:
+        if isinstance(step, float):
+            self.panel.show_share(step)
+        elif isinstance(step, Objects):
+            self._add(step)
+        elif isinstance(step, Codes):
+            self._coded(step)
+
+    def _broken(self, error: Exception) -> None:
+        known = isinstance(error, (DisentangleError, ValueError))
+        self._say(str(error) if known else f"{type(error).__name__}: {error}")
+
+    def _cancelled(self) -> None:
+        self._say("Cancelled: nothing was added.")
+
+    def _ended(self) -> None:
+        self._worker = None
+        self.panel.show_running(False)
+        self._choices_changed()
+
+    def _say(self, *lines: str) -> None:
+        self.panel.message.say(lines)
+
+    # --- what was found -----------------------------------------------------------
+    def _add(self, objects: Objects) -> None:
+        """Add layers of objects, unless there are none."""
+        if not len(objects):
+            self._say("No object was found.", *objects.said)
+            return
+        made = add_objects(self.viewer, objects, layers=self._sources)
+        self._undo.append(partial(self._remove, made))
+        n, images = len(objects), len(objects.images)
+        where = f" in {images} images" if images > 1 else ""
+        told = f"{n} object{'s' * (n != 1)}{where}. Code and group tells their kinds."
+        self._say(told, *objects.said)
+
+    def _remove(self, layers: Sequence[Any]) -> None:
+        for layer in layers:
+            if layer in self.viewer.layers:
+                colours.show(self.viewer, layer, colours.LABEL)
+                self.viewer.layers.remove(layer)
+
+    def _coded(self, codes: Codes) -> None:
+        with said(self._say):
+            groups = group(codes, self.panel.level.value())
+            self._undo.append(self._restoring())
+            self.groups = groups
+            names = [*codes.objects.columns, *codes.columns()]
+            hidden = ("image", "image number", colours.LABEL)
+            shown = [GROUP, *(name for name in names if name not in hidden)]
+            self.panel.show_columns(shown, GROUP)
+            for layer in self.layers:
+                follow_clicks(layer, self._label_selected)
+            lines = self._show()
+            n = len(codes.values)
+            self._say(f"{n} objects in {groups.level} groups.", *codes.said, *lines)
+
+    def _restoring(self) -> Callable[[], None]:
+        """What brings back the tables as they are now."""
+        before, known = self.groups, list(self.layers)
+        kept = [(layer, layer.features.copy(), layer.metadata) for layer in known]
+
+        def restore() -> None:
+            self.groups = before
+            for layer, features, metadata in kept:
+                layer.features, layer.metadata = features, metadata
+                colours.show(self.viewer, layer, GROUP if before else colours.LABEL)
+            self.panel.show_groups(before)
+
+        return restore
+
+    def undo(self) -> None:
+        """Undo (the button)."""
+        self._undo.pop()()
+        self._choices_changed()
+
+    # --- groups -------------------------------------------------------------------
+    def regroup(self, level: int) -> None:
+        """Group more coarsely or finely: nothing is coded again."""
+        if self.groups is not None:
+            self.groups = self.groups.at(min(level, self.groups.finest))
+            self._say(*self._show(), *self._stale())
+
+    def _show(self) -> list[str]:
+        """Put groups into the tables, the window and the colours."""
+        groups, lines = self.groups, []
+        assert groups is not None
+        for number, layer in enumerate(self.layers):
+            if layer in self.viewer.layers:
+                codes = (groups.codes, groups)
+                lines += attach(layer, groups.codes.objects, number, codes)
+        self.panel.show_groups(groups)
+        self._colour(self.panel.colour.currentText())
+        self.panel.select(1)
+        return lines
+
+    def _colour(self, name: str) -> None:
+        for layer in self.layers:
+            if layer in self.viewer.layers:
+                colours.show(self.viewer, layer, name)
+
+    def show_group(self, number: int) -> None:
+        """Show the most typical members of a group."""
+        if self.groups is not None:
+            rows = self.groups.typical(number)
+            self.panel.gallery.show_rows(self.groups.codes.objects, rows)
+            n = int((self.groups.numbers == number).sum())
+            told = f"Most typical of the {n} objects of group {number}:"
+            self.panel.one.setText(told)
+
+    def go_to(self, row: int) -> None:
+        """Select an object, and move the view there."""
+        assert self.groups is not None
+        objects = self.groups.codes.objects
+        number = int(objects.columns["image number"][row])
+        layer, axes = self.layers[number], objects.images[number].axes
+        if layer not in self.viewer.layers:
+            self._say(f"{layer.name!r} was removed.")
+            return
+        ends = np.array([_ends(objects, row, axis) for axis in axes if axis != "C"])
+        middle, edges = ends.mean(axis=1), np.ptp(ends, axis=1)
+        layer.selected_label = int(objects.columns["label"][row])
+        self.viewer.layers.selection.active = layer
+        look_at(self.viewer, np.asarray(layer.data_to_world(middle)))
+        zoom_to(self.viewer, layer, edges)
+
+    def _label_selected(self, event: Any) -> None:
+        """Tell which group an object is in that was selected in its image."""
+        layer = event.source
+        if self.groups is None or layer not in self.layers:
+            return
+        columns = self.groups.codes.objects.columns
+        number, label = self.layers.index(layer), int(layer.selected_label)
+        own = (columns["image number"] == number) & (columns["label"] == label)
+        if own.any():
+            found = int(self.groups.numbers[np.flatnonzero(own)[0]])
+            self.panel.select(found)
+            self.panel.one.setText(
+                f"Object {label} of {layer.name} is in group {found}; most typical:"
+            )
+
+    def _stale(self) -> list[str]:
+        """Say which objects are no more what was coded."""
+        assert self.groups is not None
+        lines = []
+        pairs = zip(self.layers, self.groups.codes.objects.labels, strict=True)
+        for layer, coded in pairs:
+            if layer not in self.viewer.layers:
+                continue
+            differs = np.asarray(layer.data) != coded
+            gone = np.unique(coded[differs])
+            changed = np.union1d(gone, np.unique(np.asarray(layer.data)[differs]))
+            changed = changed[changed > 0]
+            if len(changed):
+                first = ", ".join(map(str, changed[:5]))
+                lines.append(
+                    f"{len(changed)} objects of {layer.name} were painted after they "
+                    f"were coded ({first}): press Code and group again."
+                )
+        return lines
+
+    # --- files and scripts --------------------------------------------------------
+    def _ask_export(self) -> None:
+        ask_to_save(self, "Export objects", "*.csv", self.export)
+
+    def export(self, path: str) -> None:
+        """Write the table of all objects (CSV), and how it came about (JSON)."""
+        assert self.groups is not None
+        with said(self._say):
+            place = Path(path).with_suffix(".csv")
+            codes = self.groups.codes
+            write_objects(place, codes.objects, codes, self.groups, overwrite=True)
+            self._say(f"Written: {place.name} and {place.stem}.json", *self._stale())
+
+    def copy_python(self) -> None:
+        """Copy as Python (the button)."""
+        with said(self._say):
+            taken = self._taken()
+            names, job = [one.names for one in taken], self._made(taken)
+            layers = [layer for one in taken if (layer := self._labels_on(one))]
+            found = all(_found_here(layer) for layer in layers)
+            labels = [] if found else [layer.name for layer in layers]
+            level = self.panel.level.value()
+            QApplication.clipboard().setText(python_code(job, names, labels, level))
+            self._say("Copied: paste it into napari's console.")
+
+    def event(self, event: Any) -> bool:
+        """Stop and go when the dock is closed: napari then takes its widget out."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.cancel()
+            self.deleteLater()
+        return bool(super().event(event))
+
+
+def _of_objects(layer: Any) -> bool:
+    """Whether it is a Labels layer of objects, of whatever program."""
+    output = layer.metadata.get(KEY, {}).get("output", _OURS)
+    return hasattr(layer, "selected_label") and output == _OURS
+
+
+def _found_here(layer: Any) -> bool:
+    """Whether Find objects made a layer."""
+    return bool(layer.metadata.get(KEY, {}).get("objects"))
+
+
+def _ends(objects: Objects, row: int, axis: str) -> tuple[float, float]:
+    """First and last pixel of an object along an axis."""
+    columns, name = objects.columns, axis.lower()
+    if axis not in "ZYX":
+        return float(columns[name][row]), float(columns[name][row])
+    begin, end = (float(columns[f"bbox-{name}{i}"][row]) for i in (0, 1))
+    return begin, end - 1

@@ -1,0 +1,85 @@
+"""Objects and what is known of them as one table, and as a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_disentangle._version import __version__
+from napari_disentangle.files.text import check_place, csv_text, write_text
+from napari_disentangle.image.arrays import Array
+from napari_disentangle.objects.codes import Codes
+from napari_disentangle.objects.groups import Groups
+from napari_disentangle.objects.objects import Objects
+
+# Of all images together: what tells one from another is its name.
+_APART = "image number"
+
+
+def table(objects: Objects, *codes: Codes | Groups) -> dict[str, Array]:
+    """All columns by name (n,), in the order of the objects."""
+    columns = dict(objects.columns)
+    for one in codes:
+        columns |= one.columns()
+    return {name: values for name, values in columns.items() if name != _APART}
+
+
+def recipe(objects: Objects, *codes: Codes | Groups) -> dict[str, Any]:
+    """How a table came about, in plain JSON types."""
+    return {
+        "software": f"napari-disentangle {__version__}",
+        "objects": dict(objects.recipe or {}),
+        "codes": [dict(one.recipe) for one in codes],
+        "status": [*objects.said, *(said for one in codes for said in one.said)],
+    }
+
+
+def write_objects(
+    path: str | Path, objects: Objects, *codes: Codes | Groups, overwrite: bool = False
+) -> None:
+    """Write the table of objects (CSV), and beside it how it came about (JSON).
+
+    Parameters
+    ----------
+    path
+        File to be written, ``.csv``; the other one ends in ``.json``.
+    objects
+        The objects.
+    *codes
+        What is known of them, and their groups.
+    overwrite
+        Whether files that exist are replaced.
+
+    Raises
+    ------
+    DataError
+        If one of them exists already, or the folder does not.
+    """
+    place = Path(path)
+    beside = place.with_suffix(".json")
+    for one in (place, beside):
+        check_place(one, overwrite)
+    columns = table(objects, *codes)
+    write_text(place, csv_text(list(columns), _rows(columns)), overwrite)
+    told = json.dumps(recipe(objects, *codes), indent=1)
+    write_text(beside, told + "\n", overwrite)
+
+
+def _rows(columns: Mapping[str, Array]) -> Iterator[list[Any]]:
+    """Rows as plain values; ``None`` where they are not finite."""
+    plain = [_plain(values) for values in columns.values()]
+    for row in zip(*plain, strict=True):
+        yield list(row)
+
+
+def _plain(values: Array) -> list[Any]:
+    found: list[Any] = values.tolist()
+    if values.dtype.kind != "f":
+        return found
+    # as short as its type allows: 0.1 and not 0.10000000149
+    short = [float(str(one)) for one in values] if values.itemsize < 8 else found
+    return [v if np.isfinite(v) else None for v in short]
