@@ -20,6 +20,7 @@ import napari_disentangle as nd
 import napari_disentangle.cli.options as opt
 from napari_disentangle.cli.batch import batch
 from napari_disentangle.cli.ending import SOME_FAILED, ending
+from napari_disentangle.cli.objects import objects
 from napari_disentangle.detector.export import write_csv, write_geojson
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import Done, suffix_of
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 
 app.add_typer(batch)
+app.command()(objects)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.save import Unchanged
 from napari_disentangle.layers.style import Style, world
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.objects.groups import Groups
@@ -91,6 +93,24 @@ def attach(
     kept = _kept(objects, objects.images[number], codes)
     layer.metadata = {**layer.metadata, KEY: kept}
     return said
+
+
+def labels_image(
+    objects: Objects, number: int, codes: Sequence[Codes | Groups] = ()
+) -> LazyImage:
+    """Labels of one of the images, to be written with how they came about."""
+    image = objects.images[number]
+    place = _geometry(image)
+    axes = image.axes.replace("C", "")
+    scale, translate, units = (
+        tuple(place[key]) for key in ("scale", "translate", "units")
+    )
+    labels = objects.labels[number]
+    field = Field(
+        labels, axes, scale=scale, translate=translate, units=units, name=image.name
+    )
+    kept = _kept(objects, image, codes)
+    return LazyImage(field, Unchanged(), provenance=kept)
 
 
 def lies_on(layer: Any, image: Field, source: Any) -> bool:

@@ -50,11 +50,11 @@ def show(viewer: Any, layer: Any, name: str) -> None:
     Labels too large for napari get a layer of their own that shows the colours.
     """
     known = layer.features
-    numbers = known["index"].to_numpy()
     if name == LABEL or name not in known.columns:
         layer.colormap = label_colormap()
         _forget(viewer, layer)
         return
+    numbers = known["index"].to_numpy()
     found = colours(known[name].to_numpy(), name == "group")
     if not len(numbers) or numbers.max() < _MOST:
         _forget(viewer, layer)

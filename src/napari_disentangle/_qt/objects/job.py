@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from napari_disentangle._qt.runs.script import fields_code
 from napari_disentangle.image.arrays import Array
@@ -26,6 +27,10 @@ class Job:
         Which.
     labels
         Of every image, when they are coded.
+    level
+        How many groups.
+    recipe
+        How the labels came about, if it is known.
     """
 
     images: Sequence[Field]
@@ -33,6 +38,8 @@ class Job:
     diameter: float | None = None
     coder: str = "views"
     labels: Sequence[Array] = ()
+    level: int = 4
+    recipe: Mapping[str, Any] | None = None
 
     @property
     def modelled(self) -> bool:
@@ -52,20 +59,20 @@ def find(job: Job) -> Generator[object, None, None]:
 
 
 def code(job: Job) -> Generator[object, None, None]:
-    """Yield the share that is done, at last the codes."""
+    """Yield the share that is done, at last all that is told."""
     from napari_disentangle.model.fit import fit
-    from napari_disentangle.objects.coder import code_steps
     from napari_disentangle.objects.objects import Objects
+    from napari_disentangle.objects.telling import telling
 
     yield 0.0
-    objects = Objects.of(job.images, list(job.labels))
+    objects = replace(Objects.of(job.images, list(job.labels)), recipe=job.recipe)
     model = fit(list(job.images)) if job.modelled else None
     yield 0.0
-    yield from code_steps(objects, job.coder, model)
+    yield from telling(objects, job.coder, model, job.level)
 
 
 def python_code(
-    job: Job, images: Sequence[Sequence[str]], labels: Sequence[str], level: int
+    job: Job, images: Sequence[Sequence[str]], labels: Sequence[str]
 ) -> str:
     """A script for napari's console that does the same.
 
@@ -76,8 +83,6 @@ def python_code(
     images, labels
         Names of the Image layers of every image, and of Labels layers that were there
         already.
-    level
-        How many groups.
     """
     on = ", on=model" if job.modelled else ""
     taken = ", ".join(f"layers[{name!r}].data" for name in labels)
@@ -90,9 +95,10 @@ def python_code(
         f"images = {fields_code(images, job.images)}",
         *(["model = nd.fit(images)"] if job.modelled else []),
         f"objects = {found if labels else f'nd.find_objects(images{on}{size})'}",
+        f"measured = nd.code(objects, 'measured'{on})",
         f"codes = nd.code(objects, {job.coder!r}{on})",
-        f"groups = nd.group(codes, level={level})",
+        f"groups = nd.group(codes, level={job.level})",
         f"sources = [layers[name] for name in {[names[0] for names in images]!r}]",
-        "nd.add_objects(viewer, objects, codes, groups, layers=sources)",
+        "nd.add_objects(viewer, objects, groups, measured, codes, layers=sources)",
     ]
     return "\n".join(lines) + "\n"

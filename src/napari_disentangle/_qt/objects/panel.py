@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -44,8 +44,7 @@ from napari_disentangle.objects.groups import FINEST, Groups
 GROUP = "group"
 _NARROW, _WIDE, _HIGH, _ROWS = 270, 380, 700, 6
 _LEVEL, _MOST_IMAGES, _PARTS = 4, 8, 1000
-# Below this lightness, white is read better than black.
-_DARK = 140
+_SQUARE = 12
 
 
 class ObjectsPanel(QWidget):  # type: ignore[misc]
@@ -191,10 +190,9 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
                 for i, value in enumerate(values):
                     self.table.setItem(i, j, _item(value))
             for i, colour in enumerate(palette(groups.level)):
-                shade = QColor.fromRgbF(*colour[:3])
-                self.table.item(i, 0).setBackground(shade)
-                ink = "white" if shade.lightness() < _DARK else "black"
-                self.table.item(i, 0).setForeground(QColor(ink))
+                square = QPixmap(_SQUARE, _SQUARE)
+                square.fill(QColor.fromRgbF(*colour[:3]))
+                self.table.item(i, 0).setIcon(QIcon(square))
 
     def select(self, number: int) -> None:
         """Select the row of a group."""

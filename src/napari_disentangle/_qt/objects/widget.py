@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,9 @@ from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.objects import add_objects, attach, lies_on
-from napari_disentangle.objects.codes import Codes
-from napari_disentangle.objects.groups import Groups, group
 from napari_disentangle.objects.objects import Objects
 from napari_disentangle.objects.table import write_objects
+from napari_disentangle.objects.telling import Told
 
 if TYPE_CHECKING:
     import napari
@@ -49,7 +48,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer, self.panel = viewer, ObjectsPanel()
-        self.groups: Groups | None = None
+        self.told: Told | None = None
         self.layers: list[Any] = []
         self._job: Job | None = None
         self._sources: list[Any] = []
@@ -133,7 +132,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
                     raise DataError(self._none_on(one))
             labels = [np.array(layer.data) for layer in layers if layer is not None]
             self.layers = layers
-            self._start(taken, self._made(taken, labels), code)
+            job = self._made(taken, labels, _recipe_of(self.layers))
+            self._start(taken, job, code)
 
     def _none_on(self, one: One) -> str:
         others = [
@@ -147,7 +147,12 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
             f"{one.field.name!r}{there}: press Find objects, or open its labels."
         )
 
-    def _made(self, taken: Sequence[One], labels: Sequence[Array] = ()) -> Job:
+    def _made(
+        self,
+        taken: Sequence[One],
+        labels: Sequence[Array] = (),
+        recipe: Mapping[str, Any] | None = None,
+    ) -> Job:
         panel = self.panel
         return Job(
             [one.field for one in taken],
@@ -155,6 +160,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
             panel.diameter.value() or None,
             panel.coder.currentData(),
             labels,
+            panel.level.value(),
+            recipe,
         )
 
     def _start(
@@ -182,7 +189,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
             self.panel.show_share(step)
         elif isinstance(step, Objects):
             self._add(step)
-        elif isinstance(step, Codes):
+        elif isinstance(step, Told):
             self._coded(step)
 
     def _broken(self, error: Exception) -> None:
@@ -219,32 +226,28 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
                 colours.show(self.viewer, layer, colours.LABEL)
                 self.viewer.layers.remove(layer)
 
-    def _coded(self, codes: Codes) -> None:
-        with said(self._say):
-            groups = group(codes, self.panel.level.value())
-            self._undo.append(self._restoring())
-            self.groups = groups
-            names = [*codes.objects.columns, *codes.columns()]
-            hidden = ("image", "image number", colours.LABEL)
-            shown = [GROUP, *(name for name in names if name not in hidden)]
-            self.panel.show_columns(shown, GROUP)
-            for layer in self.layers:
-                follow_clicks(layer, self._label_selected)
-            lines = self._show()
-            n = len(codes.values)
-            self._say(f"{n} objects in {groups.level} groups.", *codes.said, *lines)
+    def _coded(self, told: Told) -> None:
+        self._undo.append(self._restoring())
+        self.told = told
+        names = [name for part in told.parts for name in part.columns()]
+        self.panel.show_columns(names, GROUP)
+        for layer in self.layers:
+            follow_clicks(layer, self._label_selected)
+        lines = self._show()
+        n, codes = len(told.objects), told.groups.codes
+        self._say(f"{n} objects in {told.groups.level} groups.", *codes.said, *lines)
 
     def _restoring(self) -> Callable[[], None]:
         """What brings back the tables as they are now."""
-        before, known = self.groups, list(self.layers)
+        before, known = self.told, list(self.layers)
         kept = [(layer, layer.features.copy(), layer.metadata) for layer in known]
 
         def restore() -> None:
-            self.groups = before
+            self.told = before
             for layer, features, metadata in kept:
                 layer.features, layer.metadata = features, metadata
                 colours.show(self.viewer, layer, GROUP if before else colours.LABEL)
-            self.panel.show_groups(before)
+            self.panel.show_groups(before.groups if before else None)
 
         return restore
 
@@ -256,19 +259,18 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     # --- groups -------------------------------------------------------------------
     def regroup(self, level: int) -> None:
         """Group more coarsely or finely: nothing is coded again."""
-        if self.groups is not None:
-            self.groups = self.groups.at(min(level, self.groups.finest))
+        if self.told is not None:
+            self.told = self.told.at(level)
             self._say(*self._show(), *self._stale())
 
     def _show(self) -> list[str]:
         """Put groups into the tables, the window and the colours."""
-        groups, lines = self.groups, []
-        assert groups is not None
+        told, lines = self.told, []
+        assert told is not None
         for number, layer in enumerate(self.layers):
             if layer in self.viewer.layers:
-                codes = (groups.codes, groups)
-                lines += attach(layer, groups.codes.objects, number, codes)
-        self.panel.show_groups(groups)
+                lines += attach(layer, told.objects, number, told.parts)
+        self.panel.show_groups(told.groups)
         self._colour(self.panel.colour.currentText())
         self.panel.select(1)
         return lines
@@ -280,17 +282,17 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
 
     def show_group(self, number: int) -> None:
         """Show the most typical members of a group."""
-        if self.groups is not None:
-            rows = self.groups.typical(number)
-            self.panel.gallery.show_rows(self.groups.codes.objects, rows)
-            n = int((self.groups.numbers == number).sum())
+        if self.told is not None:
+            rows = self.told.groups.typical(number)
+            self.panel.gallery.show_rows(self.told.objects, rows)
+            n = int((self.told.groups.numbers == number).sum())
             told = f"Most typical of the {n} objects of group {number}:"
             self.panel.one.setText(told)
 
     def go_to(self, row: int) -> None:
         """Select an object, and move the view there."""
-        assert self.groups is not None
-        objects = self.groups.codes.objects
+        assert self.told is not None
+        objects = self.told.objects
         number = int(objects.columns["image number"][row])
         layer, axes = self.layers[number], objects.images[number].axes
         if layer not in self.viewer.layers:
@@ -306,13 +308,13 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def _label_selected(self, event: Any) -> None:
         """Tell which group an object is in that was selected in its image."""
         layer = event.source
-        if self.groups is None or layer not in self.layers:
+        if self.told is None or layer not in self.layers:
             return
-        columns = self.groups.codes.objects.columns
+        columns = self.told.objects.columns
         number, label = self.layers.index(layer), int(layer.selected_label)
         own = (columns["image number"] == number) & (columns["label"] == label)
         if own.any():
-            found = int(self.groups.numbers[np.flatnonzero(own)[0]])
+            found = int(self.told.groups.numbers[np.flatnonzero(own)[0]])
             self.panel.select(found)
             self.panel.one.setText(
                 f"Object {label} of {layer.name} is in group {found}; most typical:"
@@ -320,9 +322,9 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
 
     def _stale(self) -> list[str]:
         """Say which objects are no more what was coded."""
-        assert self.groups is not None
+        assert self.told is not None
         lines = []
-        pairs = zip(self.layers, self.groups.codes.objects.labels, strict=True)
+        pairs = zip(self.layers, self.told.objects.labels, strict=True)
         for layer, coded in pairs:
             if layer not in self.viewer.layers:
                 continue
@@ -344,11 +346,10 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
 
     def export(self, path: str) -> None:
         """Write the table of all objects (CSV), and how it came about (JSON)."""
-        assert self.groups is not None
+        assert self.told is not None
         with said(self._say):
-            place = Path(path).with_suffix(".csv")
-            codes = self.groups.codes
-            write_objects(place, codes.objects, codes, self.groups, overwrite=True)
+            place, told = Path(path).with_suffix(".csv"), self.told
+            write_objects(place, told.objects, *told.parts, overwrite=True)
             self._say(f"Written: {place.name} and {place.stem}.json", *self._stale())
 
     def copy_python(self) -> None:
@@ -359,8 +360,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
             layers = [layer for one in taken if (layer := self._labels_on(one))]
             found = all(_found_here(layer) for layer in layers)
             labels = [] if found else [layer.name for layer in layers]
-            level = self.panel.level.value()
-            QApplication.clipboard().setText(python_code(job, names, labels, level))
+            QApplication.clipboard().setText(python_code(job, names, labels))
             self._say("Copied: paste it into napari's console.")
 
     def event(self, event: Any) -> bool:
@@ -379,7 +379,15 @@ def _of_objects(layer: Any) -> bool:
 
 def _found_here(layer: Any) -> bool:
     """Whether Find objects made a layer."""
-    return bool(layer.metadata.get(KEY, {}).get("objects"))
+    return bool(layer.metadata.get(KEY, {}).get("objects", {}).get("finder"))
+
+
+def _recipe_of(layers: Sequence[Any]) -> dict[str, Any]:
+    """How the labels of layers came about."""
+    known = [layer.metadata.get(KEY, {}).get("objects") for layer in layers]
+    if known[0] and all(one == known[0] for one in known):
+        return dict(known[0])
+    return {"labels": [layer.name for layer in layers]}
 
 
 def _ends(objects: Objects, row: int, axis: str) -> tuple[float, float]:

@@ -1,0 +1,122 @@
+"""``napari-disentangle objects``: tables of objects of images, and their labels."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import napari_disentangle.cli.options as opt
+from napari_disentangle.errors import DataError
+
+if TYPE_CHECKING:
+    import napari_disentangle as nd
+    from napari_disentangle.objects.telling import Told
+
+_SUFFIX = "_objects.ome.tif"
+
+Csv = Annotated[
+    Path, opt.File("--csv", help="Write the table here; beside it how it came about.")
+]
+Labels = Annotated[
+    Path | None,
+    opt.File("--labels", metavar="FOLDER", help="Write labels of all images here."),
+]
+Diameter = Annotated[
+    float | None,
+    typer.Option(help="Typical diameter of an object in pixels. Default: measured."),
+]
+AsTheyAre = Annotated[
+    bool, typer.Option("--as-they-are", help="Look at the images, not at content-only.")
+]
+CoderName = Annotated[
+    str, typer.Option("--coder", help="What groups are told by: views or measured.")
+]
+Level = Annotated[int, typer.Option("--groups", help="How many groups, 2 to 32.")]
+
+
+def objects(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Images of the same channels.")
+    ],
+    csv: Csv,
+    labels: Labels = None,
+    diameter: Diameter = None,
+    as_they_are: AsTheyAre = False,
+    coder: CoderName = "views",
+    groups: Level = 4,
+    axes: opt.Axes = None,
+    modality: opt.ImageKind = None,
+    full_scale: opt.FullScale = None,
+) -> None:
+    """Find the objects of images, measure and group them: a table (CSV)."""
+    from napari_disentangle.files.text import check_place
+    from napari_disentangle.objects.table import write_objects
+
+    check_place(csv)
+    flags = opt.given(axes=axes, modality=modality, full_scale=full_scale)
+    images = [opt.opened(flags, path) for path in inputs]
+    if labels:
+        _check_labels(labels, images)
+    told = _told(images, diameter, as_they_are, coder, groups)
+    if labels:
+        _write_labels(labels, told)
+    write_objects(csv, told.objects, *told.parts)
+    print(csv)
+    n = len(told.objects)
+    print(f"{n} objects in {told.groups.level} groups", file=sys.stderr)
+    for words in (*told.objects.said, *told.groups.codes.said):
+        print(words, file=sys.stderr)
+
+
+def _told(
+    images: "Sequence[nd.Field]",
+    diameter: float | None,
+    as_they_are: bool,
+    coder: str,
+    level: int,
+) -> "Told":
+    import napari_disentangle as nd
+    from napari_disentangle.objects.telling import telling
+
+    model = nd.fit(images) if len(images) > 1 and not as_they_are else None
+    for step in nd.find_objects_steps(images, on=model, diameter=diameter):
+        found = _shown("finding", step)
+    if not len(found):
+        raise DataError(" ".join(found.said) or "no object was found")
+    for step in telling(found, coder, model, level):
+        told = _shown("coding", step)
+    return told
+
+
+def _shown(what: str, step: Any) -> Any:
+    """The step; a share that is done is shown, if somebody is watching."""
+    if sys.stderr.isatty():
+        share = f"{what}: {step:.0%}" if isinstance(step, float) else ""
+        print(f"\r\x1b[K{share}", end="", file=sys.stderr, flush=True)
+    return step
+
+
+def _check_labels(folder: Path, images: "Sequence[nd.Field]") -> None:
+    """Refuse before anything is computed what could not be written."""
+    from napari_disentangle.files.text import check_place
+
+    names = [image.name for image in images]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"two images are called {twice!r}: do them one by one")
+    for name in names if folder.exists() else ():
+        check_place(folder / f"{name}{_SUFFIX}")
+
+
+def _write_labels(folder: Path, told: "Told") -> None:
+    """A file of labels for every image."""
+    import napari_disentangle as nd
+    from napari_disentangle.layers.objects import labels_image
+
+    folder.mkdir(exist_ok=True)
+    for number, image in enumerate(told.objects.images):
+        lazy = labels_image(told.objects, number, told.parts)
+        for _ in nd.write(lazy, folder / f"{image.name}{_SUFFIX}"):
+            pass
