@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+from time import monotonic
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 import napari_disentangle as nd
+from napari_disentangle._qt.objects.colours import show
 from napari_disentangle.cli.main import main
 from napari_disentangle.samples.data import SAMPLES
 
@@ -224,3 +229,39 @@ def table(path):
     with path.open() as file:
         rows = list(csv.DictReader(file))
     return [{k: v for k, v in r.items() if not k.startswith("centroid")} for r in rows]
+
+
+def test_a_saved_layer_of_objects_opens_with_its_table(fields, qtbot, tmp_path):
+    viewer, _ = fields.viewer, found_and_coded(qtbot, fields)
+    layer = viewer.layers["nuclei 2 [objects]"]
+    for suffix in (".ome.tif", ".ome.zarr"):
+        path = str(tmp_path / f"{layer.name}{suffix}")
+        assert layer.save(path, plugin="napari-disentangle") == [path]
+        (again,) = viewer.open(path, plugin="napari-disentangle")
+        np.testing.assert_array_equal(again.data, layer.data)
+        np.testing.assert_allclose(again.translate, layer.translate)
+        assert again.metadata == layer.metadata
+        assert [*again.features.columns] == [*layer.features.columns]
+        for name in layer.features:
+            known = layer.features[name]
+            if known.dtype.kind == "f":
+                np.testing.assert_allclose(again.features[name], known, rtol=1e-6)
+            else:
+                assert again.features[name].tolist() == known.tolist()
+        viewer.layers.remove(again)
+
+
+def test_many_objects_are_coloured_soon():
+    rng = np.random.default_rng(0)
+    labels = np.arange(1, 2001).reshape(40, 50).repeat(4, 0).repeat(4, 1)
+    known = {"index": np.arange(1, 2001)}
+    made = [
+        Labels(labels, features={**known, "area": rng.random(2000)}) for _ in range(50)
+    ]
+    viewer = ViewerModel()
+    begin = monotonic()
+    for layer in made:
+        show(viewer, layer, "area")
+    seconds = monotonic() - begin
+    assert len(np.unique([made[7].get_color(i) for i in range(1, 2001)], axis=0)) > 32
+    assert seconds < (4 if "PYTEST_XDIST_WORKER" in os.environ else 2)

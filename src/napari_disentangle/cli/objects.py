@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import napari_disentangle as nd
     from napari_disentangle.objects.telling import Told
 
+_Step = TypeVar("_Step")
 _SUFFIX = "_objects.ome.tif"
 
 Csv = Annotated[
@@ -83,14 +84,16 @@ def _told(
     model = nd.fit(images) if len(images) > 1 and not as_they_are else None
     for step in nd.find_objects_steps(images, on=model, diameter=diameter):
         found = _shown("finding", step)
+    assert not isinstance(found, float)
     if not len(found):
         raise DataError(" ".join(found.said) or "no object was found")
-    for step in telling(found, coder, model, level):
-        told = _shown("coding", step)
+    for part in telling(found, coder, model, level):
+        told = _shown("coding", part)
+    assert not isinstance(told, float)
     return told
 
 
-def _shown(what: str, step: Any) -> Any:
+def _shown(what: str, step: _Step) -> _Step:
     """The step; a share that is done is shown, if somebody is watching."""
     if sys.stderr.isatty():
         share = f"{what}: {step:.0%}" if isinstance(step, float) else ""
@@ -113,10 +116,14 @@ def _check_labels(folder: Path, images: "Sequence[nd.Field]") -> None:
 def _write_labels(folder: Path, told: "Told") -> None:
     """A file of labels for every image."""
     import napari_disentangle as nd
-    from napari_disentangle.layers.objects import labels_image
+    from napari_disentangle.files.text import csv_text, write_text
+    from napari_disentangle.layers.objects import features, labels_image
+    from napari_disentangle.layers.save import table_of
 
     folder.mkdir(exist_ok=True)
     for number, image in enumerate(told.objects.images):
-        lazy = labels_image(told.objects, number, told.parts)
-        for _ in nd.write(lazy, folder / f"{image.name}{_SUFFIX}"):
+        path = folder / f"{image.name}{_SUFFIX}"
+        for _ in nd.write(labels_image(told.objects, number, told.parts), path):
             pass
+        columns = features(told.objects, number, told.parts)
+        write_text(table_of(path), csv_text(columns))

@@ -44,8 +44,7 @@ def write_csv(
     DataError
         If the file exists already, or its folder does not.
     """
-    text = csv_text(list(named(table, units)), _rows(table))
-    write_text(path, text, overwrite)
+    write_text(path, csv_text(named(table, units)), overwrite)
 
 
 def write_geojson(

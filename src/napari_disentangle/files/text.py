@@ -3,23 +3,63 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.place import move_file
+from napari_disentangle.image.arrays import Array
 
 
-def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table as CSV; ``None`` is left empty."""
+def csv_text(columns: Mapping[str, Array]) -> str:
+    """A table of columns (n,) as CSV; what is not known is left empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow(["" if value is None else value for value in row])
+    writer.writerow(columns)
+    writer.writerows(zip(*map(_plain, columns.values()), strict=True))
     return text.getvalue()
+
+
+def _plain(values: Array) -> list[Any]:
+    """Values as they are written: numbers as short as their type allows."""
+    if values.dtype.kind != "f":
+        return list(values.tolist())
+    short = values.astype(str).tolist() if values.itemsize < 8 else values.tolist()
+    return [
+        one if ok else "" for one, ok in zip(short, np.isfinite(values), strict=True)
+    ]
+
+
+def read_csv(path: Path) -> dict[str, list[Any]]:
+    """Columns of a table, as numbers where all that is known of one is.
+
+    Raises
+    ------
+    DataError
+        If it is no table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            names, *rows = csv.reader(file)
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path.name!r} is no table (CSV): {error}") from error
+    columns = zip(*rows, strict=False) if rows else ([] for _ in names)
+    return {name: _read(values) for name, values in zip(names, columns, strict=False)}
+
+
+def _read(values: Sequence[str]) -> list[Any]:
+    for kind in (int, float):
+        try:
+            return [kind(one) if one or kind is int else float("nan") for one in values]
+        except ValueError:
+            continue
+    if {*values} <= {"True", "False"}:
+        return [one == "True" for one in values]
+    return list(values)
 
 
 def check_place(path: Path, overwrite: bool = False) -> None:

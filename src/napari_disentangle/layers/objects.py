@@ -47,7 +47,7 @@ def add_objects(
         viewer.add_labels(
             objects.labels[number],
             name=f"{image.name} [{_TITLE}]",
-            features=_features(objects, number, codes),
+            features=features(objects, number, codes),
             metadata={KEY: _kept(objects, image, codes)},
             **(_geometry(image) if source is None else _like(image, source)),
         )
@@ -77,7 +77,7 @@ def attach(
         What a person should know: columns of others are kept where their rows are
         still there.
     """
-    before, fresh = layer.features, _features(objects, number, codes)
+    before, fresh = layer.features, features(objects, number, codes)
     others = [name for name in before.columns if name not in fresh]
     said = []
     if "index" in before.columns and others:
@@ -135,7 +135,7 @@ def lies_on(layer: Any, image: Field, source: Any) -> bool:
     return bool(np.allclose(world(layer), matrix, atol=1e-6))
 
 
-def _features(
+def features(
     objects: Objects, number: int, codes: Sequence[Codes | Groups] = ()
 ) -> dict[str, Any]:
     """Columns of one image; napari finds rows by ``index``."""

@@ -10,13 +10,15 @@ import numpy as np
 
 from napari_disentangle.errors import DisentangleError
 from napari_disentangle.files.registry import read, read_provenance, suffix_of
+from napari_disentangle.files.text import read_csv
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY, REACH, SURPRISE, LayerData
-from napari_disentangle.layers.save import DISPLAY
+from napari_disentangle.layers.save import DISPLAY, table_of
 from napari_disentangle.pipeline.kinds import KINDS
 
-REGIONS = "regions"
+# Outputs that are labels.
+LABELS = ("regions", "objects")
 # Of channels that are shown over each other.
 _COLORMAPS = ("bop blue", "bop orange", "green", "magenta", "cyan", "yellow", "red")
 # Larger images stay in their files until they are looked at.
@@ -31,7 +33,7 @@ def reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
         known = read_provenance(path)
     except (DisentangleError, OSError):
         return None
-    return open_again if known.get("output") in (*KINDS, REGIONS) else None
+    return open_again if known.get("output") in (*KINDS, *LABELS) else None
 
 
 def open_again(path: str | list[str]) -> list[LayerData]:
@@ -53,9 +55,10 @@ def open_again(path: str | list[str]) -> list[LayerData]:
         "metadata": {KEY: kept},
         **_geometry(field, rgb),
     }
-    if kept["output"] == REGIONS:
-        labels = levels[0].astype(np.int32, copy=False)
-        return [(labels, attributes, "labels")]
+    if kept["output"] in LABELS:
+        labels, table = levels[0].astype(np.int32, copy=False), table_of(one)
+        known = {"features": read_csv(table)} if table.exists() else {}
+        return [(labels, attributes | known, "labels")]
     if KINDS[kept["output"]].shown == "score":
         shown = {"colormap": SURPRISE, "contrast_limits": (-REACH, REACH)}
     many = field.multiscale

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.compute.operation import Operation
 from napari_disentangle.files.registry import Done, write
+from napari_disentangle.files.text import csv_text, write_text
 from napari_disentangle.image.arrays import Array, Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
@@ -73,6 +75,15 @@ def writing(path: str, data: Any, attributes: dict[str, Any]) -> Iterator[Done]:
     """Save one layer as :func:`write_layer` does, so that it can be cancelled."""
     kept = attributes.get("metadata", {}).get(KEY, {}) | _display(attributes)
     yield from write(as_it_is(data, attributes, kept), path, overwrite=True)
+    features = attributes.get("features")
+    if features is not None and len(features):
+        columns = {str(name): np.asarray(features[name]) for name in features}
+        write_text(table_of(path), csv_text(columns), overwrite=True)
+
+
+def table_of(path: str | Path) -> Path:
+    """Where the table of a file of labels is: beside it."""
+    return Path(f"{path}.csv")
 
 
 def _display(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from napari_disentangle._version import __version__
 from napari_disentangle.files.text import check_place, csv_text, write_text
@@ -64,22 +61,6 @@ def write_objects(
     for one in (place, beside):
         check_place(one, overwrite)
     columns = table(objects, *codes)
-    write_text(place, csv_text(list(columns), _rows(columns)), overwrite)
+    write_text(place, csv_text(columns), overwrite)
     told = json.dumps(recipe(objects, *codes), indent=1)
     write_text(beside, told + "\n", overwrite)
-
-
-def _rows(columns: Mapping[str, Array]) -> Iterator[list[Any]]:
-    """Rows as plain values; ``None`` where they are not finite."""
-    plain = [_plain(values) for values in columns.values()]
-    for row in zip(*plain, strict=True):
-        yield list(row)
-
-
-def _plain(values: Array) -> list[Any]:
-    found: list[Any] = values.tolist()
-    if values.dtype.kind != "f":
-        return found
-    # as short as its type allows: 0.1 and not 0.10000000149
-    short = [float(str(one)) for one in values] if values.itemsize < 8 else found
-    return [v if np.isfinite(v) else None for v in short]
