@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_disentangle.objects.codes import Codes
     from napari_disentangle.objects.finder import Finder
     from napari_disentangle.objects.finding import find_objects, find_objects_steps
+    from napari_disentangle.objects.fitting import fit_finder_steps
     from napari_disentangle.objects.groups import Groups, group
     from napari_disentangle.objects.objects import Objects
     from napari_disentangle.objects.table import write_objects
@@ -77,6 +78,7 @@ _HOME = {
     "fit_coder_steps": "objects.coder",
     "fit_detector": "detector.fit",
     "fit_detector_steps": "detector.fit",
+    "fit_finder_steps": "objects.fitting",
     "fit_steps": "model.fit",
     "fit_without": "model.refit",
     "follow": "pipeline.follow",
@@ -125,6 +127,7 @@ __all__ = [
     "fit_coder_steps",
     "fit_detector",
     "fit_detector_steps",
+    "fit_finder_steps",
     "fit_steps",
     "fit_without",
     "follow",

@@ -270,3 +270,13 @@ def test_what_is_marked_as_no_image_holds_no_object():
     objects = nd.find_objects(nd.Field(framed, "YX"), diameter=14)
     assert not objects.labels[0][:, :40].any()
     assert len(objects) >= len(np.unique(truth[:, 50:])) - 1
+
+
+def test_a_finder_is_learned_from_the_images_it_is_for():
+    images = [nd.Field(discs(seed=i)[0], "YX", name=str(i)) for i in range(4)]
+    first, *_, last = nd.fit_finder_steps(images, diameter=14, steps=30)
+    assert first.finder() is None
+    objects = nd.find_objects(images, last.finder(), diameter=14)
+    assert objects.recipe["finder"] == "student"
+    for image, labels in zip(images, objects.labels, strict=True):
+        same_objects(labels, discs(seed=int(image.name))[1])

@@ -9,6 +9,10 @@ from typing import Any
 from napari_disentangle._qt.runs.script import fields_code
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.field import Field
+from napari_disentangle.objects.closed import FORMS
+
+# As nd.find_objects has it.
+DEFAULT = "opening"
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +27,7 @@ class Job:
         Whether content-only is looked at: all images under one look.
     diameter
         Of a typical object in pixels; measured if ``None``.
-    coder
+    finder, coder
         Which.
     labels
         Of every image, when they are coded.
@@ -36,6 +40,7 @@ class Job:
     images: Sequence[Field]
     alike: bool
     diameter: float | None = None
+    finder: str = DEFAULT
     coder: str = "views"
     labels: Sequence[Array] = ()
     level: int = 4
@@ -50,12 +55,21 @@ class Job:
 def find(job: Job) -> Generator[object, None, None]:
     """Yield the share that is done, at last the objects."""
     from napari_disentangle.model.fit import fit
+    from napari_disentangle.objects.finder import STUDENT, Finder
     from napari_disentangle.objects.finding import find_objects_steps
+    from napari_disentangle.objects.fitting import fit_finder_steps
 
     yield 0.0
     model = fit(list(job.images)) if job.modelled else None
     yield 0.0
-    yield from find_objects_steps(job.images, on=model, diameter=job.diameter)
+    if job.finder == STUDENT:
+        for step in fit_finder_steps(job.images, model, job.diameter):
+            yield step.index / step.budget
+        finder = step.finder()
+        assert finder is not None
+    else:
+        finder = Finder(job.finder)
+    yield from find_objects_steps(job.images, finder, model, job.diameter)
 
 
 def code(job: Job) -> Generator[object, None, None]:
@@ -87,14 +101,18 @@ def python_code(
     on = ", on=model" if job.modelled else ""
     taken = ", ".join(f"layers[{name!r}].data" for name in labels)
     size = f", diameter={job.diameter:g}" if job.diameter else ""
-    found = f"nd.Objects.of(images, [{taken}])"
+    finder = "" if job.finder == DEFAULT else ", finder"
+    found = f"nd.find_objects(images{finder}{on}{size})"
+    if labels:
+        found = f"nd.Objects.of(images, [{taken}])"
     lines = [
         "import napari_disentangle as nd",
         "",
         "layers = viewer.layers",
         f"images = {fields_code(images, job.images)}",
         *(["model = nd.fit(images)"] if job.modelled else []),
-        f"objects = {found if labels else f'nd.find_objects(images{on}{size})'}",
+        *([] if labels else _finder_lines(job, f"{on}{size}")),
+        f"objects = {found}",
         f"measured = nd.code(objects, 'measured'{on})",
         f"codes = nd.code(objects, {job.coder!r}{on})",
         f"groups = nd.group(codes, level={job.level})",
@@ -102,3 +120,15 @@ def python_code(
         "nd.add_objects(viewer, objects, groups, measured, codes, layers=sources)",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _finder_lines(job: Job, arguments: str) -> list[str]:
+    """How a finder comes about that is not the default one."""
+    if job.finder == DEFAULT:
+        return []
+    if job.finder in FORMS:
+        return [f"finder = nd.Finder({job.finder!r})"]
+    return [
+        f"*_, last = nd.fit_finder_steps(images{arguments})",
+        "finder = last.finder()",
+    ]

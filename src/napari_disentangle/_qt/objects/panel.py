@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
@@ -42,6 +42,11 @@ from napari_disentangle.objects.coder import coders
 from napari_disentangle.objects.groups import FINEST, Groups
 
 GROUP = "group"
+_FINDERS = {
+    "opening": "The image less its grey opening: also under uneven light",
+    "otsu": "Otsu's threshold of the smoothed image",
+    "student": "A network that learns from both where they agree, about a minute",
+}
 _NARROW, _WIDE, _HIGH, _ROWS = 270, 380, 700, 6
 _LEVEL, _MOST_IMAGES, _PARTS = 4, 8, 1000
 _SQUARE = 12
@@ -66,12 +71,8 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
         )
         self.alike.setChecked(True)
         self.diameter = _diameter()
-        self.coder = named(QComboBox(), "coder", "What objects are told by")
-        for name, said in coders().items():
-            self.coder.addItem(name, name)
-            self.coder.setItemData(
-                self.coder.count() - 1, said, Qt.ItemDataRole.ToolTipRole
-            )
+        self.finder = _choice("finder", "How objects are told from around", _FINDERS)
+        self.coder = _choice("coder", "What kinds of objects are told by", coders())
         self._make_buttons()
         self.there, self.message = words(), Message()
         self.bar = QProgressBar()
@@ -128,7 +129,8 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
             self.images,
             self.alike,
             ("typical diameter", self.diameter),
-            ("told by", self.coder),
+            ("found by", self.finder),
+            ("grouped by", self.coder),
             flow(self.find, self.code, self.undo, self.cancel),
             self.bar,
             self.there,
@@ -152,9 +154,9 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
     # --- what is shown ------------------------------------------------------------
     def show_running(self, on: bool) -> None:
         """Show what can be done while it runs, or while nothing does."""
-        for one in (self.images, self.alike, self.diameter, self.coder, self.results):
+        for one in (self.images, self.alike, self.diameter, self.results):
             one.setEnabled(not on)
-        for one in (self.find, self.code):
+        for one in (self.finder, self.coder, self.find, self.code):
             one.setEnabled(not on)
         self.cancel.setVisible(on)
         self.bar.setVisible(on)
@@ -241,6 +243,15 @@ def _item(text: str) -> QTableWidgetItem:
     item = QTableWidgetItem(text)
     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return item
+
+
+def _choice(name: str, tip: str, entries: Mapping[str, str]) -> QComboBox:
+    """A choice of names, each with what it is."""
+    box = named(QComboBox(), name, tip)
+    for place, (entry, said) in enumerate(entries.items()):
+        box.addItem(entry)
+        box.setItemData(place, said, Qt.ItemDataRole.ToolTipRole)
+    return box
 
 
 def _diameter() -> QDoubleSpinBox:

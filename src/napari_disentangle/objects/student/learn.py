@@ -45,6 +45,8 @@ _FEWEST, _RATE, _MOMENTUM = 4, 6e-3, 0.98
 # One of so many crops shows nothing but noise.
 _EMPTY = 64
 
+STEPS = 600
+
 Lesson = tuple[Floats, Mask]
 
 
@@ -81,7 +83,7 @@ def learning(
     renderings: Sequence[Rendering],
     diameters: Sequence[float],
     seed: int = 0,
-    steps: int = 600,
+    steps: int = STEPS,
     looks: bool = True,
 ) -> Iterator[Learning]:
     """Learn a finder from images, step by step.
