@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -72,7 +74,7 @@ def _of_place(lazy: LazyImage, labels: Labels, place: Place) -> dict[str, Array]
     image = lazy.field
     sizes = dict(zip(image.grid_axes, map(abs, image.scale), strict=True))
     spacing = tuple(sizes[axis] for axis in place.axes)
-    columns = shapes(labels, spacing)
+    columns, pixels = shapes(labels, spacing), _Pixels.of(labels, spacing)
     where = dict(zip(image.axes.replace("C", ""), place.index, strict=True))
     shown = np.asarray(lazy[tuple(where.get(axis, slice(None)) for axis in image.axes)])
     left = [axis for axis in image.axes if axis in f"C{place.axes}"]
@@ -80,7 +82,7 @@ def _of_place(lazy: LazyImage, labels: Labels, place: Place) -> dict[str, Array]
     for values, name in zip(channels, image.channel_names, strict=True):
         if name != "alpha":
             known = np.nan_to_num(values.astype(np.float64))
-            columns |= _intensities(labels, known, spacing, name)
+            columns |= _intensities(pixels, known, name)
     return columns
 
 
@@ -112,54 +114,94 @@ def shapes(labels: Labels, spacing: tuple[float, ...]) -> dict[str, Array]:
     return columns
 
 
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """Pixels of all objects of a plane or a stack, object by object.
+
+    Attributes
+    ----------
+    where
+        Flat index of every pixel (N,).
+    number
+        Which object it is of (N,), from 0 on without gaps.
+    starts
+        Where every object begins (n,).
+    ring
+        Which ring of its object it is in (N,): 0 is in the middle.
+    """
+
+    where: Array
+    number: Array
+    starts: Array
+    ring: Array
+
+    @classmethod
+    def of(cls, labels: Labels, spacing: tuple[float, ...]) -> Self:
+        """Order the pixels of all objects."""
+        flat = labels.ravel()
+        where = np.flatnonzero(flat)
+        where = where[np.argsort(flat[where], kind="stable")]
+        own = flat[where]
+        first = np.r_[True, own[1:] != own[:-1]] if len(own) else np.empty(0, bool)
+        starts, number = np.flatnonzero(first), np.cumsum(first) - 1
+        depth = _depth(labels, spacing).ravel()[where]
+        deepest = np.maximum.reduceat(depth, starts) if len(starts) else depth
+        share = depth / np.maximum(deepest[number], 1e-9)
+        ring = np.minimum(((1 - share) * _RINGS).astype(int), _RINGS - 1)
+        return cls(where, number, starts, ring)
+
+    def mean(self, values: Doubles, chosen: Array | slice = slice(None)) -> Doubles:
+        """Mean of chosen pixels (N,) of every object; NaN where there are none."""
+        n, number = len(self.starts), self.number[chosen]
+        counts = np.bincount(number, minlength=n)
+        with np.errstate(all="ignore"):
+            found: Doubles = np.bincount(number, values[chosen], n) / counts
+        return found
+
+    def percentiles(self, values: Doubles) -> Iterator[Doubles]:
+        """Percentiles of every object, between the values next to them."""
+        ordered = values[np.lexsort((values, self.number))]
+        last = np.r_[self.starts[1:], len(values)] - self.starts - 1
+        for percent in _PERCENTILES:
+            at = last * percent / 100
+            low = self.starts + np.floor(at).astype(int)
+            high = self.starts + np.ceil(at).astype(int)
+            part = at - np.floor(at)
+            yield ordered[low] * (1 - part) + ordered[high] * part
+
+
 def _intensities(
-    labels: Labels, values: Doubles, spacing: tuple[float, ...], channel: str
-) -> dict[str, Array]:
-    """Brightness of objects in one channel, its profile, and texture."""
-    numbers, dense = np.unique(labels, return_inverse=True)
-    dense = dense.reshape(labels.shape) + (numbers[0] > 0)  # without gaps, 0 is none
-    known = np.arange(1, dense.max() + 1)
-    return dict(_named(dense, values, spacing, channel, known)) if len(known) else {}
-
-
-def _named(
-    labels: Array,
-    values: Doubles,
-    spacing: tuple[float, ...],
-    channel: str,
-    known: Array,
+    pixels: _Pixels, plane: Doubles, channel: str
 ) -> Iterator[tuple[str, Array]]:
+    """Brightness of objects in one channel, its profile, and texture."""
     from scipy import ndimage
 
-    mean = ndimage.mean(values, labels, known)
+    values = plane.ravel()[pixels.where]
+    mean = pixels.mean(values)
     yield f"{channel} mean", mean
-    yield f"{channel} spread", ndimage.standard_deviation(values, labels, known)
-    for percent in _PERCENTILES:
-        found = ndimage.labeled_comprehension(
-            values, labels, known, lambda v, p=percent: np.percentile(v, p), float, 0
-        )
-        yield f"{channel} percentile {percent}", found
-    rings = _rings(labels, spacing)
+    apart = (values - mean[pixels.number]) ** 2
+    yield f"{channel} spread", np.sqrt(pixels.mean(apart))
+    found = zip(_PERCENTILES, pixels.percentiles(values), strict=True)
+    for percent, value in found:
+        yield f"{channel} percentile {percent}", value
     for ring in range(_RINGS):
-        inside = np.where(rings == ring, labels, 0)
-        yield f"{channel} ring {ring + 1}", _relative(values, inside, known, mean)
+        own = pixels.mean(values, pixels.ring == ring)
+        yield f"{channel} ring {ring + 1}", _relative(own, mean)
     for scale in _SCALES:
-        rest = (values - ndimage.gaussian_filter(values, scale)) ** 2
-        roughness = np.sqrt(_relative(rest, labels, known, mean**2))
-        yield f"{channel} texture {scale:g} px", roughness
+        rest = plane - ndimage.gaussian_filter(plane, scale)
+        rough = pixels.mean(rest.ravel()[pixels.where] ** 2)
+        yield f"{channel} texture {scale:g} px", np.sqrt(_relative(rough, mean**2))
 
 
-def _relative(values: Doubles, labels: Array, known: Array, unit: Array) -> Array:
-    """Mean of every object in a unit of its own; NaN where there is none."""
-    from scipy import ndimage
-
+def _relative(found: Doubles, unit: Doubles) -> Doubles:
+    """In a unit of every object's own; NaN where there is none."""
     with np.errstate(all="ignore"):
-        found = ndimage.mean(values, labels, known) / unit
-    return np.where(np.isfinite(found), found, np.nan)
+        share = found / unit
+    return np.where(np.isfinite(share), share, np.nan)
 
 
-def _rings(labels: Array, spacing: tuple[float, ...]) -> Array:
-    """Which ring of its object a pixel is in: 0 in the middle; -1 outside."""
+def _depth(labels: Labels, spacing: tuple[float, ...]) -> Doubles:
+    """Distance of every pixel to the border of its object."""
     from scipy import ndimage
 
     border = np.zeros(labels.shape, bool)
@@ -168,9 +210,5 @@ def _rings(labels: Array, spacing: tuple[float, ...]) -> Array:
         before = [(0, 1) if i == axis else (0, 0) for i in range(labels.ndim)]
         after = [(1, 0) if i == axis else (0, 0) for i in range(labels.ndim)]
         border |= np.pad(differs, before) | np.pad(differs, after)
-    depth = ndimage.distance_transform_edt(~border, sampling=spacing)
-    numbers = np.arange(labels.max() + 1)
-    deepest = ndimage.maximum(depth, labels, numbers)
-    share = depth / np.maximum(deepest[labels], 1e-9)
-    rings = np.minimum(((1 - share) * _RINGS).astype(int), _RINGS - 1)
-    return np.where(labels > 0, rings, -1)
+    depth: Doubles = ndimage.distance_transform_edt(~border, sampling=spacing)
+    return depth
