@@ -17,12 +17,15 @@ from napari_disentangle.samples.data import (
     brightfield_pair,
     fluorescence_batches,
     load,
+    nuclei_fields,
     nuclei_stack,
     synthetic_pair,
 )
 from napari_disentangle.samples.synthetic import pair
 
-COMMANDS = [brightfield_pair, fluorescence_batches, nuclei_stack, synthetic_pair]
+COMMANDS = [
+    brightfield_pair, fluorescence_batches, nuclei_stack, nuclei_fields, synthetic_pair,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,8 @@ COMMANDS = [brightfield_pair, fluorescence_batches, nuclei_stack, synthetic_pair
         ("cells_a", (3, 256, 256), np.uint8),
         ("cells_b", (3, 256, 256), np.uint8),
         ("nuclei", (24, 160, 160), np.uint16),
+        ("field_1", (256, 256), np.uint8),
+        ("field_4_masks", (256, 256), np.uint8),
     ],
 )
 def test_bundled_image_keeps_its_shape_and_type(name, shape, dtype):
@@ -45,7 +50,7 @@ def test_bundled_image_keeps_its_shape_and_type(name, shape, dtype):
 def test_every_bundled_file_is_credited_and_the_lot_is_small():
     credits_text = (SAMPLES / "CREDITS.md").read_text(encoding="utf-8")
     images = [*SAMPLES.glob("*.png"), *SAMPLES.glob("*.tif")]
-    assert len(images) == 5
+    assert len(images) == 13
     for image in images:
         assert f"`{image.name}`" in credits_text
     assert sum(f.stat().st_size for f in SAMPLES.iterdir()) < 2_000_000
@@ -60,7 +65,7 @@ def test_layers_carry_names_axes_and_credit(command):
         spatial = data.ndim - 1 if kwargs.get("rgb") else data.ndim
         assert kwargs["axis_labels"] == ("z", "y", "x")[-spatial:]
         assert kwargs["metadata"]["credit"]
-        assert kwargs["metadata"]["licence"] in {"MIT", "BSD-3-Clause"}
+        assert kwargs["metadata"]["licence"] in {"MIT", "BSD-3-Clause", "CC0-1.0"}
 
 
 def test_brightfield_images_share_the_biology_but_not_the_look():
