@@ -23,6 +23,9 @@ from napari_disentangle.objects.nuisance import standard
 FINEST = 32
 _ROWS, _ROUNDS, _TRIES = 20_000, 50, 4
 _PER_CENTRE = 4
+# Main axes that are looked at: along the others there is mostly noise, by which groups
+# would differ from one try to the next (OUR CHOICE).
+_AXES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +39,14 @@ class Groups:
     level
         How many groups there are.
     centres
-        Of the finest groups, of standardised codes (K, L).
+        Of the finest groups, along the main axes of standardised codes (K, A).
     nearest
         Number of every object's centre (n,).
     tree
         Which group a centre is in at every level, (K, K): from one group on. Groups
         are numbered by their size, 0 is the largest.
-    mean, std
-        What codes were standardised with (L,).
+    mean, std, axes
+        What codes were standardised with (L,), and their main axes (L, A).
     """
 
     codes: Codes = field(repr=False)
@@ -53,6 +56,7 @@ class Groups:
     tree: Array = field(repr=False)
     mean: Doubles = field(repr=False)
     std: Doubles = field(repr=False)
+    axes: Doubles = field(repr=False)
 
     @property
     def finest(self) -> int:
@@ -102,8 +106,8 @@ class Groups:
                 f"{codes.coder!r}: code them with the same coder"
             )
         codes = codes.less(self.codes.removed[len(codes.removed) :])
-        z = _standardised(codes.values, self.mean, self.std)
-        return replace(self, codes=codes, nearest=_nearest(z, self.centres))
+        seen = self._seen(codes.values)
+        return replace(self, codes=codes, nearest=_nearest(seen, self.centres))
 
     def columns(self) -> dict[str, Array]:
         """The group as a column of the table."""
@@ -112,9 +116,15 @@ class Groups:
     def typical(self, number: int, most: int = 12) -> Array:
         """Rows of the objects in the middle of a group, the most typical first."""
         rows = np.flatnonzero(self.numbers == number)
-        z = _standardised(self.codes.values[rows], self.mean, self.std)
+        z = self._seen(self.codes.values[rows])
         apart = ((z - np.median(z, axis=0)) ** 2).sum(1) if len(rows) else np.empty(0)
         return rows[np.argsort(apart, kind="stable")[:most]]
+
+    def _seen(self, values: Floats) -> Doubles:
+        """Codes as groups see them (n, A)."""
+        unit = np.where(self.std > 0, self.std, np.inf)
+        seen: Doubles = np.nan_to_num((values - self.mean) / unit) @ self.axes
+        return seen
 
 
 def group(codes: Codes, level: int = 4, seed: int = 0) -> Groups:
@@ -141,18 +151,24 @@ def group(codes: Codes, level: int = 4, seed: int = 0) -> Groups:
     if len(codes.values) < 2:
         raise DataError("one object is no group: take images with more of them")
     z, mean, std = standard(codes.values)
-    learned = z[strata(len(z), _ROWS, seed)]
+    rows = strata(len(z), _ROWS, seed)
+    axes = _main_axes(z[rows])
+    seen = z @ axes
+    learned = seen[rows]
     count = max(2, min(FINEST, len(learned) // _PER_CENTRE))
     centres = _centres(learned, count, seed)
-    nearest = _nearest(z, centres)
+    nearest = _nearest(seen, centres)
     tree = _tree(centres, np.bincount(nearest, minlength=len(centres)))
-    return Groups(codes, min(level, len(centres)), centres, nearest, tree, mean, std)
+    return Groups(
+        codes, min(level, len(centres)), centres, nearest, tree, mean, std, axes
+    )
 
 
-def _standardised(values: Floats, mean: Doubles, std: Doubles) -> Doubles:
-    unit = np.where(std > 0, std, np.inf)
-    z: Doubles = np.nan_to_num((values - mean) / unit)
-    return z
+def _main_axes(z: Doubles) -> Doubles:
+    """The directions in which codes vary most (L, A)."""
+    _, axes = np.linalg.eigh(z.T @ z)
+    main: Doubles = axes[:, ::-1][:, :_AXES]
+    return main
 
 
 def _nearest(z: Doubles, centres: Doubles) -> Array:

@@ -89,12 +89,10 @@ def removal(objects: Objects, values: Floats, named: Sequence[str]) -> Removal:
     left, directions = z, np.empty((z.shape[1], 0))
     first, error = _explained(left, told, folds)
     after = first
-    while after > min(_CHANCE, 2 * error):
-        room = z.shape[1] // _SHARE - directions.shape[1]
-        found = _directions(left, told, room)
-        if not found.shape[1]:
-            break
-        directions = np.concatenate([directions, found], axis=1)
+    most = z.shape[1] // _SHARE
+    while after > min(_CHANCE, 2 * error) and directions.shape[1] < most:
+        found = _direction(left, told)
+        directions = np.linalg.qr(np.concatenate([directions, found], axis=1))[0]
         left = z - z @ directions @ directions.T
         after, error = _explained(left, told, folds)
     lost = 1 - (left**2).sum() / max((z**2).sum(), 1e-12)
@@ -209,12 +207,12 @@ def _ridge(z: Doubles, told: Doubles) -> tuple[Doubles, Doubles]:
     return weights, middle
 
 
-def _directions(z: Doubles, told: Doubles, most: int) -> Doubles:
-    """Orthonormal directions by which a nuisance is told, the strongest first."""
+def _direction(z: Doubles, told: Doubles) -> Doubles:
+    """Along which codes tell that combination best which they tell best (L, 1)."""
     weights, _ = _ridge(z, told)
-    u, strength, _ = np.linalg.svd(weights, full_matrices=False)
-    count = int((strength > 1e-3 * strength[0]).sum()) if strength[0] > 0 else 0
-    found: Doubles = u[:, : max(0, min(count, most))]
+    _, _, mixes = np.linalg.svd(z @ weights, full_matrices=False)
+    along = weights @ mixes[0]
+    found: Doubles = along[:, None] / max(np.linalg.norm(along), 1e-12)
     return found
 
 
