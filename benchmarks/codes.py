@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import coding
 import numpy as np
@@ -30,7 +31,7 @@ from napari_disentangle.objects.nuisance import removal
 RAW, CONTENT = "raw", "content-only"
 SHOTS = (2, 5, 20)
 SOURCES = {"smears": coding.smears, "synthetic": coding.synthetic}
-_STEPS, _QUICK, _COMPONENTS = 400, 5, 32
+_STEPS, _QUICK, _MAIN = 400, 5, 32
 _Row = tuple[tuple[str, str], list[float]]
 
 
@@ -39,33 +40,35 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sources", nargs="+", default=[*SOURCES], choices=SOURCES)
+    parser.add_argument("--codes", nargs="+", default=[*CODES], choices=CODES)
     args = parser.parse_args()
     for source in args.sources:
         rows: dict[tuple[str, str], list[list[float]]] = {}
         for seed in args.seeds:
-            for key, found in _one(source, seed, args.quick):
+            for key, found in _one(source, seed, args.quick, args.codes):
                 rows.setdefault(key, []).append(found)
         _print(source, rows, len(args.seeds))
 
 
-def _one(source: str, seed: int, quick: bool) -> Iterator[_Row]:
+def _one(source: str, seed: int, quick: bool, names: Sequence[str]) -> Iterator[_Row]:
     few = {"smears": (20, 12), "synthetic": (16,)}[source] if quick else ()
     learn, score = SOURCES[source](seed, *few)
     model = nd.fit(list(learn.objects.images))
     for sight, on in ((RAW, None), (CONTENT, model)):
         seen, asked = (_seen(known.objects, on) for known in (learn, score))
         measured = nd.code(score.objects, "measured", on).values
-        every = dict(_codes(seen, asked, seed, _QUICK if quick else _STEPS))
+        steps = _QUICK if quick else _STEPS
+        every = {name: CODES[name](seen, asked, seed, steps) for name in names}
         for name, codes in {"measured": measured, **every}.items():
             yield (name, sight), _scores(codes, score, seed)
-        told = _codes(seen, seen, seed, _QUICK if quick else _STEPS)
-        learned = dict(_only(told, "colours and random convolutions"))
-        yield from _without(learned, every, learn, score, sight, seed)
+        if _COLOURS in every:
+            own = _colours(seen, seen, seed, steps)
+            yield _without(own, every[_COLOURS], learn, score, sight, seed)
 
 
 def _scores(codes: Array, score: Known, seed: int) -> list[float]:
     told = [coding.told(codes, score, shots, seed) for shots in SHOTS]
-    return [*told, coding.look_read(codes, score)]
+    return [*told, coding.look_read(codes, score), *coding.grouped(codes, score)]
 
 
 def _seen(objects: nd.Objects, on: nd.Model | None) -> Seen:
@@ -74,52 +77,33 @@ def _seen(objects: nd.Objects, on: nd.Model | None) -> Seen:
     return Seen(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-def _only(codes: Iterator[tuple[str, Array]], name: str) -> Iterator[tuple[str, Array]]:
-    """Codes up to a name."""
-    for known, values in codes:
-        yield known, values
-        if known == name:
-            return
-
-
 def _without(
-    learned: dict[str, Array],
-    every: dict[str, Array],
-    learn: Known,
-    score: Known,
-    sight: str,
-    seed: int,
-) -> Iterator[_Row]:
-    """Codes less what tells the look, learned from other fields than are scored."""
+    own: Array, codes: Array, learn: Known, score: Known, sight: str, seed: int
+) -> _Row:
+    """Colours less what tells the look, learned from other fields than are scored."""
     objects = learn.objects.having({"look": learn.looks.astype(str)})
-    for name, codes in learned.items():
-        taken = removal(objects, codes.astype(np.float32), ["look"])
-        print(f"seed {seed}, {sight}: {taken}", file=sys.stderr)
-        left = taken.apply(every[name].astype(np.float32))
-        yield (f"{name} without the look", sight), _scores(left, score, seed)
+    taken = removal(objects, own.astype(np.float32), ["look"])
+    print(f"seed {seed}, {sight}: {taken}", file=sys.stderr)
+    left = taken.apply(codes.astype(np.float32))
+    return (f"{_COLOURS} without the look", sight), _scores(left, score, seed)
 
 
 # --- codes ----------------------------------------------------------------------------
-def _codes(
-    seen: Seen, asked: Seen, seed: int, steps: int
-) -> Iterator[tuple[str, Array]]:
-    yield "colours and random convolutions", np.stack([
+def _colours(seen: Seen, asked: Seen, seed: int, steps: int) -> Array:
+    return np.stack([
         np.concatenate([colour_features(one), convolution_features(one)])
         for one in asked.values.astype(float)
     ])  # fmt: skip
+
+
+def _components(seen: Seen, asked: Seen, seed: int, steps: int) -> Array:
     flat = seen.values.reshape(len(seen.values), -1)
-    main = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:_COMPONENTS]
-    yield "principal components", asked.values.reshape(len(asked.values), -1) @ main.T
-    for name, choice in (
-        ("views", Choice()),
-        ("views without backgrounds", Choice(backgrounds=False)),
-        ("views without looks", Choice(looks=False)),
-        ("views that differ only in turn", Choice(False, False)),
-    ):
-        yield name, _viewed(seen, asked, seed, steps, choice)
-    yield "untrained", _viewed(seen, asked, seed, 1, Choice())
-    for name, task in (("rotation", _rotation), ("denoiser", _denoiser)):
-        yield name, _tasked(seen, asked, seed, steps, task)
+    main = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:_MAIN]
+    return np.asarray(asked.values.reshape(len(asked.values), -1) @ main.T)
+
+
+def _untrained(seen: Seen, asked: Seen, seed: int, steps: int) -> Array:
+    return _viewed(seen, asked, seed, 1)
 
 
 def _viewed(seen: Seen, asked: Seen, seed: int, steps: int, choice: Choice) -> Array:
@@ -167,7 +151,7 @@ def _denoiser(
     return functional.mse_loss(painted.reshape(truth.shape), truth)
 
 
-def _tasked(seen: Seen, asked: Seen, seed: int, steps: int, task: Task) -> Array:
+def _tasked(seen: Seen, asked: Seen, seed: int, steps: int, *, task: Task) -> Array:
     begin = learning([seen], seed, 1)
     *_, first = begin
     assert first.standard is not None
@@ -188,14 +172,28 @@ def _tasked(seen: Seen, asked: Seen, seed: int, steps: int, task: Task) -> Array
     return Learned({**known, **tensors_of(rival.net)})(asked)
 
 
+_COLOURS = "colours and random convolutions"
+CODES: dict[str, Callable[[Seen, Seen, int, int], Array]] = {
+    _COLOURS: _colours,
+    "principal components": _components,
+    "views": _viewed,
+    "views without backgrounds": partial(_viewed, choice=Choice(backgrounds=False)),
+    "views without looks": partial(_viewed, choice=Choice(looks=False)),
+    "views that differ only in turn": partial(_viewed, choice=Choice(False, False)),
+    "untrained": _untrained,
+    "rotation": partial(_tasked, task=_rotation),
+    "denoiser": partial(_tasked, task=_denoiser),
+}
+
+
 # --- table ----------------------------------------------------------------------------
 def _print(
     source: str, rows: dict[tuple[str, str], Sequence[list[float]]], seeds: int
 ) -> None:
     print(f"\n{source}: {seeds} seeds; mean and spread over seeds\n")
     columns = " | ".join(f"{shots} cells per kind" for shots in SHOTS)
-    print(f"| codes | of | {columns} | look read |")
-    print(f"|---|---|{'---|' * (len(SHOTS) + 1)}")
+    print(f"| codes | of | {columns} | look read | groups: kinds | groups: look |")
+    print(f"|---|---|{'---|' * (len(SHOTS) + 3)}")
     for (name, sight), found in rows.items():
         both = zip(np.mean(found, 0), np.std(found, 0), strict=True)
         cells = " | ".join(f"{mean:.3f} ± {std:.3f}" for mean, std in both)

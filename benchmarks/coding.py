@@ -19,6 +19,7 @@ from sources import DATA
 
 import napari_disentangle as nd
 from napari_disentangle.audit import recognise
+from napari_disentangle.audit.confounding import cramers_v
 from napari_disentangle.samples.cells import cells
 
 Array = NDArray[Any]
@@ -162,6 +163,31 @@ def look_read(codes: Array, known: Known) -> float:
     """Balanced accuracy of a probe of the look, in other fields; 0.25 is chance."""
     looks, fields = ([str(v) for v in one] for one in (known.looks, known.fields))
     return float(recognise(standard(codes), looks, fields).accuracy)
+
+
+def grouped(codes: Array, known: Known) -> tuple[float, float]:
+    """As many groups as kinds: agreement with these, and Cramer's V with the look.
+
+    Agreement is the adjusted Rand index (Hubert and Arabie 1985): 1 is the same, 0 is
+    chance.
+    """
+    kinds = np.unique(known.kinds, return_inverse=True)[1]
+    made = nd.Codes(known.objects, codes.astype(np.float32), (), "benchmark")
+    numbers = nd.group(made, level=int(kinds.max()) + 1).numbers
+    looks = known.looks.astype(str)
+    return agreement(numbers - 1, kinds), cramers_v(numbers.astype(str), looks)
+
+
+def agreement(one: Array, other: Array) -> float:
+    """Adjusted Rand index of two groupings, numbered from 0 on."""
+    table = np.zeros((one.max() + 1, other.max() + 1))
+    np.add.at(table, (one, other), 1)
+    both, rows, columns = (
+        (counts * (counts - 1) / 2).sum()
+        for counts in (table, table.sum(1), table.sum(0))
+    )
+    expected = rows * columns / (len(one) * (len(one) - 1) / 2)
+    return float((both - expected) / ((rows + columns) / 2 - expected))
 
 
 def standard(codes: Array) -> Array:
