@@ -32,6 +32,7 @@ RAW, CONTENT = "raw", "content-only"
 SHOTS = (2, 5, 20)
 SOURCES = {"smears": coding.smears, "synthetic": coding.synthetic}
 _STEPS, _QUICK, _MAIN = 400, 5, 32
+_BOTH = Choice()
 _Row = tuple[tuple[str, str], list[float]]
 
 
@@ -106,7 +107,9 @@ def _untrained(seen: Seen, asked: Seen, seed: int, steps: int) -> Array:
     return _viewed(seen, asked, seed, 1)
 
 
-def _viewed(seen: Seen, asked: Seen, seed: int, steps: int, choice: Choice) -> Array:
+def _viewed(
+    seen: Seen, asked: Seen, seed: int, steps: int, choice: Choice = _BOTH
+) -> Array:
     begin = time.process_time()
     for step in learning([seen], seed, steps, choice):
         last = step
