@@ -166,7 +166,7 @@ def test_the_background_is_not_in_the_code():
     alike = {}
     for swapped in (True, False):
         *_, last = learning(
-            [on_backgrounds(300, 1, 0)], steps=60, choice=Choice(True, swapped)
+            [on_backgrounds(300, 1, 0)], steps=30, choice=Choice(True, swapped)
         )
         coder = Learned(last.weights().tensors)
         middle = coder(on_backgrounds(300, 1, 0)).mean(0)

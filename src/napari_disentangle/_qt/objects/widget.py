@@ -49,7 +49,9 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         super().__init__()
         self.viewer, self.panel = viewer, ObjectsPanel()
         self.told: Told | None = None
+        # Labels layers that were coded, and those that are.
         self.layers: list[Any] = []
+        self._coding: list[Any] = []
         self._job: Job | None = None
         self._sources: list[Any] = []
         self._worker: StepWorker | None = None
@@ -131,8 +133,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
                 if layer is None:
                     raise DataError(self._none_on(one))
             labels = [np.array(layer.data) for layer in layers if layer is not None]
-            self.layers = layers
-            job = self._made(taken, labels, _recipe_of(self.layers))
+            self._coding = layers
+            job = self._made(taken, labels, _recipe_of(layers))
             self._start(taken, job, code)
 
     def _none_on(self, one: One) -> str:
@@ -229,7 +231,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
 
     def _coded(self, told: Told) -> None:
         self._undo.append(self._restoring())
-        self.told = told
+        self.told, self.layers = told, self._coding
         names = [name for part in told.parts for name in part.columns()]
         self.panel.show_columns(names, GROUP)
         for layer in self.layers:
@@ -240,11 +242,12 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
 
     def _restoring(self) -> Callable[[], None]:
         """What brings back the tables as they are now."""
-        before, known = self.told, list(self.layers)
-        kept = [(layer, layer.features.copy(), layer.metadata) for layer in known]
+        before, coded = self.told, self.layers
+        every = self._coding
+        kept = [(layer, layer.features.copy(), layer.metadata) for layer in every]
 
         def restore() -> None:
-            self.told = before
+            self.told, self.layers = before, coded
             for layer, features, metadata in kept:
                 layer.features, layer.metadata = features, metadata
                 colours.show(self.viewer, layer, GROUP if before else colours.LABEL)
