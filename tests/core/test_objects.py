@@ -280,3 +280,14 @@ def test_a_finder_is_learned_from_the_images_it_is_for():
     assert objects.recipe["finder"] == "student"
     for image, labels in zip(images, objects.labels, strict=True):
         same_objects(labels, discs(seed=int(image.name))[1])
+
+
+def test_cells_with_pale_middles_are_whole():
+    y, x = np.indices((120, 160))
+    pixels = np.full((120, 160, 3), 235, "uint8")
+    for middle in ((40, 40), (70, 110)):
+        apart = np.hypot(y - middle[0], x - middle[1])
+        pixels[(apart <= 20) & (apart > 9)] = (190, 120, 150)
+    objects = nd.find_objects(nd.Field(pixels, "YXC"), diameter=40)
+    assert len(objects) == 2
+    assert (objects.labels[0] > 0).sum() > 0.9 * 2 * np.pi * 20**2

@@ -140,8 +140,9 @@ def test_labels_elsewhere_are_one_sentence(fields, qtbot):
     moved.visible, moved.translate = True, (5.0, 5.0)
     press(qtbot, fields, fields.panel.code)
     (line,) = fields.panel.message.lines
-    assert "No Labels layer has the shape (256, 256) and the place of" in line
-    assert "'cellpose' has shape (9, 9)" in line
+    assert "No Labels layer that is seen is of 'nuclei 2'" in line
+    assert "'cellpose' has shape (9, 9), not (256, 256)" in line
+    assert "'nuclei 2 masks' lies elsewhere" in line
     assert fields.told is None
 
 
@@ -265,3 +266,77 @@ def test_many_objects_are_coloured_soon():
     seconds = monotonic() - begin
     assert len(np.unique([made[7].get_color(i) for i in range(1, 2001)], axis=0)) > 32
     assert seconds < (4 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+
+
+def test_images_at_one_place_keep_their_own_labels(objects, qtbot, tmp_path):
+    for number in (2, 3):
+        path = tmp_path / f"dish {number}.png"
+        path.write_bytes((SAMPLES / f"field_{number}.png").read_bytes())
+        objects.viewer.open(str(path), plugin="napari")
+    found_and_coded(qtbot, objects)
+    second, third = (objects.viewer.layers[f"dish {i} [objects]"] for i in (2, 3))
+    assert objects.layers == [second, third]
+    assert len(second.features) == second.data.max()
+    assert len(third.features) == third.data.max()
+    for layer in (second, third):
+        layer.visible = False
+    foreign = objects.viewer.add_labels(np.array(third.data), name="cellpose")
+    press(qtbot, objects, objects.panel.code)
+    assert "'cellpose' lies on several images" in said(objects)
+    second.visible = True
+    foreign.name = "dish 3 cellpose"
+    press(qtbot, objects, objects.panel.code)
+    assert objects.layers == [second, foreign]
+
+
+def test_undo_after_another_selection_brings_back_all_of_it(fields, qtbot, tmp_path):
+    viewer, panel = fields.viewer, found_and_coded(qtbot, fields)
+    panel.images.table.check([viewer.layers["nuclei 3"]])
+    press(qtbot, fields, panel.code)
+    assert len(fields.layers) == 1
+    press(qtbot, fields, panel.undo)
+    assert len(fields.layers) == len(fields.told.objects.images) == 2
+    panel.level.setValue(6)
+    qtbot.waitUntil(lambda: panel.table.rowCount() == 6, timeout=5000)
+    panel.gallery.chosen.emit(panel.gallery.rows[0])
+    fields.export(str(tmp_path / "again.csv"))
+    assert said(fields).startswith("Written")
+
+
+def test_finding_again_hides_what_was_there(fields, qtbot):
+    viewer, panel = fields.viewer, found_and_coded(qtbot, fields)
+    first = viewer.layers["nuclei 2 [objects]"]
+    press(qtbot, fields, panel.find)
+    assert not first.visible
+    assert not panel.results.isVisible()
+    press(qtbot, fields, panel.undo)
+    assert first.visible
+    assert panel.results.isVisible()
+
+
+def test_what_changes_after_coding_is_said(fields, qtbot):
+    viewer, panel = fields.viewer, found_and_coded(qtbot, fields)
+    layer = viewer.layers["nuclei 2 [objects]"]
+    grown = np.array(layer.data)
+    grown[:9, :9] = 999
+    layer.data = grown
+    assert layer.get_color(999)[3] > 0  # what was painted can be seen
+    qtbot.mouseClick(panel.copy, Qt.MouseButton.LeftButton)
+    assert "nd.Objects.of(images" in QApplication.clipboard().text()
+    layer.data = grown[:200]
+    panel.level.setValue(7)
+    qtbot.waitUntil(lambda: "had another shape" in said(fields), timeout=5000)
+    for one in [one for one in viewer.layers if "[objects]" in one.name]:
+        viewer.layers.remove(one)
+    assert not panel.results.isVisible()
+
+
+def test_the_number_of_groups_stays_what_a_person_said(objects, qtbot):
+    pixels, labels = np.zeros((40, 40), "uint8"), np.zeros((40, 40), int)
+    for number, at in enumerate((5, 25), 1):
+        pixels[at : at + 9, 9:20], labels[at : at + 9, 9:20] = 200, number
+    objects.viewer.add_image(pixels)
+    objects.viewer.add_labels(labels)
+    press(qtbot, objects, objects.panel.code)
+    assert "as many as there can be" in objects.panel.level_text.text()
+    assert objects.panel.level.value() == 4

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 import napari_disentangle.cli.options as opt
-from napari_disentangle.errors import DataError
+from napari_disentangle.cli.ending import SOME_FAILED
+from napari_disentangle.errors import DataError, DisentangleError
 
 if TYPE_CHECKING:
     import napari_disentangle as nd
@@ -34,7 +35,7 @@ AsTheyAre = Annotated[
 CoderName = Annotated[
     str, typer.Option("--coder", help="What groups are told by: views or measured.")
 ]
-Level = Annotated[int, typer.Option("--groups", help="How many groups, 2 to 32.")]
+Level = Annotated[int, typer.Option("--groups", min=1, max=32, help="How many groups.")]
 
 
 def objects(
@@ -57,7 +58,7 @@ def objects(
 
     check_place(csv)
     flags = opt.given(axes=axes, modality=modality, full_scale=full_scale)
-    images = [opt.opened(flags, path) for path in inputs]
+    images, failed = _opened(flags, inputs)
     if labels:
         _check_labels(labels, images)
     told = _told(images, diameter, as_they_are, coder, groups)
@@ -66,9 +67,30 @@ def objects(
     write_objects(csv, told.objects, *told.parts)
     print(csv)
     n = len(told.objects)
-    print(f"{n} objects in {told.groups.level} groups", file=sys.stderr)
-    for words in (*told.objects.said, *told.groups.codes.said):
+    level = told.groups.level
+    print(f"{n} objects in {level} group{'s' * (level != 1)}", file=sys.stderr)
+    for words in (*told.objects.said, *told.groups.codes.said, *failed):
         print(words, file=sys.stderr)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _opened(
+    flags: opt.Changes, paths: "Sequence[Path]"
+) -> "tuple[list[nd.Field], list[str]]":
+    """Images that can be opened, and a sentence on each of the others."""
+    from napari_disentangle.objects.coder import check_channels
+
+    images, failed = [], []
+    for path in paths:
+        try:
+            images.append(opt.opened(flags, path))
+        except (DisentangleError, OSError) as error:
+            failed.append(f"not done: {error}")
+    if not images:
+        raise DataError("; ".join(failed))
+    check_channels(images)
+    return images, failed
 
 
 def _told(

@@ -19,7 +19,7 @@ from napari_disentangle.model.fit import fit
 from napari_disentangle.model.model import Model
 from napari_disentangle.model.render import Rendering
 from napari_disentangle.objects.finder import Finder, preparing
-from napari_disentangle.objects.instances import Labels, instances
+from napari_disentangle.objects.instances import Labels, filled, instances
 from napari_disentangle.objects.objects import Objects, places, rows, several
 
 # Pixels of a plane or a stack that is labelled at once, at most.
@@ -92,18 +92,19 @@ def _finding(
     if diameter is not None and not 0 < diameter < math.inf:
         raise ValueError(f"diameter {diameter!r} must be above 0, in pixels")
     many = several(images)
-    found, said = [], []
+    found, said, sizes = [], [], []
     for number, image in enumerate(many):
         rendering = content_of(image, on)
         size = typical(rendering) if diameter is None else diameter
         steps = _of_image(finder, rendering, size, seed)
         labels, words = yield from changed(steps, partial(_share, number, len(many)))
         found.append(labels)
+        sizes.append(round(size, 3))
         said += words
     recipe = {
         "finder": finder.name,
         "finder_hash": finder.hash,
-        "diameter": diameter,
+        "diameters": sizes,
         "seed": seed,
         "on": None if on is None else on.hash,
     }
@@ -152,6 +153,8 @@ def _of_image(
         for tiles in view.fill(probability):
             yield (done + tiles / view.parts()) / len(every)
         spacing = _spacing(image, part.axes)
+        if image.modality == "brightfield" and probability.ndim == 2:
+            probability = filled(probability, diameter)
         found = instances(probability, diameter, spacing)
         # a number is one object, also over time
         labels[part.index] = np.where(found > 0, found + labels.max(), 0)

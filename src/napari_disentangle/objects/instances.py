@@ -11,9 +11,9 @@ from napari_disentangle.image.arrays import Array, Mask
 
 Labels = NDArray[np.int32]
 # Shares of the diameter: smoothing of distances, and between middles of two objects.
-# Share of the area or volume of a typical object below which something is none (OUR
-# CHOICE).
-_SMOOTH, _APART, _LEAST = 1 / 12, 1 / 3, 0.1
+# Shares of the area or volume of a typical object below which something is none, and
+# below which a hole is one (OUR CHOICE).
+_SMOOTH, _APART, _LEAST, _HOLE = 1 / 12, 1 / 3, 0.1, 0.5
 # Probability from which a pixel is foreground.
 FOREGROUND = 0.5
 
@@ -58,12 +58,36 @@ def _middles(
     return marks
 
 
+def filled(probability: Array, diameter: float) -> Array:
+    """Foreground without holes below half of an object: the pale middles of cells.
+
+    Parameters
+    ----------
+    probability
+        Of foreground (h, w).
+    diameter
+        Of a typical object in pixels.
+    """
+    from skimage.measure import label
+
+    holes = label(~(np.nan_to_num(probability) > FOREGROUND), connectivity=1)
+    small = np.bincount(holes.ravel()) < _HOLE * _typical(diameter, 2)
+    small[0] = False  # that is foreground
+    found: Array = np.where(small[holes], np.float32(1), probability)
+    return found
+
+
+def _typical(diameter: float, ndim: int) -> float:
+    """Area or volume of a typical object."""
+    radius = diameter / 2
+    return np.pi * radius**2 if ndim == 2 else 4 / 3 * np.pi * radius**3
+
+
 def _without_small(
     labels: Labels, diameter: float, sizes: NDArray[np.float64]
 ) -> Labels:
-    radius = diameter / 2
-    typical = np.pi * radius**2 if labels.ndim == 2 else 4 / 3 * np.pi * radius**3
-    enough = np.bincount(labels.ravel()) * sizes.prod() >= _LEAST * typical
+    least = _LEAST * _typical(diameter, labels.ndim)
+    enough = np.bincount(labels.ravel()) * sizes.prod() >= least
     enough[0] = False
     numbers = np.where(enough, np.cumsum(enough), 0).astype(np.int32)
     return np.asarray(numbers[labels], np.int32)

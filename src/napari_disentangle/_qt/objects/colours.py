@@ -17,7 +17,8 @@ _SHADES, _RANGE = 64, (1, 99)
 _MOST = 2**16
 # Readable for the colour-blind (Okabe and Ito 2008), and beyond them napari's own.
 _KINDS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-_NONE = "#00000000"
+# Of no object, and of one that was painted since.
+_NONE, _UNKNOWN = "#00000000", "#808080"
 # What a layer stands in for that cannot be coloured itself.
 COLOURS_OF = "colours of"
 
@@ -65,7 +66,7 @@ def show(viewer: Any, layer: Any, name: str) -> None:
 
 def _direct(numbers: Array, found: Doubles) -> DirectLabelColormap:
     pairs = zip(numbers.tolist(), found, strict=True)
-    return DirectLabelColormap(color_dict={**dict(pairs), None: _NONE, 0: _NONE})
+    return DirectLabelColormap(color_dict={**dict(pairs), None: _UNKNOWN, 0: _NONE})
 
 
 def _beside(viewer: Any, layer: Any, numbers: Array, found: Doubles) -> None:

@@ -46,7 +46,7 @@ class Gallery(QWidget):  # type: ignore[misc]
         self.chosen.emit(self.rows[self.buttons.index(self.sender())])
 
     def show_rows(self, objects: Objects, rows: Iterable[int]) -> None:
-        """Show these objects, all under the same limits."""
+        """Show these objects, those of one image under the same limits."""
         self.rows = [int(row) for row in rows][:MOST]
         taken = pictures(objects, self.rows)
         self.setVisible(bool(self.rows))
@@ -66,11 +66,19 @@ def pictures(objects: Objects, rows: Sequence[int]) -> list[Array]:
     if not planes:
         return []
     if planes[0].dtype == np.uint8 and len(planes[0]) > 1:
-        limits = np.array([(0.0, 255.0)] * len(planes[0]))  # colours as they are
-    else:
-        every = np.concatenate([plane.reshape(len(plane), -1) for plane in planes], 1)
-        limits = np.percentile(every, _RANGE, axis=1).T
-    return [_shown(plane, limits) for plane in planes]
+        colours = np.array([(0.0, 255.0)] * len(planes[0]))  # as they are
+        return [_shown(plane, colours) for plane in planes]
+    numbers = objects.columns["image number"][list(rows)].tolist()
+    both = [*zip(numbers, planes, strict=True)]
+    limits = {n: _limits([p for m, p in both if m == n]) for n in numbers}
+    return [_shown(plane, limits[n]) for n, plane in both]
+
+
+def _limits(planes: Sequence[Array]) -> Array:
+    """Of every channel of one image (C, 2)."""
+    every = np.concatenate([plane.reshape(len(plane), -1) for plane in planes], 1)
+    limits: Array = np.percentile(every, _RANGE, axis=1).T
+    return limits
 
 
 def _plane(objects: Objects, row: int) -> Array:

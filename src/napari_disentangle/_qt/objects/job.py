@@ -10,6 +10,7 @@ from napari_disentangle._qt.runs.script import fields_code
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.field import Field
 from napari_disentangle.objects.closed import FORMS
+from napari_disentangle.objects.telling import Told
 
 # As nd.find_objects has it.
 DEFAULT = "opening"
@@ -50,6 +51,16 @@ class Job:
     def modelled(self) -> bool:
         """Whether there is more than one look to be taken out."""
         return self.alike and len(self.images) > 1
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Groups that are shown, of which Labels layers, and how they were coded."""
+
+    told: Told
+    layers: Sequence[Any]
+    job: Job
+    names: Sequence[Sequence[str]]
 
 
 def find(job: Job) -> Generator[object, None, None]:

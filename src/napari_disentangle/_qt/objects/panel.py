@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     QSlider,
     QTableWidget,
     QTableWidgetItem,
@@ -115,10 +116,10 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
             box,
             ("coarse – fine", row(self.level, self.level_text)),
             ("colour by", self.colour),
+            flow(self.export, self.copy),
             self.table,
             self.one,
             self.gallery,
-            flow(self.export, self.copy),
         )
         return box
 
@@ -143,6 +144,8 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(inside)
         scroll.setMinimumWidth(_NARROW)
+        # what there is stays at the top
+        inside.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addWidget(scroll)
@@ -156,7 +159,7 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
         """Show what can be done while it runs, or while nothing does."""
         for one in (self.images, self.alike, self.diameter, self.results):
             one.setEnabled(not on)
-        for one in (self.finder, self.coder, self.find, self.code):
+        for one in (self.finder, self.coder, self.find, self.code, self.undo):
             one.setEnabled(not on)
         self.cancel.setVisible(on)
         self.bar.setVisible(on)
@@ -178,10 +181,9 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
         self.results.setVisible(groups is not None)
         if groups is None:
             return
-        with QSignalBlocker(self.level):
-            self.level.setMaximum(groups.finest)
-            self.level.setValue(groups.level)
-        self.level_text.setText(f"{groups.level} groups")
+        n = groups.level
+        most = ", as many as there can be" * (n < self.level.value())
+        self.level_text.setText(f"{n} group{'s' * (n != 1)}{most}")
         columns = dict(_counts(groups))
         with QSignalBlocker(self.table):
             self.table.clearSelection()
@@ -194,7 +196,9 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
             for i, colour in enumerate(palette(groups.level)):
                 square = QPixmap(_SQUARE, _SQUARE)
                 square.fill(QColor.fromRgbF(*colour[:3]))
-                self.table.item(i, 0).setIcon(QIcon(square))
+                icon = QIcon(square)
+                icon.addPixmap(square, QIcon.Mode.Selected)
+                self.table.item(i, 0).setIcon(icon)
 
     def select(self, number: int) -> None:
         """Select the row of a group."""
@@ -221,7 +225,7 @@ def _counts(groups: Groups) -> list[tuple[str, list[str]]]:
         for number, image in enumerate(images):
             own = columns["image number"] == number
             counts = [str(int((own & (numbers == level)).sum())) for level in levels]
-            found.append((f"in {image.name}", counts))
+            found.append((image.name, counts))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,17 @@ from superqt.utils import qthrottled
 from napari_disentangle._qt.images.chosen import One
 from napari_disentangle._qt.images.picking import sources
 from napari_disentangle._qt.objects import colours
-from napari_disentangle._qt.objects.job import Job, code, find, python_code
+from napari_disentangle._qt.objects.job import Job, Shown, code, find, python_code
+from napari_disentangle._qt.objects.matching import (
+    ends,
+    found_by,
+    labels_on,
+    of_ours,
+    print_of,
+    recipe_of,
+    stale,
+    why_none,
+)
 from napari_disentangle._qt.objects.panel import GROUP, ObjectsPanel
 from napari_disentangle._qt.runs.files import ask_to_save
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
@@ -23,8 +34,7 @@ from napari_disentangle._qt.window.plan import said
 from napari_disentangle._qt.window.sight import follow_clicks, look_at, zoom_to
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.arrays import Array
-from napari_disentangle.layers.data import KEY
-from napari_disentangle.layers.objects import add_objects, attach, lies_on
+from napari_disentangle.layers.objects import add_objects, attach
 from napari_disentangle.objects.objects import Objects
 from napari_disentangle.objects.table import write_objects
 from napari_disentangle.objects.telling import Told
@@ -33,7 +43,6 @@ if TYPE_CHECKING:
     import napari
 
 _SLIDER_MS = 60
-_OURS = "objects"
 
 
 class ObjectsWidget(QWidget):  # type: ignore[misc]
@@ -48,11 +57,14 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer, self.panel = viewer, ObjectsPanel()
-        self.told: Told | None = None
-        # Labels layers that were coded, and those that are.
-        self.layers: list[Any] = []
+        self.shown: Shown | None = None
+        # Labels layers that are coded now, and names of the images' layers.
         self._coding: list[Any] = []
+        self._names: list[list[str]] = []
+        self._checked: list[Any] = []
         self._job: Job | None = None
+        # By which job layers were found, and what they were then.
+        self._found: dict[Any, tuple[Job, int]] = {}
         self._sources: list[Any] = []
         self._worker: StepWorker | None = None
         self._undo: list[Callable[[], None]] = []
@@ -82,34 +94,40 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
 
     # --- what is chosen -----------------------------------------------------------
     @property
+    def told(self) -> Told | None:
+        """The groups that are shown."""
+        return self.shown.told if self.shown else None
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Labels layers of the groups that are shown."""
+        return self.shown.layers if self.shown else ()
+
+    @property
     def running(self) -> bool:
         """Whether something is being worked on."""
         return self._worker is not None
 
     def _layers_changed(self, event: Any = None) -> None:
         self.panel.images.show_layers(sources(self.viewer.layers))
+        if self.told and not any(one in self.viewer.layers for one in self.layers):
+            self._put(None)
 
     def _choices_changed(self) -> None:
-        """Say how images are read, and which objects lie on them."""
+        """Say how images are read, and which objects are of them."""
+        checked = self.panel.images.table.checked()
+        if checked != self._checked and not self.running:
+            self._checked = checked
+            self.panel.message.clear()
         chosen = self.panel.images.chosen()
         there = bool(self.panel.images.table.layers())
         lines = [chosen.in_words(), *chosen.left_out] if there else ["Open an image."]
         self.panel.images.say(lines)
-        named = [layer.name for one in chosen.images if (layer := self._labels_on(one))]
+        found = labels_on(self.viewer.layers, chosen.images)
+        named = [layer.name for layer in found if layer is not None]
         listed = ", ".join(named[:3]) + f" and {len(named) - 3} more" * (len(named) > 3)
         self.panel.there.setText(f"Objects: {listed}" if named else "")
         self.panel.undo.setEnabled(bool(self._undo) and not self.running)
-
-    def _labels_on(self, one: One) -> Any | None:
-        """The topmost Labels layer on an image that is seen."""
-        for layer in reversed(self.viewer.layers):
-            if (
-                layer.visible
-                and _of_objects(layer)
-                and lies_on(layer, one.field, one.layers[0])
-            ):
-                return layer
-        return None
 
     def _taken(self) -> Sequence[One]:
         chosen = self.panel.images.chosen()
@@ -128,26 +146,14 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         """Code and group (the button)."""
         with said(self._say):
             taken = self._taken()
-            layers = [self._labels_on(one) for one in taken]
+            layers = labels_on(self.viewer.layers, taken)
             for one, layer in zip(taken, layers, strict=True):
                 if layer is None:
-                    raise DataError(self._none_on(one))
+                    raise DataError(why_none(one, self.viewer.layers, taken))
             labels = [np.array(layer.data) for layer in layers if layer is not None]
             self._coding = layers
-            job = self._made(taken, labels, _recipe_of(layers))
+            job = self._made(taken, labels, recipe_of(layers))
             self._start(taken, job, code)
-
-    def _none_on(self, one: One) -> str:
-        others = [
-            f"{layer.name!r} has shape {tuple(layer.data.shape)}"
-            for layer in self.viewer.layers
-            if hasattr(layer, "selected_label") and not layer.multiscale
-        ]
-        there = f" ({'; '.join(others)})" if others else ""
-        return (
-            f"No Labels layer has the shape {one.field.grid_shape} and the place of "
-            f"{one.field.name!r}{there}: press Find objects, or open its labels."
-        )
 
     def _made(
         self,
@@ -170,8 +176,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def _start(
         self, taken: Sequence[One], job: Job, steps: Callable[[Job], Steps]
     ) -> None:
-        self._sources = [one.layers[0] for one in taken]
-        self._job = job
+        self._sources, self._job = [one.layers[0] for one in taken], job
+        self._names = [one.names for one in taken]
         self.panel.message.clear()
         self.panel.show_running(True)
         self._worker = StepWorker(partial(steps, job))
@@ -216,55 +222,76 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         if not len(objects):
             self._say("No object was found.", *objects.said)
             return
+        images = self.panel.images.chosen().images
+        before, there = self.shown, labels_on(self.viewer.layers, images)
+        old = [one for one in there if one is not None and of_ours(one)]
+        for layer in old:
+            layer.visible = False
         made = add_objects(self.viewer, objects, layers=self._sources)
-        self._undo.append(partial(self._remove, made))
-        n, images = len(objects), len(objects.images)
-        where = f" in {images} images" if images > 1 else ""
+        assert self._job is not None
+        self._found |= {k: (self._job, n) for k, n in map(print_of, made)}
+        self._undo.append(partial(self._remove, made, old, before))
+        self._put(None)
+        n, many = len(objects), len(objects.images)
+        where = f" in {many} images" if many > 1 else ""
         told = f"{n} object{'s' * (n != 1)}{where}. Code and group tells their kinds."
         self._say(told, *objects.said)
 
-    def _remove(self, layers: Sequence[Any]) -> None:
-        for layer in layers:
+    def _put(self, shown: Shown | None) -> None:
+        """Show these groups, or none."""
+        self.shown = shown
+        self.panel.show_groups(shown.told.groups if shown else None)
+
+    def _remove(
+        self, made: Sequence[Any], old: Sequence[Any], before: Shown | None
+    ) -> None:
+        for layer in made:
             if layer in self.viewer.layers:
                 colours.show(self.viewer, layer, colours.LABEL)
                 self.viewer.layers.remove(layer)
+        for layer in old:
+            layer.visible = True
+        self._put(before)
 
     def _coded(self, told: Told) -> None:
         self._undo.append(self._restoring())
-        self.told, self.layers = told, self._coding
+        assert self._job is not None
+        self.shown = Shown(told, self._coding, self._job, self._names)
         names = [name for part in told.parts for name in part.columns()]
         self.panel.show_columns(names, GROUP)
         for layer in self.layers:
             follow_clicks(layer, self._label_selected)
         lines = self._show()
         n, codes = len(told.objects), told.groups.codes
-        self._say(f"{n} objects in {told.groups.level} groups.", *codes.said, *lines)
+        level = told.groups.level
+        many = f"{n} objects in {level} group{'s' * (level != 1)}."
+        self._say(many, *codes.said, *lines)
 
     def _restoring(self) -> Callable[[], None]:
         """What brings back the tables as they are now."""
-        before, coded = self.told, self.layers
-        every = self._coding
+        before, every = self.shown, self._coding
         kept = [(layer, layer.features.copy(), layer.metadata) for layer in every]
 
         def restore() -> None:
-            self.told, self.layers = before, coded
             for layer, features, metadata in kept:
                 layer.features, layer.metadata = features, metadata
-                colours.show(self.viewer, layer, GROUP if before else colours.LABEL)
-            self.panel.show_groups(before.groups if before else None)
+                with layer.events.selected_label.blocker(self._label_selected):
+                    colours.show(self.viewer, layer, GROUP if before else colours.LABEL)
+            self._put(before)
 
         return restore
 
     def undo(self) -> None:
         """Undo (the button)."""
+        self.panel.message.clear()
         self._undo.pop()()
         self._choices_changed()
 
     # --- groups -------------------------------------------------------------------
     def regroup(self, level: int) -> None:
         """Group more coarsely or finely: nothing is coded again."""
-        if self.told is not None:
-            self.told = self.told.at(level)
+        if self.shown is not None:
+            self.shown = replace(self.shown, told=self.shown.told.at(level))
             self._say(*self._show(), *self._stale())
 
     def _show(self) -> list[str]:
@@ -282,7 +309,9 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def _colour(self, name: str) -> None:
         for layer in self.layers:
             if layer in self.viewer.layers:
-                colours.show(self.viewer, layer, name)
+                # a new colormap tells of a label that nobody selected
+                with layer.events.selected_label.blocker(self._label_selected):
+                    colours.show(self.viewer, layer, name)
 
     def show_group(self, number: int) -> None:
         """Show the most typical members of a group."""
@@ -302,8 +331,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         if layer not in self.viewer.layers:
             self._say(f"{layer.name!r} was removed.")
             return
-        ends = np.array([_ends(objects, row, axis) for axis in axes if axis != "C"])
-        middle, edges = ends.mean(axis=1), np.ptp(ends, axis=1)
+        known = np.array([ends(objects, row, axis) for axis in axes if axis != "C"])
+        middle, edges = known.mean(axis=1), np.ptp(known, axis=1)
         layer.selected_label = int(objects.columns["label"][row])
         self.viewer.layers.selection.active = layer
         look_at(self.viewer, np.asarray(layer.data_to_world(middle)))
@@ -327,22 +356,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def _stale(self) -> list[str]:
         """Say which objects are no more what was coded."""
         assert self.told is not None
-        lines = []
-        pairs = zip(self.layers, self.told.objects.labels, strict=True)
-        for layer, coded in pairs:
-            if layer not in self.viewer.layers:
-                continue
-            differs = np.asarray(layer.data) != coded
-            gone = np.unique(coded[differs])
-            changed = np.union1d(gone, np.unique(np.asarray(layer.data)[differs]))
-            changed = changed[changed > 0]
-            if len(changed):
-                first = ", ".join(map(str, changed[:5]))
-                lines.append(
-                    f"{len(changed)} objects of {layer.name} were painted after they "
-                    f"were coded ({first}): press Code and group again."
-                )
-        return lines
+        return list(stale(self.layers, self.told.objects))
 
     # --- files and scripts --------------------------------------------------------
     def _ask_export(self) -> None:
@@ -359,12 +373,16 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def copy_python(self) -> None:
         """Copy as Python (the button)."""
         with said(self._say):
-            taken = self._taken()
-            names, job = [one.names for one in taken], self._made(taken)
-            layers = [layer for one in taken if (layer := self._labels_on(one))]
-            found = all(_found_here(layer) for layer in layers)
+            if self.shown is None:
+                raise DataError("Code objects first: the script does the same.")
+            job, layers = self.shown.job, self.shown.layers
+            found = found_by(layers, self._found, job.images)
             labels = [] if found else [layer.name for layer in layers]
-            QApplication.clipboard().setText(python_code(job, names, labels))
+            level = self.shown.told.groups.level
+            whole = replace(found or job, coder=job.coder, level=level)
+            QApplication.clipboard().setText(
+                python_code(whole, self.shown.names, labels)
+            )
             self._say("Copied: paste it into napari's console.")
 
     def event(self, event: Any) -> bool:
@@ -373,31 +391,3 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
             self.cancel()
             self.deleteLater()
         return bool(super().event(event))
-
-
-def _of_objects(layer: Any) -> bool:
-    """Whether it is a Labels layer of objects, of whatever program."""
-    output = layer.metadata.get(KEY, {}).get("output", _OURS)
-    return hasattr(layer, "selected_label") and output == _OURS
-
-
-def _found_here(layer: Any) -> bool:
-    """Whether Find objects made a layer."""
-    return bool(layer.metadata.get(KEY, {}).get("objects", {}).get("finder"))
-
-
-def _recipe_of(layers: Sequence[Any]) -> dict[str, Any]:
-    """How the labels of layers came about."""
-    known = [layer.metadata.get(KEY, {}).get("objects") for layer in layers]
-    if known[0] and all(one == known[0] for one in known):
-        return dict(known[0])
-    return {"labels": [layer.name for layer in layers]}
-
-
-def _ends(objects: Objects, row: int, axis: str) -> tuple[float, float]:
-    """First and last pixel of an object along an axis."""
-    columns, name = objects.columns, axis.lower()
-    if axis not in "ZYX":
-        return float(columns[name][row]), float(columns[name][row])
-    begin, end = (float(columns[f"bbox-{name}{i}"][row]) for i in (0, 1))
-    return begin, end - 1
