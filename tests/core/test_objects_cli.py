@@ -62,7 +62,7 @@ def test_colour_and_grey_together_are_one_sentence(call, fields, tmp_path):
 def test_labels_have_their_table_beside_them(call, fields, tmp_path):
     folder = tmp_path / "labels"
     call(*fields, "--csv", tmp_path / "o.csv", "--labels", folder)
-    labels = nd.read(folder / "3_objects.ome.tif").data
+    labels = np.asarray(nd.read(folder / "3_objects.ome.tif").data)
     with (folder / "3_objects.ome.tif.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["index"]) for row in rows] == list(range(1, labels.max() + 1))
