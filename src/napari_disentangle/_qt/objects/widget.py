@@ -31,7 +31,12 @@ from napari_disentangle._qt.objects.panel import GROUP, ObjectsPanel
 from napari_disentangle._qt.runs.files import ask_to_save
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle._qt.window.plan import said
-from napari_disentangle._qt.window.sight import follow_clicks, look_at, zoom_to
+from napari_disentangle._qt.window.sight import (
+    WholeSample,
+    follow_clicks,
+    look_at,
+    zoom_to,
+)
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.objects import add_objects, attach
@@ -68,6 +73,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         self._sources: list[Any] = []
         self._worker: StepWorker | None = None
         self._undo: list[Callable[[], None]] = []
+        self._whole = WholeSample(viewer, self)
         self._regroup = qthrottled(self.regroup, timeout=_SLIDER_MS)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)

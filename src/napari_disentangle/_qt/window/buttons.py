@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QTimer, QUrl
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication
 
@@ -29,13 +29,10 @@ from napari_disentangle._qt.runs.script import python_code
 from napari_disentangle._qt.training.job import folder, kept
 from napari_disentangle._qt.window.plan import said
 from napari_disentangle._qt.window.recall import recall
+from napari_disentangle._qt.window.sight import PLUGIN
 from napari_disentangle._qt.window.tasks import GUIDE, TASKS
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.recipe import Recipe
-
-PLUGIN = "napari-disentangle"
-# After images were opened, the panel has the width that it needs.
-_SETTLED_MS = 200
 
 
 class Buttons:
@@ -56,10 +53,6 @@ class Buttons:
         self.widget, self.panel = widget, widget.panel
         self.look: Attribute | None = None
         self.dialog: Any = None
-        self._fit = QTimer(widget)
-        self._fit.setSingleShot(True)
-        self._fit.setInterval(_SETTLED_MS)
-        self._fit.timeout.connect(self._show_all)
         panel = widget.panel
         panel.check_devices.clicked.connect(self._check_devices)
         panel.copy_python.clicked.connect(self._copy_python)
@@ -174,21 +167,6 @@ class Buttons:
         """Open a sample, and do on it what is chosen."""
         self.widget.viewer.open_sample(PLUGIN, "brightfield")
         self.widget.start()
-
-    def show_sample(self, event: Any) -> None:
-        """Bring all images of a sample of ours into view; napari shows the first."""
-        sample = event.value.source.sample
-        if sample and sample[0] == PLUGIN:
-            self._fit.start()
-
-    def forget_sample(self, event: Any = None) -> None:
-        """Leave the view as it is: a person has begun to work."""
-        self._fit.stop()
-
-    def _show_all(self) -> None:
-        viewer = self.widget.viewer
-        if all(layer.source.sample for layer in viewer.layers):
-            viewer.fit_to_view()
 
     def _help(self) -> None:
         QDesktopServices.openUrl(QUrl(f"{GUIDE}#{TASKS[self.panel.task].anchor}"))

@@ -6,11 +6,49 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QObject, QTimer
 
 from napari_disentangle.image.arrays import Array, Doubles
 
+PLUGIN = "napari-disentangle"
+# After images were opened, the panel has the width that it needs.
+_SETTLED_MS = 200
 # Of the view, that an object fills when it is gone to; and its least edge in pixels.
 _FILLED, _EDGE = 0.25, 16
+
+
+class WholeSample(QTimer):  # type: ignore[misc]
+    """Brings all images of a sample of ours into view; napari shows the first.
+
+    Parameters
+    ----------
+    viewer
+        Where a sample may be opened.
+    parent
+        The widget, which the dock gives its width first.
+    """
+
+    def __init__(self, viewer: Any, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.setSingleShot(True)
+        self.setInterval(_SETTLED_MS)
+        self.timeout.connect(self._show_all)
+        viewer.layers.events.inserted.connect(self._inserted)
+        viewer.layers.events.removed.connect(self._removed)
+
+    def _inserted(self, event: Any) -> None:
+        sample = event.value.source.sample
+        if sample and sample[0] == PLUGIN:
+            self.start()
+
+    def _removed(self, event: Any = None) -> None:
+        """Leave the view as it is: a person has begun to work."""
+        self.stop()
+
+    def _show_all(self) -> None:
+        if all(layer.source.sample for layer in self._viewer.layers):
+            self._viewer.fit_to_view()
 
 
 def look_at(viewer: Any, place: Doubles) -> None:

@@ -31,6 +31,7 @@ from napari_disentangle._qt.window.plan import (
     words_for,
 )
 from napari_disentangle._qt.window.regions import Regions
+from napari_disentangle._qt.window.sight import WholeSample
 from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
 from napari_disentangle._qt.window.wording import remarks
 from napari_disentangle.errors import DisentangleError
@@ -81,6 +82,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
         self._idle = Idle(self)
+        self._whole = WholeSample(viewer, self)
         self.panel.choose_device(preferred_device())
         self.panel.choose_task(self.task)
         self._connect()
@@ -91,8 +93,6 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         for event in (layers.inserted, layers.removed, layers.reordered):
             event.connect(self._layers_changed)
         layers.renamed.connect(self._layers_changed)
-        layers.inserted.connect(self.buttons.show_sample)
-        layers.removed.connect(self.buttons.forget_sample)
         self.viewer.layers.selection.events.active.connect(self.last.follow_selection)
         panel.images.changed.connect(self._choices_changed)
         panel.normal.kind_box.currentIndexChanged.connect(self._normal_changed)
