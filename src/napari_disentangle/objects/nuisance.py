@@ -19,8 +19,9 @@ from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.objects.objects import Objects
 
 POSITION = "position"
-# Ridge per row, folds, and the share of directions that may go.
-_RIDGE, _FOLDS, _SHARE = 1e-3, 5, 4
+# Ridge per row, folds, and the share of directions that may go. Standardised codes are
+# clipped where they are fitted: single rows far out would decide (OUR CHOICE).
+_RIDGE, _FOLDS, _SHARE, _FAR = 0.1, 5, 4, 5.0
 # A held-out fit that explains no more than this, or two standard errors, is chance.
 _CHANCE = 0.02
 # Numbers with more values than this are put into as many classes to be compared.
@@ -84,17 +85,20 @@ def removal(objects: Objects, values: Floats, named: Sequence[str]) -> Removal:
             f"{2 * _FOLDS}"
         )
     z, mean, std = standard(values)
+    z = np.clip(z, -_FAR, _FAR)
     told = _apart(np.concatenate([_told(objects, name) for name in named], axis=1))
     folds = list(_folds(objects.columns["image number"], told))
-    left, directions = z, np.empty((z.shape[1], 0))
-    first, error = _explained(left, told, folds)
-    after = first
-    most = z.shape[1] // _SHARE
-    while after > min(_CHANCE, 2 * error) and directions.shape[1] < most:
-        found = _direction(left, told)
-        directions = np.linalg.qr(np.concatenate([directions, found], axis=1))[0]
-        left = z - z @ directions @ directions.T
-        after, error = _explained(left, told, folds)
+    # the last is all rows; of the others every one knows nothing of what it holds out
+    taken = [np.empty((z.shape[1], 0))] * (len(folds) + 1)
+    first, error = _explained(z, told, folds, taken)
+    after, most = first, z.shape[1] // _SHARE
+    while after > min(_CHANCE, 2 * error) and taken[-1].shape[1] < most:
+        kept = [~out for out in folds] + [np.ones(len(z), bool)]
+        both = zip(kept, taken, strict=True)
+        taken = [_more(z[rows], told[rows], one) for rows, one in both]
+        after, error = _explained(z, told, folds, taken)
+    directions = taken[-1]
+    left = z - z @ directions @ directions.T
     lost = 1 - (left**2).sum() / max((z**2).sum(), 1e-12)
     return Removal(tuple(named), first, after, float(lost), directions, mean, std)
 
@@ -184,17 +188,19 @@ def _folds(image: Array, told: Doubles) -> Iterator[Array]:
 
 
 def _explained(
-    z: Doubles, told: Doubles, folds: Sequence[Array]
+    z: Doubles, told: Doubles, folds: Sequence[Array], taken: Sequence[Doubles]
 ) -> tuple[float, float]:
     """Share of a nuisance's variance that is told on held-out rows, and its error.
 
-    Of the combination of what it is told by that codes tell best.
+    Of the combination of what it is told by that codes tell best, after directions
+    were taken out that every fold found without what it holds out.
     """
     shares = []
-    for out in folds:
-        weights, middle = _ridge(z[~out], told[~out])
-        _, _, mixes = np.linalg.svd(z[~out] @ weights, full_matrices=False)
-        rest = (told[out] - middle - z[out] @ weights) @ mixes[0]
+    for out, directions in zip(folds, taken, strict=False):
+        left = z - z @ directions @ directions.T
+        weights, middle = _ridge(left[~out], told[~out])
+        _, _, mixes = np.linalg.svd(left[~out] @ weights, full_matrices=False)
+        rest = (told[out] - middle - left[out] @ weights) @ mixes[0]
         spread = ((told[out] - middle) @ mixes[0]) ** 2
         shares.append(1 - (rest**2).sum() / max(spread.sum(), 1e-12))
     return float(np.mean(shares)), float(np.std(shares) / np.sqrt(len(shares)))
@@ -207,12 +213,16 @@ def _ridge(z: Doubles, told: Doubles) -> tuple[Doubles, Doubles]:
     return weights, middle
 
 
-def _direction(z: Doubles, told: Doubles) -> Doubles:
-    """Along which codes tell that combination best which they tell best (L, 1)."""
-    weights, _ = _ridge(z, told)
-    _, _, mixes = np.linalg.svd(z @ weights, full_matrices=False)
-    along = weights @ mixes[0]
-    found: Doubles = along[:, None] / max(np.linalg.norm(along), 1e-12)
+def _more(z: Doubles, told: Doubles, taken: Doubles) -> Doubles:
+    """Directions that were taken out (L, d), and one more (L, d + 1).
+
+    Along which codes tell that combination best which they tell best.
+    """
+    left = z - z @ taken @ taken.T
+    weights, _ = _ridge(left, told)
+    _, _, mixes = np.linalg.svd(left @ weights, full_matrices=False)
+    both = np.concatenate([taken, (weights @ mixes[0])[:, None]], axis=1)
+    found: Doubles = np.linalg.qr(both)[0]
     return found
 
 
