@@ -127,6 +127,7 @@ def test_npe2_discovers_the_built_wheel(built, tmp_path):
     found = json.loads(said.splitlines()[-1])
     for place in (found["package"], found["manifest"]):
         assert Path(place).is_relative_to(target)
-    widgets = ["Disentangle", "Anomaly map", "Batch (folder, plate)"]
+    widgets = ["Disentangle", "Anomaly map", "Batch (folder, plate)", "Objects"]
     assert found["widgets"] == widgets
-    assert found["samples"] == ["brightfield", "fluorescence", "stack", "synthetic"]
+    samples = ["brightfield", "fluorescence", "stack", "fields", "synthetic"]
+    assert found["samples"] == samples
