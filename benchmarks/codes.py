@@ -1,6 +1,7 @@
 """Codes of objects: which tell kinds of cells from few examples, and not the look.
 
 python benchmarks/codes.py [--quick] [--seeds 0 1 2 3 4] [--sources smears synthetic]
+python benchmarks/codes.py --backgrounds
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sources", nargs="+", default=[*SOURCES], choices=SOURCES)
     parser.add_argument("--codes", nargs="+", default=[*CODES], choices=CODES)
+    parser.add_argument("--backgrounds", action="store_true")
     args = parser.parse_args()
+    if args.backgrounds:
+        _backgrounds(args.seeds)
+        return
     for source in args.sources:
         rows: dict[tuple[str, str], list[list[float]]] = {}
         for seed in args.seeds:
@@ -187,6 +192,31 @@ CODES: dict[str, Callable[[Seen, Seen, int, int], Array]] = {
     "rotation": partial(_tasked, task=_rotation),
     "denoiser": partial(_tasked, task=_denoiser),
 }
+
+
+# --- the same objects on other backgrounds -------------------------------------------
+def _backgrounds(seeds: Sequence[int]) -> None:
+    """How alike codes of one object on two backgrounds are, with that view or not."""
+    print(
+        "\n| views | cosine of codes on two backgrounds, less their mean |\n|---|---|"
+    )
+    for name, swapped in (("on other backgrounds", True), ("on their own", False)):
+        alike = [_alike(seed, swapped) for seed in seeds]
+        print(f"| {name} | {np.mean(alike):.3f} ± {np.std(alike):.3f} |", flush=True)
+
+
+def _alike(seed: int, swapped: bool) -> float:
+    learn = coding.on_backgrounds(600, seed, 0)
+    *_, last = learning([learn], seed, _STEPS, Choice(backgrounds=swapped))
+    weights = last.weights()
+    assert weights is not None
+    coder = Learned(weights.tensors)
+    middle = coder(learn).mean(0)
+    one, other = (
+        coder(coding.on_backgrounds(200, 1000 + seed, i)) - middle for i in (0, 1)
+    )
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float(((one * other).sum(1) / norms).mean())
 
 
 # --- table ----------------------------------------------------------------------------

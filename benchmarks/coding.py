@@ -20,6 +20,7 @@ from sources import DATA
 import napari_disentangle as nd
 from napari_disentangle.audit import recognise
 from napari_disentangle.audit.confounding import cramers_v
+from napari_disentangle.objects.coders.views.use import Seen
 from napari_disentangle.samples.cells import cells
 
 Array = NDArray[Any]
@@ -114,6 +115,22 @@ def _synthetic(seed: int, fields: int) -> Iterator[_Field]:
         image = nd.Field(gaussian_filter(plane, blur), "YX", name=f"{number:03}")
         kinds = [str(level // 2) for level in made.levels["profile"]]
         yield image, _mosaic(made.masks * numbers), kinds, number % len(_LOOKS)
+
+
+def on_backgrounds(n: int, seed: int, number: int) -> Seen:
+    """Synthetic cells on textures of their own; the same cells for every number."""
+    made = cells(n, seed, ("background", np.zeros(n, int)))
+    rng = np.random.default_rng((seed, number))
+    around = []
+    for _ in range(n):
+        noise = gaussian_filter(
+            rng.normal(0, 1, made.masks.shape[1:]), rng.uniform(0.7, 3)
+        )
+        around.append(rng.uniform(0.1, 0.8) * noise / noise.std() + rng.uniform(0, 1.5))
+    values = np.where(made.masks, made.pictures, np.stack(around))[:, None]
+    sizes = np.log(made.masks.sum((1, 2))) / 2
+    parts = (values, made.masks, sizes)
+    return Seen(*(one.astype(np.float32) for one in parts))
 
 
 def _mosaic(pictures: Array) -> Array:
