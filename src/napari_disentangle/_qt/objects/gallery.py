@@ -98,11 +98,8 @@ def _shown(plane: Array, limits: Array) -> Array:
         np.clip((values - low) / max(high - low, 1e-9), 0, 1)
         for values, (low, high) in zip(plane, limits, strict=False)
     ]
-    while len(scaled) < 3:
-        scaled.append(scaled[0] if len(scaled) == 1 else np.zeros_like(scaled[0]))
-    colour = np.stack(scaled, axis=-1)
-    if len(plane) == 1:
-        colour = np.repeat(colour[..., :1], 3, axis=-1)
+    lacking = scaled[0] if len(scaled) == 1 else np.zeros_like(scaled[0])
+    colour = np.stack([*scaled, lacking, lacking][:3], axis=-1)
     return np.ascontiguousarray(_enlarged(colour) * 255, np.uint8)
 
 

@@ -8,19 +8,16 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QGroupBox,
-    QHeaderView,
     QLabel,
     QProgressBar,
     QPushButton,
     QScrollArea,
     QSizePolicy,
     QSlider,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -36,6 +33,7 @@ from napari_disentangle._qt.window.parts import (
     column,
     flow,
     named,
+    read_only_table,
     row,
     words,
 )
@@ -109,7 +107,7 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
         tip = "By which column of the table objects are coloured"
         self.colour = named(QComboBox(), "colour by", tip)
         tip = "How many objects of every group; a click shows its most typical members"
-        self.table = named(_table(), "groups", tip)
+        self.table = named(read_only_table(_ROWS), "groups", tip)
         self.table.itemSelectionChanged.connect(self._tell)
         self.one, self.gallery = words(), Gallery()
         column(
@@ -227,20 +225,6 @@ def _counts(groups: Groups) -> list[tuple[str, list[str]]]:
             counts = [str(int((own & (numbers == level)).sum())) for level in levels]
             found.append((image.name, counts))
     return found
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget()
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.verticalHeader().hide()
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    height = table.fontMetrics().height() + 6
-    table.verticalHeader().setDefaultSectionSize(height)
-    table.setMinimumHeight((_ROWS + 1) * height)
-    return table
 
 
 def _item(text: str) -> QTableWidgetItem:

@@ -90,3 +90,11 @@ def copy_model(file: ModelFile, path: str) -> None:
         shutil.copyfile(file.path, target)
     except OSError as error:
         raise ModelFileError(f"{target.name} cannot be written ({error})") from error
+
+
+def with_suffix(path: str, suffix: str) -> tuple[Path, bool]:
+    """Where to write; and whether that very name was given, and so may be replaced."""
+    place = Path(path)
+    if place.suffix.lower() == suffix:
+        return place, True
+    return place.with_name(place.name + suffix), False

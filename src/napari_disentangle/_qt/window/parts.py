@@ -7,13 +7,16 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QAbstractSpinBox,
     QComboBox,
     QFormLayout,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QSizePolicy,
     QSlider,
+    QTableWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -82,6 +85,21 @@ def together(*parts: Any) -> QWidget:
     group = QWidget()
     column(group, *parts).setContentsMargins(0, 0, 0, 0)
     return group
+
+
+def read_only_table(rows: int) -> QTableWidget:
+    """A table of whole rows that are chosen, one at a time; so many are seen."""
+    table = QTableWidget()
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.verticalHeader().hide()
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    height = table.fontMetrics().height() + 6
+    table.verticalHeader().setDefaultSectionSize(height)
+    table.setMinimumHeight((rows + 1) * height)
+    return table
 
 
 class Section(QWidget):  # type: ignore[misc]

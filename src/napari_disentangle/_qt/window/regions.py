@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QSignalBlocker
 from superqt.utils import qdebounced, qthrottled
 
-from napari_disentangle._qt.runs.files import ask_to_save
+from napari_disentangle._qt.runs.files import ask_to_save, with_suffix
 from napari_disentangle._qt.runs.job import Result
 from napari_disentangle._qt.window.panel import Panel
 from napari_disentangle._qt.window.plan import marking_of, said
@@ -216,7 +215,7 @@ class Regions:
     def save_table(self, path: str) -> None:
         """Write the table of the chosen map (CSV)."""
         score, (_, table) = self._chosen()
-        place, known = _with_suffix(path, ".csv")
+        place, known = with_suffix(path, ".csv")
         with said(self.say):
             write_csv(place, table, score.units, overwrite=known)
 
@@ -228,7 +227,7 @@ class Regions:
         score, (labels, table) = self._chosen()
         shown = self._shown()
         labels = np.asarray(shown[0].data) if shown else labels
-        place, known = _with_suffix(path, ".geojson")
+        place, known = with_suffix(path, ".geojson")
         with said(self.say):
             write_geojson(place, labels, table, score.axes, score.units, known)
 
@@ -263,11 +262,3 @@ def tellable(table: dict[str, Any]) -> bool:
 def _counted(n: int) -> str:
     text = f"{n} region{'s' * (n != 1)}"
     return text + f" (the first {LISTED} are listed)" * (n > LISTED)
-
-
-def _with_suffix(path: str, suffix: str) -> tuple[Path, bool]:
-    """Where to write; and whether that very name was given, and so may be replaced."""
-    place = Path(path)
-    if place.suffix.lower() == suffix:
-        return place, True
-    return place.with_name(place.name + suffix), False

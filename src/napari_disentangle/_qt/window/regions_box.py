@@ -6,21 +6,18 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QFormLayout,
     QGroupBox,
-    QHeaderView,
     QLabel,
     QPushButton,
     QSlider,
     QSpinBox,
-    QTableWidget,
     QTableWidgetItem,
 )
 
-from napari_disentangle._qt.window.parts import flow, named, row, words
+from napari_disentangle._qt.window.parts import flow, named, read_only_table, row, words
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.units import PIXEL, plain_symbol
 from napari_disentangle.pipeline.kinds import EXPECTED
@@ -74,7 +71,7 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
         self.save_table = named(table, "Save table", "The regions as CSV")
         self.save_outlines = named(outlines, "Save outlines", "As GeoJSON")
         tip = "A click shows the region in the image"
-        self.table = named(_table(), "regions", tip)
+        self.table = named(read_only_table(_ROWS + 1), "regions", tip)
         self.table.itemSelectionChanged.connect(self._tell)
         self.alpha.valueChanged.connect(self._show_alpha)
         self._lay_out()
@@ -154,20 +151,6 @@ class RegionsBox(QGroupBox):  # type: ignore[misc]
         rows = self.table.selectionModel().selectedRows()
         if rows:
             self.chosen.emit(self.labels()[rows[0].row()])
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget()
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.verticalHeader().hide()
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    height = table.fontMetrics().height() + 6
-    table.verticalHeader().setDefaultSectionSize(height)
-    table.setMinimumHeight((_ROWS + 2) * height)
-    return table
 
 
 def _order(table: Table) -> list[int]:
