@@ -45,7 +45,7 @@ def test_a_broken_file_is_named_and_the_others_are_done(call, fields, tmp_path):
         rows = list(csv.DictReader(file))
     assert {row["image"] for row in rows} == {"2", "3"}
     assert {row["group"] for row in rows} == {"1", "2", "3"}
-    known = json.loads((tmp_path / "o.json").read_text())
+    known = json.loads((tmp_path / "o.csv.json").read_text())
     assert len(known["objects"]["diameters"]) == 2
 
 
@@ -82,3 +82,13 @@ def test_nothing_to_be_found_is_one_sentence(call, tmp_path):
     code, _, err = call(flat, "--csv", tmp_path / "o.csv")
     assert code == 2
     assert "nothing stands out of 'flat'" in err[0]
+
+
+def test_what_stands_beside_is_looked_at_before_anything_is_computed(
+    call, fields, tmp_path
+):
+    (tmp_path / "o.csv.json").write_text("mine")
+    code, _, err = call(*fields, "--csv", tmp_path / "o.csv")
+    assert code == 2
+    assert "'o.csv.json' exists already" in err[0]
+    assert not (tmp_path / "o.csv").exists()

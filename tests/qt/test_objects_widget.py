@@ -17,6 +17,7 @@ from qtpy.QtWidgets import QApplication
 import napari_disentangle as nd
 from napari_disentangle._qt.objects.colours import show
 from napari_disentangle.cli.main import main
+from napari_disentangle.layers.objects import attach
 from napari_disentangle.samples.data import SAMPLES
 
 
@@ -77,7 +78,7 @@ def test_from_images_to_groups_and_a_table(fields, qtbot, tmp_path):
     with (tmp_path / "nuclei.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(r["group"]) for r in rows if r["image"] == "nuclei 3"] == fine.tolist()
-    known = json.loads((tmp_path / "nuclei.json").read_text())
+    known = json.loads((tmp_path / "nuclei.csv.json").read_text())
     assert known["objects"]["finder"] == "opening"
 
 
@@ -220,7 +221,7 @@ def test_widget_script_and_command_line_give_the_same(fields, qtbot, tmp_path, c
     tables = [table(tmp_path / f"{name}.csv") for name in ("widget", "script", "line")]
     assert tables[0] == tables[1] == tables[2]
     told = [
-        json.loads((tmp_path / f"{n}.json").read_text()) for n in ("script", "line")
+        json.loads((tmp_path / f"{n}.csv.json").read_text()) for n in ("script", "line")
     ]
     assert told[0]["objects"] == told[1]["objects"]
 
@@ -340,3 +341,52 @@ def test_the_number_of_groups_stays_what_a_person_said(objects, qtbot):
     press(qtbot, objects, objects.panel.code)
     assert "as many as there can be" in objects.panel.level_text.text()
     assert objects.panel.level.value() == 4
+
+
+def test_columns_of_an_earlier_coding_do_not_stay(fields, qtbot):
+    viewer, panel = fields.viewer, fields.panel
+    press(qtbot, fields, panel.find)
+    layer = viewer.layers["nuclei 2 [objects]"]
+    objects = nd.Objects.of(
+        nd.Field.from_layer(viewer.layers["nuclei 2"]), np.array(layer.data)
+    )
+    values = np.zeros((len(objects), 1), "float32")
+    attach(layer, objects, 0, [nd.Codes(objects, values, ("view 1",), "views")])
+    assert "view 1" in layer.features
+    press(qtbot, fields, panel.code)
+    assert "view 1" not in layer.features
+    assert "area" in layer.features
+
+
+def test_undo_gives_back_colours(fields, qtbot):
+    viewer, panel = fields.viewer, fields.panel
+    press(qtbot, fields, panel.find)
+    layer = viewer.layers["nuclei 2 [objects]"]
+    layer.colormap = {1: "red", None: "blue"}
+    press(qtbot, fields, panel.code)
+    assert tuple(layer.get_color(1)) != (1, 0, 0, 1)
+    press(qtbot, fields, panel.undo)
+    assert tuple(layer.get_color(1)) == (1, 0, 0, 1)
+    assert tuple(layer.get_color(2)) == (0, 0, 1, 1)
+
+
+def test_a_table_of_an_older_file_is_not_taken_for_ours(fields, qtbot, tmp_path):
+    viewer = fields.viewer
+    press(qtbot, fields, fields.panel.find)
+    layer = viewer.layers["nuclei 2 [objects]"]
+    path = tmp_path / f"{layer.name}.ome.tif"
+    layer.save(str(path), plugin="napari-disentangle")
+    layer.features = {}
+    layer.save(str(path), plugin="napari-disentangle")
+    assert (tmp_path / f"{path.name}.csv").exists()
+    (again,) = viewer.open(str(path), plugin="napari-disentangle")
+    assert not len(again.features)
+
+
+def test_a_name_with_a_dot_stays_whole(fields, qtbot, tmp_path):
+    found_and_coded(qtbot, fields)
+    (tmp_path / "plate 1.csv").write_text("mine")
+    fields.export(str(tmp_path / "plate 1.5"))
+    assert (tmp_path / "plate 1.5.csv").exists()
+    assert (tmp_path / "plate 1.5.csv.json").exists()
+    assert (tmp_path / "plate 1.csv").read_text() == "mine"

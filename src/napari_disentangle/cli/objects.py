@@ -54,9 +54,10 @@ def objects(
 ) -> None:
     """Find the objects of images, measure and group them: a table (CSV)."""
     from napari_disentangle.files.text import check_place
-    from napari_disentangle.objects.table import write_objects
+    from napari_disentangle.objects.table import targets, write_objects
 
-    check_place(csv)
+    for path in targets(csv):
+        check_place(path)
     flags = opt.given(axes=axes, modality=modality, full_scale=full_scale)
     images, failed = _opened(flags, inputs)
     if labels:
@@ -126,13 +127,16 @@ def _shown(what: str, step: _Step) -> _Step:
 def _check_labels(folder: Path, images: "Sequence[nd.Field]") -> None:
     """Refuse before anything is computed what could not be written."""
     from napari_disentangle.files.text import check_place
+    from napari_disentangle.layers.save import table_of
 
     names = [image.name for image in images]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"two images are called {twice!r}: do them one by one")
     for name in names if folder.exists() else ():
-        check_place(folder / f"{name}{_SUFFIX}")
+        path = folder / f"{name}{_SUFFIX}"
+        check_place(path)
+        check_place(table_of(path))
 
 
 def _write_labels(folder: Path, told: "Told") -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY
-from napari_disentangle.layers.save import Unchanged
+from napari_disentangle.layers.save import TABLE, Unchanged
 from napari_disentangle.layers.style import Style, world
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.objects.groups import Groups
@@ -78,7 +78,8 @@ def attach(
         still there.
     """
     before, fresh = layer.features, features(objects, number, codes)
-    others = [name for name in before.columns if name not in fresh]
+    ours = {*fresh, *layer.metadata.get(KEY, {}).get("columns", ())}
+    others = [name for name in before.columns if name not in ours]
     said = []
     if "index" in before.columns and others:
         rows = before.drop_duplicates("index").set_index("index")[others]
@@ -109,7 +110,7 @@ def labels_image(
     field = Field(
         labels, axes, scale=scale, translate=translate, units=units, name=image.name
     )
-    kept = _kept(objects, image, codes)
+    kept = {**_kept(objects, image, codes), TABLE: True}
     return LazyImage(field, Unchanged(), provenance=kept)
 
 
@@ -148,7 +149,12 @@ def features(
 def _kept(
     objects: Objects, image: Field, codes: Sequence[Codes | Groups]
 ) -> dict[str, Any]:
-    return {"output": _TITLE, "image": image.name, **recipe(objects, *codes)}
+    return {
+        "output": _TITLE,
+        "image": image.name,
+        "columns": [name for one in codes for name in one.columns()],
+        **recipe(objects, *codes),
+    }
 
 
 def _geometry(image: Field) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from napari_disentangle.files.text import read_csv
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY, REACH, SURPRISE, LayerData
-from napari_disentangle.layers.save import DISPLAY, table_of
+from napari_disentangle.layers.save import DISPLAY, TABLE, table_of
 from napari_disentangle.pipeline.kinds import KINDS
 
 # Outputs that are labels.
@@ -49,7 +49,7 @@ def open_again(path: str | list[str]) -> list[LayerData]:
     rgb = field.rgb or field.channel_names == RGB
     place = field.axes.index("C") if rgb else None
     levels = [_array(level, place) for level in field.levels]
-    shown = dict(kept.pop(DISPLAY, {}))
+    shown, has_table = dict(kept.pop(DISPLAY, {})), kept.pop(TABLE, False)
     attributes = {
         "name": Path(one).name.removesuffix(suffix_of(Path(one))),
         "metadata": {KEY: kept},
@@ -57,7 +57,7 @@ def open_again(path: str | list[str]) -> list[LayerData]:
     }
     if kept["output"] in LABELS:
         labels, table = levels[0].astype(np.int32, copy=False), table_of(one)
-        known = {"features": read_csv(table)} if table.exists() else {}
+        known = {"features": read_csv(table)} if has_table and table.exists() else {}
         return [(labels, attributes | known, "labels")]
     if KINDS[kept["output"]].shown == "score":
         shown = {"colormap": SURPRISE, "contrast_limits": (-REACH, REACH)}

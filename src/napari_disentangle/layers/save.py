@@ -18,6 +18,8 @@ from napari_disentangle.layers.data import KEY
 
 # In the provenance of a file: how its layer was shown.
 DISPLAY = "display"
+# And that its table lies beside it: another one may be left of an older file.
+TABLE = "table beside"
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,12 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def writing(path: str, data: Any, attributes: dict[str, Any]) -> Iterator[Done]:
     """Save one layer as :func:`write_layer` does, so that it can be cancelled."""
     kept = attributes.get("metadata", {}).get(KEY, {}) | _display(attributes)
+    features = attributes.get("features", {})
+    columns = {str(name): np.asarray(features[name]) for name in features}
+    rows = max(map(len, columns.values()), default=0)
+    kept = {**kept, **({TABLE: True} if rows else {})}
     yield from write(as_it_is(data, attributes, kept), path, overwrite=True)
-    features = attributes.get("features")
-    if features is not None and len(features):
-        columns = {str(name): np.asarray(features[name]) for name in features}
+    if rows:
         write_text(table_of(path), csv_text(columns), overwrite=True)
 
 

@@ -35,6 +35,11 @@ def recipe(objects: Objects, *codes: Codes | Groups) -> dict[str, Any]:
     }
 
 
+def targets(path: str | Path) -> tuple[Path, Path]:
+    """The table, and how it came about."""
+    return Path(path), Path(f"{path}.json")
+
+
 def write_objects(
     path: str | Path, objects: Objects, *codes: Codes | Groups, overwrite: bool = False
 ) -> None:
@@ -43,7 +48,7 @@ def write_objects(
     Parameters
     ----------
     path
-        File to be written, ``.csv``; the other one ends in ``.json``.
+        File to be written; the other one has the same name and ``.json`` behind it.
     objects
         The objects.
     *codes
@@ -56,8 +61,7 @@ def write_objects(
     DataError
         If one of them exists already, or the folder does not.
     """
-    place = Path(path)
-    beside = place.with_suffix(".json")
+    place, beside = targets(path)
     for one in (place, beside):
         check_place(one, overwrite)
     columns = table(objects, *codes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from napari_disentangle._qt.objects.matching import (
     why_none,
 )
 from napari_disentangle._qt.objects.panel import GROUP, ObjectsPanel
-from napari_disentangle._qt.runs.files import ask_to_save
+from napari_disentangle._qt.runs.files import ask_to_save, with_suffix
 from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle._qt.window.plan import said
 from napari_disentangle._qt.window.sight import (
@@ -276,13 +275,14 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def _restoring(self) -> Callable[[], None]:
         """What brings back the tables as they are now."""
         before, every = self.shown, self._coding
-        kept = [(layer, layer.features.copy(), layer.metadata) for layer in every]
+        kept = [(one, one.features.copy(), one.metadata, one.colormap) for one in every]
 
         def restore() -> None:
-            for layer, features, metadata in kept:
+            for layer, features, metadata, colormap in kept:
                 layer.features, layer.metadata = features, metadata
                 with layer.events.selected_label.blocker(self._label_selected):
-                    colours.show(self.viewer, layer, GROUP if before else colours.LABEL)
+                    colours.show(self.viewer, layer, colours.LABEL)
+                    layer.colormap = colormap
             self._put(before)
 
         return restore
@@ -372,9 +372,10 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         """Write the table of all objects (CSV), and how it came about (JSON)."""
         assert self.told is not None
         with said(self._say):
-            place, told = Path(path).with_suffix(".csv"), self.told
-            write_objects(place, told.objects, *told.parts, overwrite=True)
-            self._say(f"Written: {place.name} and {place.stem}.json", *self._stale())
+            told = self.told
+            place, known = with_suffix(path, ".csv")
+            write_objects(place, told.objects, *told.parts, overwrite=known)
+            self._say(f"Written: {place.name} and its .json", *self._stale())
 
     def copy_python(self) -> None:
         """Copy as Python (the button)."""
