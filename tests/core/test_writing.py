@@ -389,6 +389,27 @@ def test_a_run_that_is_ended_goes_on(
         assert names(out) == [final.name]
 
 
+CALLBACK = """
+import signal, sys, time, types, weakref
+from napari_disentangle.cli import begin
+
+def main(args):
+    one = type("One", (), {})()
+    two = weakref.ref(one, lambda _: signal.raise_signal(signal.SIGINT))
+    del one  # what is raised now is printed and forgotten
+    time.sleep(20)
+
+sys.modules["napari_disentangle.cli.main"] = types.SimpleNamespace(main=main)
+begin([])
+"""
+
+
+def test_a_signal_in_a_callback_still_ends_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", CALLBACK], capture_output=True)
+    assert ended.returncode == 130
+    assert ended.stderr == b"napari-disentangle: stopped\n"
+
+
 # --- one bad file -----------------------------------------------------------------
 def test_one_bad_file_stops_nothing(tmp_path: Path) -> None:
     for i in range(3):
