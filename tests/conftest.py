@@ -25,21 +25,22 @@ if find_spec("napari"):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--full", action="store_true", help="all combinations of parameters"
+        "--full", action="store_true", help="slow tests, all combinations of parameters"
     )
 
 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Pair the parameters of every test, unless all combinations are asked for.
+    """Pair the parameters of tests and leave out slow ones, unless all are asked for.
 
     The longest parameter runs through all its values, and the others go along, so that
     every value of every parameter is still tried.
     """
     if config.getoption("--full"):
         return
-    left_out = {item for item in items if not _paired(item)}
+    slow = (item for item in items if item.get_closest_marker("slow"))
+    left_out = {*slow, *(item for item in items if not _paired(item))}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
@@ -14,7 +15,7 @@ import napari_disentangle as nd
 from napari_disentangle.model.registry import method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Models that say something before they were fitted.
 READY = {n: e for n, e in nd.models().items() if not method(n).needs_fit}
@@ -34,6 +35,16 @@ QUICK: dict[str, dict[str, int]] = {
     "knn": {"bank": 500},
 }
 LEARNERS = [name for name, config in QUICK.items() if "steps" in config]
+
+
+def in_turn(names: Sequence[str]) -> list[Any]:
+    """The same as parameters: of those that learn, the first; all with --full."""
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in LEARNERS[1:]))
+        for name in names
+    ]
+
+
 SCORERS = [name for name in DETECTORS if name not in LEARNERS]
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import DETECTORS, LEARNERS, SCORERS, fitted, scene, stored
+from strategies import DETECTORS, LEARNERS, SCORERS, fitted, in_turn, scene, stored
 
 import napari_disentangle as nd
 from napari_disentangle.detector.calibration import calibration
@@ -125,7 +125,7 @@ def change(detector: nd.Detector, size: int) -> float:
 
 
 # --- learners: what the rules above say, with smaller images and few steps ----------
-@pytest.fixture(scope="module", params=LEARNERS)
+@pytest.fixture(scope="module", params=in_turn(LEARNERS))
 def learner(request):
     """Its name, a detector on content-only, and one on raw images."""
     normals = [picture(tissue(10, 64), VIOLET, 1), picture(tissue(11, 64), ROSE, 2)]
@@ -155,7 +155,7 @@ def test_a_look_is_no_anomaly_to_a_learner(learner):
     assert change(raw, 64) > 3 * on_content
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", in_turn(DETECTORS))
 def test_p_of_normal_pixels_is_below_alpha_for_alpha_of_them(name):
     """Pixels of 24 new images of the same tissue; an image is the unit of sampling.
 
@@ -179,7 +179,7 @@ def test_p_of_normal_pixels_is_below_alpha_for_alpha_of_them(name):
         assert abs(share.mean() - alpha) < 3 * error
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", in_turn(DETECTORS))
 def test_p_falls_as_z_rises(normal, model, name):
     normal = normal if name in SCORERS else [picture(tissue(10, 64), VIOLET, 1)]
     score = fitted(normal, name, model).score(normal[0])

@@ -12,7 +12,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import DETECTORS, LEARNERS, Recording, fitted, image, scene, threads
+from strategies import (
+    DETECTORS,
+    LEARNERS,
+    Recording,
+    fitted,
+    image,
+    in_turn,
+    scene,
+    threads,
+)
 
 import napari_disentangle as nd
 from napari_disentangle.compute.device import use_threads
@@ -162,7 +171,7 @@ def test_a_coarse_plane_takes_the_attribute_of_the_plane_it_shows():
         np.testing.assert_array_equal(coarse[i], alone)
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", in_turn(DETECTORS))
 def test_a_map_is_scored_at_full_resolution_only(name):
     """What is normal was learned there; coarser pixels have other statistics."""
     levels = [scene("YX", (96, 96)), scene("YX", (48, 48), seed=1)]
@@ -175,7 +184,7 @@ def test_a_map_is_scored_at_full_resolution_only(name):
     np.testing.assert_array_equal(np.asarray(only), alone.z)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", in_turn(LEARNERS))
 def test_a_tile_that_takes_long_can_be_stopped_in_between(name):
     """After every pass of a predictor, of which there are three at least."""
     field = image("fluorescence", size=96)
@@ -186,7 +195,7 @@ def test_a_tile_that_takes_long_can_be_stopped_in_between(name):
     assert counts[-1] == 1
 
 
-@pytest.mark.parametrize("name", ["content", *DETECTORS])
+@pytest.mark.parametrize("name", ["content", *in_turn(DETECTORS)])
 def test_threads_change_no_byte(name):
     """A tile is computed in one thread, however many are computed at once."""
     field = nd.Field(scene("ZYX", (2, 96, 56)), "ZYX")

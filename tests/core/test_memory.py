@@ -11,7 +11,16 @@ from threading import current_thread, main_thread
 import numpy as np
 import pytest
 import torch
-from strategies import LEARNERS, SCORERS, Endless, fitted, image, scene, threads
+from strategies import (
+    LEARNERS,
+    SCORERS,
+    Endless,
+    fitted,
+    image,
+    in_turn,
+    scene,
+    threads,
+)
 
 import napari_disentangle as nd
 from napari_disentangle.compute.device import out_of_memory
@@ -68,7 +77,7 @@ def test_a_detector_needs_no_more_memory_for_a_larger_image(name):
     assert peak(lambda: scored(2**14)) < 1.1 * peak(lambda: scored(1024))
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", in_turn(LEARNERS))
 def test_a_learner_needs_no_more_memory_for_a_larger_image(name):
     """Learning takes a fixed number of blocks, like that of the others above."""
     detector = fitted(nd.Field(Endless((64, 64)), "YX"), name)

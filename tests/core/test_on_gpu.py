@@ -47,6 +47,7 @@ def detectors():
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_look_as_tensors_is_that_of_arrays(detectors, data):
@@ -71,6 +72,7 @@ def same(one: nd.Score, two: nd.Score) -> None:
         assert np.count_nonzero(differ) <= 1e-4 * differ.size
 
 
+@pytest.mark.slow
 def test_a_detector_finds_the_same_by_either(detectors, monkeypatch):
     known = [detector.score(picture(9)) for detector in detectors]
     monkeypatch.setattr(on_gpu, "sees", lambda *_: True)

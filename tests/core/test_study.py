@@ -718,6 +718,7 @@ def test_two_runs_of_one_study_do_not_meet(root):
     assert len(run(one)) == 6
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_only_its_own_task():
     with Workers(Where(1, processes)) as crew:
         found = dict(crew.each(kill_if_two, range(6)))
@@ -920,6 +921,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(root, monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_the_rule_in_the_docs_runs(root):
     docs = Path(__file__).resolve().parents[2] / "docs" / "batches.md"
     _, _, rest = docs.read_text().partition("rule all:")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from strategies import LEARNERS, MODELS, SCORERS, fitted, scene
+from strategies import MODELS, SCORERS, fitted, scene
 
 import napari_disentangle as nd
 
@@ -64,8 +64,13 @@ def test_any_tiling_gives_the_whole(name, modality, kind, dtype, pool):
 
 @pytest.mark.parametrize(
     ("name", "axes", "shape"),
-    [(name, "YX", (40, 300)) for name in LEARNERS]
-    + [("context", "CYX", (3, 60, 101)), ("autopaint", "CYX", (2, 101, 60))],
+    [
+        ("context", "YX", (40, 300)),
+        ("autopaint", "CYX", (2, 101, 60)),
+        pytest.param("autopaint", "YX", (40, 300), marks=pytest.mark.slow),
+        pytest.param("fader", "YX", (40, 300), marks=pytest.mark.slow),
+        pytest.param("context", "CYX", (3, 60, 101), marks=pytest.mark.slow),
+    ],
 )
 def test_any_tiling_gives_the_whole_map_of_a_learner(name, axes, shape):
     """They see far, so that every tile costs much: one type and few tiles are enough.

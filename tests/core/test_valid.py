@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import gaussian_filter, rotate
 from skimage.color import rgb2lab
-from strategies import DETECTORS, fitted
+from strategies import DETECTORS, fitted, in_turn
 
 import napari_disentangle as nd
 from napari_disentangle.samples.data import load
@@ -240,7 +240,7 @@ def test_padding_does_not_move_a_gain(name: str, value: float, width: int) -> No
     np.testing.assert_array_equal(model.swap(padded, image)[outside], pixels[outside])
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", in_turn(DETECTORS))
 def test_regions_stay_where_padding_is_out_of_reach(name: str) -> None:
     slides = [render(tissue(seed, 192), VIOLET, 2.0, seed) for seed in range(20, 26)]
     normals = [nd.Field(pixels, "YXC") for pixels in slides[:5]]
@@ -258,7 +258,7 @@ def test_regions_stay_where_padding_is_out_of_reach(name: str) -> None:
     assert (one & two).sum() >= 0.9 * (one | two).sum()
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", in_turn(DETECTORS))
 def test_padding_of_normals_leaves_p_valid(name: str) -> None:
     """Pixels of new images: no more of them are odd than p says."""
     slides = [render(tissue(seed, 96), VIOLET, 2.0, seed) for seed in range(20, 36)]

@@ -341,7 +341,7 @@ def apart(large: Path, ending: str) -> list[str | Path]:
     return [sys.executable, "-c", COMMAND, *args, "--format", ending, "-o"]
 
 
-@pytest.fixture(scope="module", params=[".ome.tif", ".ome.zarr"])
+@pytest.fixture(scope="module")
 def undisturbed(large: Path, request: Any) -> tuple[Path, str, float]:
     """What it writes, its ending, and how long it takes."""
     began = time.monotonic()
@@ -352,6 +352,7 @@ def undisturbed(large: Path, request: Any) -> tuple[Path, str, float]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("undisturbed", [".ome.tif", ".ome.zarr"], indirect=True)
 def test_a_run_that_is_ended_goes_on(
     large: Path, undisturbed: Any, tmp_path: Path, number: signal.Signals, request: Any
 ) -> None:

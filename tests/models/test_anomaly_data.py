@@ -135,6 +135,7 @@ def test_the_same_cases_are_drawn_again(data: ModuleType, blood: Any) -> None:
             assert (one.image == other.image).all()
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_fields_without_all_boxes_are_left_out(data: ModuleType, shared: Path) -> None:
     every = data.white_cells(1000, 1000)

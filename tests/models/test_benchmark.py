@@ -63,15 +63,21 @@ def test_the_section_replaces_itself_and_nothing_else(
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        ("memory.py", "1 fits"),
-        ("leak.py", "| flat grey | 14 | 7 | 0.00 "),
-        ("anomaly.py", "| `context` | "),
-        ("anomaly_speed.py", "| `mahalanobis` | "),
+        pytest.param("memory.py", "1 fits", marks=pytest.mark.slow),
+        pytest.param("leak.py", "| flat grey | 14 | 7 | 0.00 ", marks=pytest.mark.slow),
+        pytest.param("anomaly.py", "| `context` | ", marks=pytest.mark.slow),
+        pytest.param("anomaly_speed.py", "| `mahalanobis` | ", marks=pytest.mark.slow),
         ("outliers.py", "| dead | synthetic | 1 | affine | "),
         ("stains.py", "H&E and DAB: 26.7 to 38.2"),
         ("padding.py", "| source | images | "),
-        ("study.py", "outputs equal, report equal, 0 images done twice"),
-        ("speed.py", "| swap, Zarr to Zarr, with pyramid | "),
+        pytest.param(
+            "study.py",
+            "outputs equal, report equal, 0 images done twice",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "speed.py", "| swap, Zarr to Zarr, with pyramid | ", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:

@@ -158,6 +158,7 @@ def test_fitting_goes_on_from_a_saved_model(tmp_path: Path, fitted: Model) -> No
     assert known == ["slide 0", "slide 1"]
 
 
+@pytest.mark.slow
 def test_fits_in_a_row_give_their_memory_back() -> None:
     status = Path("/proc/self/statm")
     if not status.exists():

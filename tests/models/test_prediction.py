@@ -22,7 +22,12 @@ from napari_disentangle.detector.masked.net import Plan, Predictor
 from napari_disentangle.detector.registry import DETECTORS
 from napari_disentangle.errors import DataError
 
-LEARNERS = [name for name, own in DETECTORS.items() if own.expects]
+# The quickest of them in every run, the others with --full.
+LEARNERS = [
+    pytest.param(name, marks=[pytest.mark.slow] * (name != "context"))
+    for name, own in DETECTORS.items()
+    if own.expects
+]
 POLICIES = {
     "context": Context().policy,
     "autopaint": AutoPaint().policy,
@@ -121,6 +126,7 @@ def test_holes_to_train_with_hide_something_and_not_all():
 
 
 # --- what is learned ----------------------------------------------------------------
+@pytest.mark.slow
 def test_waves_are_predicted():
     """The mean alone would leave the whole standard deviation; measured: 0.29."""
     y, x = np.mgrid[:32, :32] * (2 * np.pi / 16)

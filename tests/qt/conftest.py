@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from dataclasses import dataclass
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +102,15 @@ def _many(layers: Any) -> list[Any]:
 @pytest.fixture(scope="session", autouse=True)
 def _what_stays() -> None:
     """Tests look for what they left behind: what was imported is no part of it."""
+    import torch  # noqa: F401
+    from npe2 import PluginManifest
+
     import napari_disentangle._qt.batch.widget
+    import napari_disentangle._qt.objects.widget
     import napari_disentangle._qt.window.widget  # noqa: F401
 
+    # every viewer reads the manifests of all plugins anew
+    PluginManifest.from_file = staticmethod(cache(PluginManifest.from_file))
     gc.collect()
     gc.freeze()
 

@@ -131,6 +131,7 @@ def test_cancel_while_a_large_image_is_measured(desk: Any, published: str) -> No
     assert desk.panel.run.isEnabled()
 
 
+@pytest.mark.slow
 def test_cancel_at_the_end_of_a_fit_on_a_large_image(desk: Any) -> None:
     """Whole images are measured then, which can take longer than a step."""
     large = np.tile(pair(seed=1).first, (8, 8, 1))
