@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import finding
 import imageio.v3 as iio
 import leak
 import numpy as np
@@ -15,6 +16,7 @@ from cells import Cell, boxes
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.draw import ellipse
+from skimage.segmentation import relabel_sequential
 from sources import DATA
 
 import napari_disentangle as nd
@@ -117,6 +119,30 @@ def _synthetic(seed: int, fields: int) -> Iterator[_Field]:
         yield image, _mosaic(made.masks * numbers), kinds, number % len(_LOOKS)
 
 
+def nuclei(seed: int, most: int = 30) -> tuple[Known, Known]:
+    """Nuclei of three sources, which are their looks; of what kind is not known."""
+    one, other = (_known(_nuclei(seed, most, part)) for part in (0, 1))
+    return one, other
+
+
+def _nuclei(seed: int, most: int, part: int) -> Iterator[_Field]:
+    for look, group in enumerate(finding.GROUPS):
+        chosen = finding.paths(group, seed, most)[part]
+        for one in finding.known(group, chosen):
+            numbers = relabel_sequential(one.labels)[0]
+            kinds = ["nucleus"] * int(numbers.max())
+            if kinds:
+                yield _grey(one.image), numbers, kinds, look
+
+
+def _grey(image: nd.Field) -> nd.Field:
+    """One channel in which nuclei are bright."""
+    if not image.rgb:
+        return image
+    dark = 255 - np.asarray(image.data, np.float32).mean(axis=-1)
+    return nd.Field(dark, "YX", name=image.name)
+
+
 def on_backgrounds(n: int, seed: int, number: int) -> Seen:
     """Synthetic cells on textures of their own; the same cells for every number."""
     made = cells(n, seed, ("background", np.zeros(n, int)))
@@ -177,7 +203,7 @@ def _draw(
 
 
 def look_read(codes: Array, known: Known) -> float:
-    """Balanced accuracy of a probe of the look, in other fields; 0.25 is chance."""
+    """Balanced accuracy of a probe of the look, in other fields."""
     looks, fields = ([str(v) for v in one] for one in (known.looks, known.fields))
     return float(recognise(standard(codes), looks, fields).accuracy)
 

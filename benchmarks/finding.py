@@ -60,6 +60,17 @@ class Found:
 # --- images ---------------------------------------------------------------------------
 def split(group: str, seed: int, most: int = _LEARN) -> Split:
     """Images of a group, whole fields on one side."""
+    chosen, held_out = paths(group, seed, most)
+    masks = _masks(group)
+    return Split(
+        [_field(path) for path in chosen],
+        list(known(group, held_out)),
+        float(np.median([_diameter(iio.imread(masks[path])) for path in chosen])),
+    )
+
+
+def paths(group: str, seed: int, most: int = _LEARN) -> tuple[list[Path], list[Path]]:
+    """Images of a group to learn from, and half as many of other fields to score."""
     fields = [[read() for read in g.images] for g in nuclei_fields(group, Path)]
     fields.sort(key=lambda own: crc32(f"{seed}{own[0].name}".encode()))
     total = sum(map(len, fields))
@@ -71,12 +82,14 @@ def split(group: str, seed: int, most: int = _LEARN) -> Split:
     rng = np.random.default_rng(seed)
     chosen = [learn[i] for i in rng.permutation(len(learn))[:most]]
     held_out = [score[i] for i in rng.permutation(len(score))[: most // 2]]
+    return chosen, held_out
+
+
+def known(group: str, chosen: Sequence[Path]) -> Iterator[Known]:
+    """Images of a group with the masks of their nuclei."""
     masks = _masks(group)
-    return Split(
-        [_field(path) for path in chosen],
-        [Known(_field(path), iio.imread(masks[path]).astype(int)) for path in held_out],
-        float(np.median([_diameter(iio.imread(masks[path])) for path in chosen])),
-    )
+    for path in chosen:
+        yield Known(_field(path), iio.imread(masks[path]).astype(int))
 
 
 def _masks(group: str) -> Mapping[Path, Path]:

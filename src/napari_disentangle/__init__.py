@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_disentangle._version import __version__
 
 if TYPE_CHECKING:
+    from napari_disentangle.asking.ask import ask, questions
     from napari_disentangle.audit.report import report
     from napari_disentangle.detector.detector import Detector, Score
     from napari_disentangle.detector.fit import fit_detector, fit_detector_steps
@@ -67,6 +68,7 @@ _HOME = {
     "add_layers": "layers.add",
     "add_objects": "layers.objects",
     "apply": "pipeline.output",
+    "ask": "asking.ask",
     "augment": "pipeline.augment",
     "code": "objects.coder",
     "code_steps": "objects.coder",
@@ -87,6 +89,7 @@ _HOME = {
     "measure_study": "study.run",
     "models": "model.registry",
     "painted": "layers.marks",
+    "questions": "asking.ask",
     "read": "files.registry",
     "read_provenance": "files.registry",
     "report": "audit.report",
@@ -116,6 +119,7 @@ __all__ = [
     "add_layers",
     "add_objects",
     "apply",
+    "ask",
     "augment",
     "code",
     "code_steps",
@@ -136,6 +140,7 @@ __all__ = [
     "measure_study",
     "models",
     "painted",
+    "questions",
     "read",
     "read_provenance",
     "report",

@@ -106,6 +106,7 @@ class OnMeta(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 def test_everything_is_on_the_device_of_the_signal(detectors):
     signal = torch.zeros((3, 40, 44), device="meta")
     for detector in detectors:

@@ -889,6 +889,7 @@ def _alive(pid):
 
 
 # --- a cluster ------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_cluster_gives_the_bytes_of_one_even_if_a_worker_is_killed(root):
     from distributed import LocalCluster
 

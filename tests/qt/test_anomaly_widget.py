@@ -172,6 +172,7 @@ def test_cancel_within_a_second(bench: Desk) -> None:
     assert bench.panel.run.isEnabled()
 
 
+@pytest.mark.slow
 def test_cancel_a_learned_detector_within_a_second(tissue: Desk) -> None:
     """While it learns, and within a tile that it scores."""
     tissue.panel.detector.name.setCurrentText("context")
@@ -202,6 +203,7 @@ def test_a_cancelled_run_leaves_what_there_was(tissue: Desk) -> None:
     tissue.wait(lambda: len(_labels(tissue)) != len(rows), 5)
 
 
+@pytest.mark.slow
 def test_the_bar_grows_while_a_detector_learns(tissue: Desk) -> None:
     layer = tissue.layer("tissue")
     layer.data = layer.data[:192, :192]
@@ -242,6 +244,7 @@ def test_nothing_painted_is_one_sentence(tissue: Desk) -> None:
     _sentence(tissue, "marks nothing on the images")
 
 
+@pytest.mark.slow
 def test_what_was_painted_last_is_normal_and_is_named(tissue: Desk) -> None:
     tissue.viewer.add_labels(np.zeros((SIZE, SIZE), np.uint8), name="old", **PLACE)
     _paint(tissue)
@@ -261,6 +264,7 @@ def test_planted_anomalies_of_a_sample_are_not_offered_as_normal(bench: Desk) ->
     assert bench.panel.normal.marks.count() == 0
 
 
+@pytest.mark.slow
 def test_a_second_run_renews_the_layers_of_the_first(tissue: Desk) -> None:
     tissue.run()
     names, first = tissue.names, tissue.layer(REGIONS)
@@ -295,6 +299,7 @@ def test_what_is_normal_decides_what_to_begin_with(tissue: Desk) -> None:
     assert tissue.panel.detector.name.currentText() == "mahalanobis"
 
 
+@pytest.mark.slow
 def test_other_images_are_normal(tissue: Desk) -> None:
     made = pair(seed=1, size=SIZE)
     other = tissue.viewer.add_image(made.second, rgb=True, name="other", **PLACE)
@@ -306,6 +311,7 @@ def test_other_images_are_normal(tissue: Desk) -> None:
     assert [one["name"] for one in kept["recipe"]["normals"]] == ["other"]
 
 
+@pytest.mark.slow
 def test_a_setting_of_a_detector_reaches_it(tissue: Desk) -> None:
     tissue.panel.detector.name.setCurrentText("pca")
     tissue.panel.detector.form["edge"].value = 3
@@ -359,7 +365,9 @@ def _copied() -> str:
     return str(QApplication.clipboard().text())
 
 
-@pytest.mark.parametrize("normal", ["itself", "painted"])
+@pytest.mark.parametrize(
+    "normal", [pytest.param("itself", marks=pytest.mark.slow), "painted"]
+)
 def test_copied_python_does_the_same(tissue: Desk, normal: str) -> None:
     if normal == "painted":
         _paint(tissue)
@@ -376,6 +384,7 @@ def test_copied_python_does_the_same(tissue: Desk, normal: str) -> None:
         assert new.metadata == old[1]
 
 
+@pytest.mark.slow
 def test_copied_recipe_of_painted_normal_makes_the_same_file(
     bench: Desk, tmp_path: Path
 ) -> None:
@@ -399,6 +408,7 @@ def test_copied_recipe_of_painted_normal_makes_the_same_file(
     assert not any("with paths for" in text for text in bench.said)
 
 
+@pytest.mark.slow
 def test_of_very_many_regions_the_first_are_listed(bench: Desk, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(100, 10, (512, 512)).astype(np.float32)
     bench.viewer.add_image(noise, name="noise")

@@ -186,6 +186,7 @@ def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):
     assert "nothing is written yet. All take about " in batch.panel.message.text()
 
 
+@pytest.mark.slow
 def test_a_broken_image_does_not_spoil_the_preview(batch, folder, qtbot):
     for scanner in "ab":
         (folder / f"scanner {scanner}/0.png").write_bytes(b"no image")

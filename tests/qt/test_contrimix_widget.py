@@ -115,6 +115,7 @@ def test_settings_of_the_form_are_in_the_recipe(tissues: Any) -> None:
     assert known.items() <= recipe.config.items()
 
 
+@pytest.mark.slow
 def test_cancel_while_a_large_image_is_measured(desk: Any, published: str) -> None:
     light = np.linspace(0.4, 1, 2048)[:, None, None]
     large = np.tile(pair(seed=1).first, (8, 8, 1)) * light

@@ -50,6 +50,7 @@ def _warmth(image: np.ndarray) -> float:
     return float((image[..., 0].astype(float) - image[..., 2]).mean())
 
 
+@pytest.mark.slow
 def test_content_maps_are_added_if_their_box_is_checked(smears: Any) -> None:
     from qtpy.QtWidgets import QApplication
 
@@ -152,6 +153,7 @@ def test_another_donor_gives_another_swap(smears: Any) -> None:
     assert smears.layer("[swapped]").data.mean() < first.mean() - 20
 
 
+@pytest.mark.slow
 def test_several_images_and_several_donors(smears: Any) -> None:
     first, second = smears.viewer.layers[:2]
     more = [
@@ -306,6 +308,7 @@ def test_channels_come_back_as_layers_with_their_look(desk: Any) -> None:
         np.testing.assert_allclose(swapped.translate, layer.translate)
 
 
+@pytest.mark.slow
 def test_stack_frame_by_frame(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "stack")
     source = desk.viewer.layers[0]
@@ -334,7 +337,9 @@ def test_pyramid_gives_a_pyramid_that_follows_the_slider(smears: Any) -> None:
     smears.wait(lambda: bool((np.asarray(swapped.data[-1]) == levels[-1]).all()))
 
 
-@pytest.mark.parametrize("task", ["comparable", "swap", "odd"])
+@pytest.mark.parametrize(
+    "task", ["comparable", "swap", pytest.param("odd", marks=pytest.mark.slow)]
+)
 def test_copied_python_does_the_same(smears: Any, task: str) -> None:
     from qtpy.QtWidgets import QApplication
 
@@ -478,6 +483,7 @@ def test_images_of_one_batch_would_not_change_which_is_said_before_run(
     assert desk.panel.message.text() == ""
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_was_typed_as_it_is(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "fluorescence")
     table = desk.panel.images.table
@@ -528,6 +534,7 @@ def _copied(desk: Any, button: Any) -> str:
     return str(QApplication.clipboard().text())
 
 
+@pytest.mark.slow
 def test_a_layer_may_be_renamed_during_a_run(desk: Any) -> None:
     desk.viewer.add_image(_rgb(1200), rgb=True, name="image")
     desk.panel.choose_task("odd")
@@ -539,7 +546,9 @@ def test_a_layer_may_be_renamed_during_a_run(desk: Any) -> None:
     assert "removed" not in desk.panel.message.text()
 
 
-@pytest.mark.parametrize("kind", ["shapes", "labels"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("shapes", marks=pytest.mark.slow), "labels"]
+)
 def test_the_look_is_measured_where_a_layer_is_painted(smears: Any, kind: str) -> None:
     """The left half of the donor is night."""
     image, donor = smears.viewer.layers[:2]

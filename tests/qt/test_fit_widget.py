@@ -122,6 +122,7 @@ def test_preview_moves_towards_the_donor(tissues: Any) -> None:
     assert tissues.names == NAMES
 
 
+@pytest.mark.slow
 def test_preview_is_of_the_place_in_the_middle_of_the_view(desk: Any) -> None:
     made = pair(seed=1).first
     white = np.full((512, 512, 3), 255, np.uint8)
@@ -185,6 +186,7 @@ def test_viewer_closed_in_the_middle_of_a_fit(tissues: Any) -> None:
     tissues.wait(lambda: not worker.is_running, 5)
 
 
+@pytest.mark.slow
 def test_fitting_again_goes_on_from_the_chosen_model(tissues: Any) -> None:
     first = nd.load(_fit(tissues)).weights
     assert "goes on from fitted 1" in tissues.panel.fitting.plan.text()
@@ -193,6 +195,7 @@ def test_fitting_again_goes_on_from_the_chosen_model(tissues: Any) -> None:
     assert second.card["began as"] == first.hash
 
 
+@pytest.mark.slow
 def test_same_seed_same_model(tissues: Any) -> None:
     first = _fit(tissues)
     tissues.panel.model.setCurrentText("affine")
@@ -269,6 +272,7 @@ def test_copied_python_does_the_same_with_a_fitted_model(tissues: Any) -> None:
     assert kept["recipe"]["donor"] == same["recipe"]["donor"]
 
 
+@pytest.mark.slow
 def test_copied_recipe_names_the_file(tissues: Any) -> None:
     from qtpy.QtWidgets import QApplication
 
@@ -286,6 +290,7 @@ def test_too_small_an_image_is_one_sentence(desk: Any) -> None:
     assert desk.panel.fitting.fit.isEnabled()
 
 
+@pytest.mark.slow
 def test_fluorescence_needs_no_fit_and_has_none(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "fluorescence")
     _begin(desk, 6)

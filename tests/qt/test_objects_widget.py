@@ -290,6 +290,7 @@ def test_images_at_one_place_keep_their_own_labels(objects, qtbot, tmp_path):
     assert objects.layers == [second, foreign]
 
 
+@pytest.mark.slow
 def test_undo_after_another_selection_brings_back_all_of_it(fields, qtbot, tmp_path):
     viewer, panel = fields.viewer, found_and_coded(qtbot, fields)
     panel.images.table.check([viewer.layers["nuclei 3"]])
@@ -304,6 +305,7 @@ def test_undo_after_another_selection_brings_back_all_of_it(fields, qtbot, tmp_p
     assert said(fields).startswith("Written")
 
 
+@pytest.mark.slow
 def test_finding_again_hides_what_was_there(fields, qtbot):
     viewer, panel = fields.viewer, found_and_coded(qtbot, fields)
     first = viewer.layers["nuclei 2 [objects]"]
@@ -370,6 +372,7 @@ def test_undo_gives_back_colours(fields, qtbot):
     assert tuple(layer.get_color(2)) == (0, 0, 1, 1)
 
 
+@pytest.mark.slow
 def test_a_table_of_an_older_file_is_not_taken_for_ours(fields, qtbot, tmp_path):
     viewer = fields.viewer
     press(qtbot, fields, fields.panel.find)
@@ -383,6 +386,7 @@ def test_a_table_of_an_older_file_is_not_taken_for_ours(fields, qtbot, tmp_path)
     assert not len(again.features)
 
 
+@pytest.mark.slow
 def test_a_name_with_a_dot_stays_whole(fields, qtbot, tmp_path):
     found_and_coded(qtbot, fields)
     (tmp_path / "plate 1.csv").write_text("mine")

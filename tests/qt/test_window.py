@@ -55,6 +55,7 @@ def test_defaults_run_on_every_sample_or_say_why_not(
     assert desk.panel.run.isEnabled()
 
 
+@pytest.mark.slow
 def test_of_images_in_one_place_one_result_is_seen(desk: Any) -> None:
     layers = _grey(desk, 7)
     desk.panel.images.each_its_own.trigger()
@@ -139,6 +140,7 @@ def test_what_a_person_did_to_a_result_survives_run_again(desk: Any) -> None:
     assert desk.viewer.layers.selection.active.name == "cells 0"
 
 
+@pytest.mark.slow
 def test_contrast_that_nobody_touched_follows_the_result(desk: Any) -> None:
     first, second, third = _grey(desk, 3)
     desk.panel.choose_task("swap")
@@ -151,6 +153,7 @@ def test_contrast_that_nobody_touched_follows_the_result(desk: Any) -> None:
     assert tuple(made.contrast_limits) == tuple(third.contrast_limits)
 
 
+@pytest.mark.slow
 def test_results_follow_their_layer_under_any_name(smears: Any) -> None:
     smears.run()
     smears.viewer.layers[0].name = "renamed"
@@ -176,6 +179,7 @@ def test_undo_takes_new_layers_away_and_puts_old_values_back(smears: Any) -> Non
     assert smears.names == names
 
 
+@pytest.mark.slow
 def test_a_kept_result_is_not_changed_by_the_next_run(smears: Any) -> None:
     smears.run()
     kept = smears.layer("[swapped]")
@@ -221,6 +225,7 @@ def test_a_comparison_ends_with_its_results_and_nothing_starts_beside_a_run(
     assert not smears.panel.after.isVisible()
 
 
+@pytest.mark.slow
 def test_a_line_and_an_image_of_nothing_have_figures_or_none(desk: Any) -> None:
     cells = load("cells_a")[0].astype(np.float32)
     nothing = np.full_like(cells, np.nan)
@@ -235,6 +240,7 @@ def test_a_line_and_an_image_of_nothing_have_figures_or_none(desk: Any) -> None:
     assert "nan" not in desk.panel.line.text()
 
 
+@pytest.mark.slow
 def test_a_map_that_marks_much_says_that_normal_does_not_fit(desk: Any) -> None:
     rng = np.random.default_rng(0)
     normal = rng.normal(100, 10, (512, 512)).astype(np.float32)
@@ -298,7 +304,9 @@ def test_an_anomaly_map_lies_over_its_image_with_one_scale(desk: Any) -> None:
 
 
 # --- files ----------------------------------------------------------------------------
-@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+@pytest.mark.parametrize(
+    "suffix", [pytest.param(".ome.tif", marks=pytest.mark.slow), ".ome.zarr"]
+)
 def test_saved_results_open_again_as_they_were(
     desk: Any, tmp_path: Path, suffix: str
 ) -> None:
@@ -349,6 +357,7 @@ def test_a_loaded_recipe_is_what_the_panel_shows(smears: Any, tmp_path: Path) ->
     assert "leaves out: content-only" in smears.panel.message.text()
 
 
+@pytest.mark.slow
 def test_a_look_in_a_recipe_stands_for_images_that_are_not_open(
     smears: Any, tmp_path: Path
 ) -> None:
@@ -383,6 +392,7 @@ def test_no_file_is_replaced_and_no_two_layers_become_one(
     assert "exists already" in smears.panel.message.text()
 
 
+@pytest.mark.slow
 def test_what_a_person_saw_last_stays_true(smears: Any, tmp_path: Path) -> None:
     """View, figures, folder and messages, found by someone new to the window."""
     panel, viewer = smears.panel, smears.viewer

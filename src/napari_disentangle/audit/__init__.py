@@ -21,6 +21,7 @@ from napari_disentangle.audit.structure import (
     nuclei,
     nucleus_dice,
 )
+from napari_disentangle.audit.turned import Turned, turned
 
 __all__ = [
     "Colours",
@@ -28,6 +29,7 @@ __all__ = [
     "Leak",
     "Recognised",
     "Reconstruction",
+    "Turned",
     "colour_features",
     "content_agreement",
     "convolution_features",
@@ -44,4 +46,5 @@ __all__ = [
     "self_reconstruction",
     "silhouette",
     "swap_fidelity",
+    "turned",
 ]

@@ -17,6 +17,8 @@ from napari_disentangle.image.arrays import Doubles, Mask
 _Numbers = NDArray[np.intp]
 # Folds that are tried at most, and groups of a label from which there is a p value.
 FOLDS, FEWEST = 32, 4
+# Of how many times as many rows neighbours are taken, unless more are left out.
+_LOOKED_AT = 6
 
 
 @dataclass(frozen=True)
@@ -85,18 +87,21 @@ def separable(
     counts = np.bincount(of_group)
     if counts.min() < 2 or len(counts) < 2:
         raise ValueError("every label needs two groups: give more, or leave it out")
-    near = np.argsort(distances(_standard(x)), axis=1, kind="stable")
+    apart = distances(_standard(x))
+    near = np.argsort(apart, axis=1, kind="stable")
+    apart[group[:, None] == group] = np.inf  # who is left out with a row comes last
+    others = np.argsort(apart, axis=1, kind="stable")
     rng = np.random.default_rng(seed)
-    found = _accuracy(near, group, of_group, neighbours, rng)
+    found = _accuracy(others, group, of_group, neighbours, rng)
     p = np.nan
     if counts.min() >= FEWEST:
-        others = [
-            _accuracy(near, group, one, neighbours, rng)
+        shuffled = [
+            _accuracy(others, group, one, neighbours, rng)
             for one in _arrangements(of_group, permutations, rng)
         ]
-        p = float(np.mean([found, *others] >= np.float64(found)))
+        p = float(np.mean([found, *shuffled] >= np.float64(found)))
     alone = near != np.arange(len(x))[:, None]
-    naive = _balanced([(y, _told(near, alone, y, neighbours))])
+    naive = _balanced([(y, _voted(near, alone, y, np.bincount(y), neighbours))])
     return Separable(found, naive, 1 / len(counts), p)
 
 
@@ -132,8 +137,7 @@ def _accuracy(
     found = []
     for left in _folds(of_group, rng):
         out = np.isin(group, left)
-        allowed = ~out[near[out]]
-        found.append((y[out], _told(near[out], allowed, y, neighbours)))
+        found.append((y[out], _told(near[out], out, y, neighbours)))
     return _balanced(found)
 
 
@@ -145,13 +149,26 @@ def _folds(of_group: _Numbers, rng: np.random.Generator) -> Iterable[Sequence[in
     return [[int(rng.choice(one)) for one in by_label] for _ in range(FOLDS)]
 
 
-def _told(near: _Numbers, allowed: Mask, y: _Numbers, neighbours: int) -> _Numbers:
+def _told(near: _Numbers, out: Mask, y: _Numbers, neighbours: int) -> _Numbers:
+    """What the nearest rows that are not left out vote for."""
+    there = np.bincount(y[~out], minlength=y.max() + 1)
+    few = near[:, : _LOOKED_AT * neighbours]
+    allowed = ~out[few]
+    told = _voted(few, allowed, y, there, neighbours)
+    short = allowed.sum(1) < neighbours
+    if short.any():
+        rows = near[short]
+        told[short] = _voted(rows, ~out[rows], y, there, neighbours)
+    return told
+
+
+def _voted(
+    near: _Numbers, allowed: Mask, y: _Numbers, there: _Numbers, neighbours: int
+) -> _Numbers:
     """The label that the nearest allowed rows vote for; every label counts the same."""
     voting = allowed & (np.cumsum(allowed, axis=1) <= neighbours)
-    there = np.bincount(y[near[0][allowed[0]]], minlength=y.max() + 1)
     each = [(voting & (y[near] == k)).sum(1) / max(n, 1) for k, n in enumerate(there)]
-    votes = np.stack(each)
-    told: _Numbers = votes.argmax(axis=0)
+    told: _Numbers = np.stack(each).argmax(axis=0)
     return told
 
 

@@ -18,6 +18,7 @@ import typer
 
 import napari_disentangle as nd
 import napari_disentangle.cli.options as opt
+from napari_disentangle.cli.ask import ask
 from napari_disentangle.cli.batch import batch
 from napari_disentangle.cli.ending import SOME_FAILED, ending
 from napari_disentangle.cli.objects import objects
@@ -47,6 +48,7 @@ app = typer.Typer(
 
 app.add_typer(batch)
 app.command()(objects)
+app.command()(ask)
 
 
 def main(args: Sequence[str] | None = None) -> None:

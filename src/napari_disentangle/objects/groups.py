@@ -6,7 +6,7 @@ least cost in variance (Ward 1963), so that every fine group lies in one coarse 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,16 +16,12 @@ import numpy as np
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array, Doubles, Floats
 from napari_disentangle.image.tiling import strata
+from napari_disentangle.objects import kmeans
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.objects.nuisance import standard
 
-# Groups at most; rows that centres are learned from; rounds, and how often from anew.
-FINEST = 32
-_ROWS, _ROUNDS, _TRIES = 20_000, 50, 4
-_PER_CENTRE = 4
-# Main axes that are looked at: along the others there is mostly noise, by which groups
-# would differ from one try to the next (OUR CHOICE).
-_AXES = 6
+# Groups at most, and rows per centre at least.
+FINEST, _PER_CENTRE = 32, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +103,7 @@ class Groups:
             )
         codes = codes.less(self.codes.removed[len(codes.removed) :])
         seen = self._seen(codes.values)
-        return replace(self, codes=codes, nearest=_nearest(seen, self.centres))
+        return replace(self, codes=codes, nearest=kmeans.nearest(seen, self.centres))
 
     def columns(self) -> dict[str, Array]:
         """The group as a column of the table."""
@@ -151,67 +147,17 @@ def group(codes: Codes, level: int = 4, seed: int = 0) -> Groups:
     if len(codes.values) < 2:
         raise DataError("one object is no group: take images with more of them")
     z, mean, std = standard(codes.values)
-    rows = strata(len(z), _ROWS, seed)
-    axes = _main_axes(z[rows])
+    rows = strata(len(z), kmeans.ROWS, seed)
+    axes = kmeans.main_axes(z[rows])
     seen = z @ axes
     learned = seen[rows]
     count = max(2, min(FINEST, len(learned) // _PER_CENTRE))
-    centres = _centres(learned, count, seed)
-    nearest = _nearest(seen, centres)
+    centres = kmeans.centres(learned, count, seed)
+    nearest = kmeans.nearest(seen, centres)
     tree = _tree(centres, np.bincount(nearest, minlength=len(centres)))
     return Groups(
         codes, min(level, len(centres)), centres, nearest, tree, mean, std, axes
     )
-
-
-def _main_axes(z: Doubles) -> Doubles:
-    """The directions in which codes vary most (L, A)."""
-    _, axes = np.linalg.eigh(z.T @ z)
-    main: Doubles = axes[:, ::-1][:, :_AXES]
-    return main
-
-
-def _nearest(z: Doubles, centres: Doubles) -> Array:
-    found: Array = np.concatenate([*_distances(z, centres)]).argmin(1)
-    return found
-
-
-def _distances(z: Doubles, centres: Doubles) -> Iterator[Doubles]:
-    """Squared distances of rows to centres, some rows at a time, to a constant."""
-    for begin in range(0, len(z), _ROWS):
-        part = z[begin : begin + _ROWS]
-        yield (centres**2).sum(1) - 2 * part @ centres.T
-
-
-def _centres(z: Doubles, count: int, seed: int) -> Doubles:
-    """The best of several tries (K, L)."""
-    rng = np.random.default_rng(seed)
-    tries = [_settled(z, _spread(z, count, rng)) for _ in range(_TRIES)]
-    return min(tries, key=lambda one: one[1])[0]
-
-
-def _spread(z: Doubles, count: int, rng: np.random.Generator) -> Doubles:
-    """Rows that lie far from one another, or fewer if there are not as many."""
-    chosen = [z[rng.integers(len(z))]]
-    apart = ((z - chosen[0]) ** 2).sum(1)
-    while len(chosen) < count and apart.max() > 1e-12:
-        row = rng.choice(len(z), p=apart / apart.sum())
-        chosen.append(z[row])
-        apart = np.minimum(apart, ((z - z[row]) ** 2).sum(1))
-    return np.stack(chosen)
-
-
-def _settled(z: Doubles, centres: Doubles) -> tuple[Doubles, float]:
-    """Centres in the middle of the rows that are nearest to them, and their cost."""
-    for _ in range(_ROUNDS):
-        own = np.eye(len(centres))[_nearest(z, centres)]
-        counts = own.sum(0)[:, None]
-        moved = np.where(counts > 0, own.T @ z / np.maximum(counts, 1), centres)
-        if np.allclose(moved, centres):
-            break
-        centres = moved
-    cost = np.concatenate([*_distances(z, centres)]).min(1).sum()
-    return centres, float(cost)
 
 
 def _tree(centres: Doubles, counts: Array) -> Array:

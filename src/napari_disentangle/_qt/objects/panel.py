@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QSlider,
     QTableWidgetItem,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -136,6 +137,14 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
             self.message,
             self.results,
         )
+        self.tabs = QTabWidget()
+        self.add_tab("Find", inside)
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.addWidget(self.tabs)
+
+    def add_tab(self, title: str, inside: QWidget) -> None:
+        """Add a tab that can be scrolled."""
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -144,9 +153,7 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
         scroll.setMinimumWidth(_NARROW)
         # what there is stays at the top
         inside.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        rows = QVBoxLayout(self)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.addWidget(scroll)
+        self.tabs.addTab(scroll, title)
 
     def sizeHint(self) -> QSize:
         """As wide as names of images need."""

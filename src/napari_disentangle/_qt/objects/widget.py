@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import qthrottled
 
+from napari_disentangle._qt.ask.widget import AskWidget
 from napari_disentangle._qt.images.chosen import One
 from napari_disentangle._qt.images.picking import sources
 from napari_disentangle._qt.objects import colours
@@ -78,6 +79,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self.ask = AskWidget(viewer)
+        self.panel.add_tab("Ask", self.ask)
         self._connect()
         self._layers_changed()
 
@@ -96,6 +99,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         panel.gallery.chosen.connect(self.go_to)
         panel.export.clicked.connect(self._ask_export)
         panel.copy.clicked.connect(self.copy_python)
+        panel.tabs.currentChanged.connect(self.ask.refresh)
 
     # --- what is chosen -----------------------------------------------------------
     @property
@@ -195,7 +199,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
 
     def cancel(self) -> None:
         """Cancel (the button)."""
-        if self._worker is not None:
+        if self._worker:
             self._worker.quit()
 
     def _step(self, step: Any) -> None:
@@ -298,7 +302,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         """Group more coarsely or finely: nothing is coded again."""
         if self.shown is not None:
             self.shown = replace(self.shown, told=self.shown.told.at(level))
-            self._say(*self._show(), *self._stale())
+            self._say(*self._show(), *stale(self.layers, self.shown.told.objects))
 
     def _show(self) -> list[str]:
         """Put groups into the tables, the window and the colours."""
@@ -359,11 +363,6 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
                 f"Object {label} of {layer.name} is in group {found}; most typical:"
             )
 
-    def _stale(self) -> list[str]:
-        """Say which objects are no more what was coded."""
-        assert self.told is not None
-        return list(stale(self.layers, self.told.objects))
-
     # --- files and scripts --------------------------------------------------------
     def _ask_export(self) -> None:
         ask_to_save(self, "Export objects", "*.csv", self.export)
@@ -375,7 +374,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
             told = self.told
             place, known = with_suffix(path, ".csv")
             write_objects(place, told.objects, *told.parts, overwrite=known)
-            self._say(f"Written: {place.name} and its .json", *self._stale())
+            lines = stale(self.layers, told.objects)
+            self._say(f"Written: {place.name} and its .json", *lines)
 
     def copy_python(self) -> None:
         """Copy as Python (the button)."""

@@ -16,7 +16,7 @@ def form_of(config: type[Any]) -> Container:
 
     What has one choice only is not asked.
     """
-    hints, said = get_type_hints(config, include_extras=True), _explained(config)
+    hints, said = get_type_hints(config, include_extras=True), explained(config)
     asked = [f for f in fields(config) if len(get_args(hints[f.name])) != 1]
     inputs = [
         create_widget(
@@ -34,7 +34,7 @@ def form_of(config: type[Any]) -> Container:
     return form
 
 
-def _explained(config: type[Any]) -> dict[str, str]:
+def explained(config: type[Any]) -> dict[str, str]:
     """What the docstring of a class says of its attributes."""
     found = _EXPLAINED.findall(getdoc(config) or "")
     pairs = ((name, text) for names, text in found for name in names.split(", "))

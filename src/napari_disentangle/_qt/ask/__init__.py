@@ -1,0 +1,1 @@
+"""The tab "Ask": questions to the tables of Labels layers."""

@@ -1,0 +1,100 @@
+"""The questions, and asking one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from napari_disentangle.asking.columns import Table, read_table
+from napari_disentangle.asking.finding import Finding
+from napari_disentangle.asking.populations import Populations
+from napari_disentangle.asking.separable import Separable
+from napari_disentangle.asking.teach import Teach
+from napari_disentangle.asking.typical import Typical
+from napari_disentangle.errors import DataError
+
+
+class Question(Protocol):
+    """A question with its columns."""
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Columns that are no features."""
+
+    def ask(self, table: Table, seed: int, asked: int) -> Finding:
+        """Answer from a table."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A question and what it takes."""
+
+    description: str
+    config: type[Any]
+
+
+_QUESTIONS: dict[str, type[Any]] = {
+    "separable": Separable,
+    "populations": Populations,
+    "teach": Teach,
+    "typical": Typical,
+}
+
+
+def questions() -> dict[str, Entry]:
+    """All questions by name."""
+    return {
+        name: Entry((one.__doc__ or "").partition("\n")[0], one)
+        for name, one in _QUESTIONS.items()
+    }
+
+
+def ask(
+    question: str,
+    table: Any,
+    *,
+    features: Sequence[str] | None = None,
+    seed: int = 0,
+    asked: int = 1,
+    **options: Any,
+) -> Finding:
+    """Ask a table of objects.
+
+    Parameters
+    ----------
+    question
+        One of :func:`questions`.
+    table
+        One row per object: columns by name, ``layer.features`` or a CSV file.
+    features
+        Columns that say what objects look like; else their codes, or without these all
+        columns of numbers that do not say where they are.
+    seed
+        Decides every random choice.
+    asked
+        How many questions are asked of this table in all: p is corrected for it.
+    **options
+        Of the question, such as ``by="treatment"``.
+
+    Raises
+    ------
+    DataError
+        If the table does not hold what is asked for.
+    """
+    if question not in _QUESTIONS:
+        raise DataError(
+            f"there is no question {question!r}: ask one of {', '.join(_QUESTIONS)}"
+        )
+    config = _QUESTIONS[question]
+    known = [one.name for one in fields(config)]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise DataError(
+            f"{question!r} has no option {unknown[0]!r}: it has {', '.join(known)}"
+        )
+    try:
+        asking: Question = config(**options)
+    except TypeError as error:
+        raise DataError(f"{question!r} needs its columns: {error}") from error
+    return asking.ask(read_table(table, asking.roles, features), seed, asked)

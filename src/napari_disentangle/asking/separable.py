@@ -1,0 +1,158 @@
+"""Whether a label is told in other groups, and whether it is more than the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_disentangle.asking.columns import Table
+from napari_disentangle.asking.finding import (
+    LEVEL,
+    Finding,
+    Guard,
+    corrected,
+    found,
+    listed,
+)
+from napari_disentangle.asking.telling import Told, told
+from napari_disentangle.audit.confounding import CONFOUNDED, cramers_v
+from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Array
+
+
+@dataclass(frozen=True)
+class Separable:
+    """Can a label be told in other groups, or only the batch.
+
+    Attributes
+    ----------
+    by
+        Column of the label, such as the treatment.
+    groups
+        Column of what must not be split: wells, slides, animals.
+    batch
+        Column of the batch, such as the plate.
+    """
+
+    by: str
+    groups: str
+    batch: str | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Columns that are no features."""
+        return tuple(one for one in (self.by, self.groups, self.batch) if one)
+
+    def ask(self, table: Table, seed: int, asked: int) -> Finding:
+        """Answer from a table."""
+        known = {self.by: table.role(self.by, "by")}
+        groups = table.role(self.groups, "groups")
+        if self.batch:
+            known[self.batch] = table.role(self.batch, "batch")
+        there = np.all([one != "" for one in (*known.values(), groups)], axis=0)
+        kept, group = table.only(there), groups[there]
+        values = {name: one[there] for name, one in known.items()}
+        refusal = self._refusal(values, group)
+        plot = dict(zip("xy", kept.picture().T, strict=True))
+        plot |= values
+        if refusal:
+            return found("separable", "", Guard(False, refusal), plot=plot)
+        tolds: dict[str, Told] = {}
+        for name, labels in values.items():
+            try:
+                tolds[name] = told(kept.values, labels, group, seed)
+            except DataError as error:
+                return found("separable", "", Guard(False, str(error)), plot=plot)
+        guard = _guard(tolds[self.by], self)
+        rows = [_row(name, one, asked) for name, one in tolds.items()]
+        claim = _statement(self, tolds, asked)
+        left = len(table) - len(kept)
+        lost = (f"{left} objects without one of these columns were left out",)
+        said = (*table.said, *(lost if left else ()))
+        return found("separable", claim, guard, table=rows, plot=plot, said=said)
+
+    def _refusal(self, values: Mapping[str, Array], group: Array) -> str:
+        """Why label and batch of groups cannot be told apart, or nothing."""
+        if not self.batch:
+            return ""
+        first = np.unique(group, return_index=True)[1]
+        both = (values[name][first] for name in (self.by, self.batch))
+        return _refusal(self.by, self.batch, *both)
+
+
+def _refusal(by: str, batch: str, one: Array, other: Array) -> str:
+    """Why label and batch cannot be told apart, or nothing."""
+    if cramers_v(other, one) < CONFOUNDED:
+        return ""
+    there = {*zip(one.tolist(), other.tolist(), strict=True)}
+    empty = [
+        f"{a} in {b}"
+        for a in np.unique(one)
+        for b in np.unique(other)
+        if (a, b) not in there
+    ]
+    return (
+        f"{by!r} and {batch!r} cannot be told apart, because there is no "
+        f"{listed(empty)}"
+    )
+
+
+def _guard(one: Told, config: Separable) -> Guard:
+    if np.isnan(one.p):
+        why = (
+            f"{one.groups} {config.groups} are too few for a p value, which needs at "
+            "least four of every label"
+        )
+        return Guard(False, why, {"accuracy": one.accuracy, "chance": one.chance})
+    why = f"asked in {one.groups} {config.groups} that were not learned from"
+    return Guard(True, why, {"p": one.p})
+
+
+def _row(name: str, one: Told, asked: int) -> dict[str, Any]:
+    return {
+        "column": name,
+        "balanced accuracy": round(one.accuracy, 3),
+        "chance": round(one.chance, 3),
+        "p": round(corrected(one.p, asked), 4),
+        "objects": one.rows,
+        "groups": one.groups,
+    }
+
+
+def _statement(config: Separable, tolds: dict[str, Told], asked: int) -> str:
+    """The verdict, of the label and of the batch."""
+    one = tolds[config.by]
+    yes = corrected(one.p, asked) <= LEVEL
+    figures = _figures(one, config, asked)
+    claim = f"{config.by!r} {'is' if yes else 'is not'} separable with these features"
+    if not config.batch:
+        return f"{claim} ({figures})."
+    batch = tolds[config.batch]
+    return f"{claim} ({figures}); {_of_batch(config, batch, yes, asked)}."
+
+
+def _figures(one: Told, config: Separable, asked: int) -> str:
+    times = f", of {asked} questions" if asked > 1 else ""
+    return (
+        f"told with {one.accuracy:.2f} in other {config.groups}, chance "
+        f"{one.chance:.2f}, p {corrected(one.p, asked):.3f}{times}, n = {one.groups} "
+        f"{config.groups} with {one.rows} objects"
+    )
+
+
+def _of_batch(config: Separable, batch: Told, yes: bool, asked: int) -> str:
+    """What is to be done about the batch."""
+    share = f"told with {batch.accuracy:.2f}, chance {batch.chance:.2f}"
+    if np.isnan(batch.p):
+        return f"of the batch {config.batch!r} nothing is known ({share}, no p)"
+    if corrected(batch.p, asked) > LEVEL:
+        return f"the batch {config.batch!r} is not ({share})"
+    if yes:
+        return (
+            f"so is the batch {config.batch!r} ({share}): take the look out and ask "
+            "again, or compare within each batch"
+        )
+    return f"but the batch {config.batch!r} is ({share}): it is only the batch"

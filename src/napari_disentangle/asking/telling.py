@@ -1,0 +1,85 @@
+"""How well a column is told from features, in groups that were not learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_disentangle.asking.finding import listed
+from napari_disentangle.audit.leak import FEWEST_GROUPS, recognise
+from napari_disentangle.audit.separable import FEWEST, separable
+from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Array, Doubles
+
+# Rows that neighbours are looked for among: of every group as many.
+_ROWS, _FOLDS = 2000, 5
+
+
+@dataclass(frozen=True)
+class Told:
+    """How well a column is told.
+
+    Attributes
+    ----------
+    accuracy
+        Balanced, on groups that were not learned from.
+    chance
+        What guessing gets.
+    p
+        How often chance does as well; NaN where there are too few groups to say.
+    rows, groups
+        How many objects and groups were asked.
+    """
+
+    accuracy: float
+    chance: float
+    p: float
+    rows: int
+    groups: int
+
+
+def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
+    """Tell labels (n,) of rows (n, F) in other groups (n,).
+
+    Of groups that have one label each by nearest neighbours, with one group of every
+    label left out (:func:`napari_disentangle.audit.separable`); else by the logistic
+    probe, with whole groups left out, and p from resampled groups.
+
+    Raises
+    ------
+    DataError
+        If a label is in fewer than two groups.
+    """
+    rows = evenly(groups, _ROWS, seed)
+    x, labels, groups = values[rows], labels[rows], groups[rows]
+    pairs = np.unique(np.stack([groups, labels]), axis=1)
+    names, holders = np.unique(pairs[1], return_counts=True)
+    n = len(np.unique(groups))
+    if holders.min() < 2:
+        raise DataError(
+            f"{listed(names[holders < 2].tolist())} is in one group only, so that what "
+            "is told may be that group"
+        )
+    if pairs.shape[1] == n:
+        one = separable(x, labels, groups, seed=seed)
+        return Told(one.accuracy, one.chance, one.p, len(x), n)
+    seen = recognise(x, labels, groups, min(_FOLDS, n))
+    chance = 1 / len(names)
+    enough = n >= max(FEWEST_GROUPS, 2 * FEWEST)
+    drawn = seen.resampled(seed)
+    p = (1 + (drawn <= chance).sum()) / (1 + len(drawn)) if enough else np.nan
+    return Told(seen.accuracy, chance, float(p), len(x), n)
+
+
+def evenly(groups: Array, most: int, seed: int) -> Array:
+    """Rows, at most so many, of every group as many as there are of each (n,)."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(groups))
+    keys = np.unique(groups[order], return_inverse=True)[1]
+    turn = np.empty(len(groups), np.intp)
+    for key in range(keys.max() + 1):
+        own = np.flatnonzero(keys == key)
+        turn[own] = np.arange(len(own))
+    chosen = order[np.argsort(turn, kind="stable")[:most]]
+    return np.sort(chosen)

@@ -1,0 +1,191 @@
+"""How usual every object is, and of which group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_disentangle.asking.columns import Table
+from napari_disentangle.asking.finding import Finding, Guard, found
+from napari_disentangle.asking.telling import evenly
+from napari_disentangle.errors import DataError
+from napari_disentangle.image.arrays import Array, Doubles
+
+# Neighbours, objects that are looked among, and a p value that is unusual.
+_NEIGHBOURS, _MOST, _UNUSUAL = 10, 10_000, 0.05
+# By how much the mean p of a group of normal objects may be off; how many are needed.
+_ALLOWED, _FEWEST, _PART = 0.2, 40, 2000
+
+
+@dataclass(frozen=True)
+class Typical:
+    """How usual every object is among normal ones, and of which group.
+
+    Attributes
+    ----------
+    by, normal
+        Column of the label, and which of its values is normal; without them all
+        objects are, and ``p`` says nothing but their order.
+    groups
+        Column of what must not be split: wells, slides, animals.
+    """
+
+    by: str | None = None
+    normal: str | None = None
+    groups: str | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Columns that are no features."""
+        return tuple(one for one in (self.by, self.groups) if one)
+
+    def ask(self, table: Table, seed: int, asked: int) -> Finding:
+        """Answer from a table."""
+        normal = self._normal(table)
+        if normal.sum() < _FEWEST:
+            raise DataError(
+                f"{normal.sum()} normal objects are too few: {_FEWEST} are needed"
+            )
+        groups = table.role(self.groups, "groups") if self.groups else None
+        half = _halves(groups, normal, seed)
+        p = conformal(table.values, half, seed)
+        columns = {"typical p": p}
+        if groups is not None:
+            columns["typical of"] = self._nearest(table, groups, normal, seed)
+        guard = _guard(p, normal, groups)
+        order = np.argsort(p, kind="stable")[:10]
+        rows = [
+            {"row": int(row), "typical p": round(float(p[row]), 4)} for row in order
+        ]
+        plot = dict(zip("xy", table.picture().T, strict=True)) | {"typical p": p}
+        claim = self._statement(p, normal)
+        return found("typical", claim, guard, columns, rows, plot, table.said)
+
+    def _normal(self, table: Table) -> Array:
+        if not (self.by and self.normal):
+            return np.ones(len(table), bool)
+        column = table.role(self.by, "by")
+        if self.normal not in column:
+            raise DataError(f"no object has {self.normal!r} in {self.by!r}")
+        return np.asarray(column == self.normal)
+
+    def _nearest(self, table: Table, groups: Array, normal: Array, seed: int) -> Array:
+        """The group that most neighbours of every object are of, of groups alike."""
+        keys, group = np.unique(groups, return_inverse=True)
+        rows = evenly(groups, _MOST, seed)
+        votes, unit = np.zeros((len(table), len(keys))), np.eye(len(keys))
+        for part, near in _near(table.values, table.values[rows], 1 + _NEIGHBOURS):
+            others = rows[near] != np.arange(len(table))[part, None]
+            votes[part] = (unit[group[rows[near]]] * others[..., None]).sum(1)
+        weight = np.bincount(group[rows], minlength=len(keys))
+        return np.asarray(keys[(votes / np.maximum(weight, 1)).argmax(1)])
+
+    def _statement(self, p: Array, normal: Array) -> str:
+        if normal.all():
+            return (
+                f"The {min(10, len(p))} least usual of n = {len(p)} objects are "
+                "listed; how many are unusual cannot be said without normal ones to "
+                "compare with."
+            )
+        others = p[~normal]
+        share, n = float((others <= _UNUSUAL).mean()), len(others)
+        return (
+            f"{share:.0%} of n = {n} objects that are not {self.normal!r} are unusual "
+            f"among the {normal.sum()} that are (p up to {_UNUSUAL}; {_UNUSUAL:.0%} "
+            "would be by chance)."
+        )
+
+
+def conformal(values: Doubles, half: Array, seed: int) -> Doubles:
+    """How often a normal object is as far from the others as this one (n,).
+
+    Distances to the neighbours in one half of the normal objects are compared with
+    those of the other half, so that p of a normal object is up to 0.05 in 5 % of cases
+    (Vovk et al. 2005, "Algorithmic learning in a random world").
+
+    Parameters
+    ----------
+    values
+        Features (n, F).
+    half
+        0 or 1 for normal objects, -1 for others (n,).
+    seed
+        Of which are looked among, if there are many.
+    """
+    p = np.full(len(values), np.nan)
+    for side in (0, 1):
+        rows = np.flatnonzero(half == side)
+        rows = rows[evenly(np.zeros(len(rows)), _MOST, seed)]
+        asked = half != side
+        far = np.concatenate([*_distances(values[asked], values[rows])])
+        normal = half[asked] >= 0
+        calibration = np.sort(far[normal])
+        n = len(calibration)
+        as_far = n - np.searchsorted(calibration, far, "left")
+        # a normal object is not compared with itself
+        found = (as_far + ~normal) / (n + ~normal)
+        p[asked] = np.fmax(p[asked], found)
+    return p
+
+
+def _halves(groups: Array | None, normal: Array, seed: int) -> Array:
+    """Normal objects in two halves, whole groups in one; -1 for all others."""
+    units = np.arange(len(normal)) if groups is None else groups
+    keys, unit = np.unique(units[normal], return_inverse=True)
+    if len(keys) < 2:
+        unit, keys = np.arange(normal.sum()), np.arange(normal.sum())
+    order = np.random.default_rng(seed).permutation(len(keys))
+    sizes = np.bincount(unit, minlength=len(keys))
+    side = np.zeros(len(keys), np.intp)
+    totals = [0, 0]
+    for key in order:
+        side[key] = int(totals[1] < totals[0])
+        totals[side[key]] += sizes[key]
+    half = np.full(len(normal), -1)
+    half[normal] = side[unit]
+    return half
+
+
+def _near(values: Doubles, among: Doubles, k: int) -> Iterator[tuple[slice, Array]]:
+    """Numbers of the nearest rows of every row, some at a time."""
+    k = min(k, len(among))
+    for begin in range(0, len(values), _PART):
+        part = slice(begin, begin + _PART)
+        apart = _apart(values[part], among)
+        yield part, np.argpartition(apart, k - 1, axis=1)[:, :k]
+
+
+def _distances(values: Doubles, among: Doubles) -> Iterator[Doubles]:
+    """Mean squared distance to the neighbours (n,), some rows at a time."""
+    k = min(_NEIGHBOURS, len(among))
+    for begin in range(0, len(values), _PART):
+        apart = _apart(values[begin : begin + _PART], among)
+        yield np.partition(apart, k - 1, axis=1)[:, :k].mean(1)
+
+
+def _apart(one: Doubles, other: Doubles) -> Doubles:
+    """Squared distances."""
+    products = -2 * one @ other.T
+    products += (one**2).sum(1)[:, None]
+    products += (other**2).sum(1)
+    apart: Doubles = np.maximum(products, 0)
+    return apart
+
+
+def _guard(p: Array, normal: Array, groups: Array | None) -> Guard:
+    """Normal objects of every group must be about as usual as those of others."""
+    if groups is None:
+        return Guard(True, "no groups were named: wells may differ by themselves")
+    names = np.unique(groups[normal])
+    means = np.array([p[normal & (groups == name)].mean() for name in names])
+    worst = int(np.abs(means - 0.5).argmax())
+    figures = {"mean p of the most different group": float(means[worst])}
+    if abs(means[worst] - 0.5) > _ALLOWED:
+        why = (
+            f"normal objects of {names[worst]} have a mean p of {means[worst]:.2f}, "
+            "where 0.50 would be by chance, so that groups differ by themselves"
+        )
+        return Guard(False, why, figures)
+    return Guard(True, "normal objects of every group are as usual as others", figures)

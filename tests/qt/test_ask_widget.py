@@ -1,0 +1,159 @@
+"""The tab "Ask": tables of layers are asked, in a real window."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+N, EDGE = 60, 12
+
+
+def grid() -> np.ndarray:
+    """Squares of 8 pixels, numbered from 1 on."""
+    labels = np.zeros((6 * EDGE, 10 * EDGE), np.int32)
+    for number in range(N):
+        y, x = (EDGE * one for one in divmod(number, 10))
+        labels[y + 2 : y + 10, x + 2 : x + 10] = number + 1
+    return labels
+
+
+@pytest.fixture
+def asking(make_napari_viewer, qtbot):
+    """Eight wells, four of each treatment, in which objects of two kinds differ."""
+    viewer = make_napari_viewer(show=True)
+    rng = np.random.default_rng(0)
+    for well in range(8):
+        kind = rng.random(N) < (0.2, 0.7)[well % 2]
+        values = rng.normal(size=(N, 4))
+        values[:, 0] += 5 * kind
+        columns = {f"view {i + 1}": one for i, one in enumerate(values.T)}
+        name = f"P{well // 4}_{'drug' if well % 2 else 'control'}_w{well}"
+        features = {"index": np.arange(1, N + 1), "truth": kind, **columns}
+        viewer.add_labels(grid(), name=name, features=features)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-disentangle", "Objects")
+    widget.panel.tabs.setCurrentIndex(1)
+    yield widget.ask
+    widget.ask.cancel()
+
+
+def press(qtbot, widget, button):
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
+
+
+def said(widget):
+    return " ".join(widget.panel.message.lines)
+
+
+def named_wells(qtbot, widget):
+    """Columns are read off the names of images."""
+    widget.panel.more.open()
+    widget.panel.pattern.setText("{plate}_{treatment}_{well}")
+    assert widget.panel.read.text() == (
+        "P0_control_w0: plate = P0, treatment = control, well = w0"
+    )
+    press(qtbot, widget, widget.panel.add)
+
+
+def test_wells_from_names_and_a_treatment_that_is_told(asking, qtbot):
+    named_wells(qtbot, asking)
+    controls = asking.panel.form.controls
+    roles = {name: control.currentText() for name, control in controls.items()}
+    assert roles == {"by": "treatment", "groups": "well", "batch": "plate"}
+    press(qtbot, asking, asking.panel.ask)
+    assert "'treatment' is separable" in asking.panel.statement.text()
+    assert "n = 8 well with 480 objects" in asking.panel.statement.text()
+    assert asking.panel.guard.text().startswith("Guard passed")
+    assert asking.panel.table.item(0, 0).text() == "treatment"
+    assert len(asking.panel.dots.data) == 480
+
+
+def test_populations_are_kept_coloured_and_taken_back(asking, qtbot):
+    named_wells(qtbot, asking)
+    panel, viewer = asking.panel, asking.viewer
+    panel.question.setCurrentText("populations")
+    press(qtbot, asking, panel.ask)
+    assert "Population" in panel.statement.text()
+    press(qtbot, asking, panel.keep)
+    for layer in viewer.layers:
+        known = layer.features
+        assert len({*known["population"][known["truth"]]}) == 1
+    first = viewer.layers[0]
+    colours = {tuple(first.get_color(label)) for label in first.features["index"]}
+    assert len(colours) == 2
+    press(qtbot, asking, panel.undo)
+    assert "population" not in first.features
+    assert "well" in first.features
+
+
+def test_a_concept_is_taught_by_clicks_and_asks_for_more(asking, qtbot):
+    panel, layer = asking.panel, asking.viewer.layers[0]
+    panel.question.setCurrentText("teach")
+    press(qtbot, asking, panel.ask)
+    assert "Name some objects first" in said(asking)
+    asking.viewer.layers.selection.active = layer
+    truth = layer.features["truth"].to_numpy()
+    for kind in (True, False):
+        panel.name.setText("bright" if kind else "other")
+        for label in layer.features["index"][truth == kind][:5]:
+            layer.selected_label = label
+            press(qtbot, asking, panel.name_it)
+    assert panel.names.text() == "Named: 5 bright, 5 other"
+    press(qtbot, asking, panel.ask)
+    assert panel.statement.text().startswith("Taught by 5 bright, 5 other")
+    layer.selected_label = 1
+    panel.table.selectRow(0)
+    unsure = asking.viewer.layers.selection.active
+    assert (unsure, unsure.selected_label) != (layer, 1)
+    press(qtbot, asking, panel.keep)
+    told = np.concatenate([one.features["taught"] for one in asking.viewer.layers])
+    true = np.concatenate([one.features["truth"] for one in asking.viewer.layers])
+    assert ((told == "bright") == true).mean() > 0.9
+
+
+def test_a_refusal_gives_no_columns(asking, qtbot):
+    named_wells(qtbot, asking)
+    asking.panel.question.setCurrentText("populations")
+    asking.panel.form.controls["groups"].setCurrentText("–")
+    press(qtbot, asking, asking.panel.ask)
+    assert asking.panel.statement.text().startswith("Nothing is concluded")
+    assert asking.panel.guard.text().startswith("Guard refused")
+    assert not asking.panel.keep.isEnabled()
+
+
+def test_a_copied_script_says_the_same(asking, qtbot, capsys):
+    named_wells(qtbot, asking)
+    press(qtbot, asking, asking.panel.ask)
+    press(qtbot, asking, asking.panel.copy)
+    exec(QApplication.clipboard().text(), {"viewer": asking.viewer})
+    assert capsys.readouterr().out.strip() == asking.panel.statement.text()
+
+
+def test_columns_of_a_file_come_to_every_object(asking, qtbot, tmp_path):
+    names = [layer.name for layer in asking.viewer.layers]
+    lines = [f"{name},day {i % 3}" for i, name in enumerate(names)]
+    path = tmp_path / "wells.csv"
+    path.write_text("\n".join(["file,day", *lines]))
+    asking.join(str(path))
+    assert [set(one.features["day"]) for one in asking.viewer.layers][:4] == [
+        {"day 0"}, {"day 1"}, {"day 2"}, {"day 0"},
+    ]  # fmt: skip
+    path.write_text("file,day\nelsewhere,1\n")
+    asking.join(str(path))
+    assert "No column of 'wells.csv' names all images" in said(asking)
+
+
+def test_what_changes_meanwhile_is_one_sentence(asking, qtbot):
+    named_wells(qtbot, asking)
+    asking.panel.question.setCurrentText("populations")
+    press(qtbot, asking, asking.panel.ask)
+    gone = asking.viewer.layers.pop(3)
+    press(qtbot, asking, asking.panel.keep)
+    assert f"'{gone.name}' was removed: ask again." in said(asking)
+    asking.viewer.layers.clear()
+    assert "No table yet" in asking.panel.tables.text()
+    press(qtbot, asking, asking.panel.ask)
+    assert "No Labels layer that is seen has a table" in said(asking)
