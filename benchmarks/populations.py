@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from napari_disentangle.audit import logistic
-from napari_disentangle.objects import kmeans
 from napari_disentangle.asking.populations import FineGroups, populations
 from napari_disentangle.asking.topics import topics
+from napari_disentangle.audit import logistic
+from napari_disentangle.objects import kmeans
 
 Array = NDArray[Any]
 # Domains, replicates of each, and objects of these.

@@ -49,7 +49,7 @@ def _print(name: str, columns: str, rows: dict[str, list[list[float]]]) -> None:
     print(f"\n{name}\n\n| {columns} |")
     print("|---" * (1 + columns.count("|")) + "|")
     for row, found in rows.items():
-        both = zip(np.mean(found, 0), np.std(found, 0), strict=True)
+        both = zip(np.nanmean(found, 0), np.nanstd(found, 0), strict=True)
         cells = " | ".join(f"{mean:.3f} ± {std:.3f}" for mean, std in both)
         print(f"| {row} | {len(found)} | {cells} |", flush=True)
 
@@ -94,7 +94,7 @@ def _synthetic(seed: int, quick: bool) -> Rows:
 def _asked(
     mixed: mixing.Mixed, k: int, seed: int, table: dict[str, Array], **batch: str
 ) -> list[float]:
-    """Accuracy and error of shares; whether it is refused, and whether none is found."""
+    """Accuracy, error of shares, whether it is refused, whether none is found."""
     options = {"domain": "domain", "groups": "well", "k": k, **batch}
     found = nd.ask("populations", table, seed=seed, **options)
     none = float("No shift" in found.statement)

@@ -80,7 +80,8 @@ def test_populations_are_kept_coloured_and_taken_back(asking, qtbot):
     press(qtbot, asking, panel.keep)
     for layer in viewer.layers:
         known = layer.features
-        assert len({*known["population"][known["truth"]]}) == 1
+        number = known["population"][known["truth"]].mode()[0]
+        assert ((known["population"] == number) == known["truth"]).mean() > 0.9
     first = viewer.layers[0]
     colours = {tuple(first.get_color(label)) for label in first.features["index"]}
     assert len(colours) == 2
@@ -101,6 +102,7 @@ def test_a_concept_is_taught_by_clicks_and_asks_for_more(asking, qtbot):
         for label in layer.features["index"][truth == kind][:5]:
             layer.selected_label = label
             press(qtbot, asking, panel.name_it)
+            assert not said(asking)
     assert panel.names.text() == "Named: 5 bright, 5 other"
     press(qtbot, asking, panel.ask)
     assert panel.statement.text().startswith("Taught by 5 bright, 5 other")

@@ -184,7 +184,7 @@ def _check(kinds: Array, y: Array) -> None:
     counts = np.bincount(y)
     if counts.min() < _FEWEST:
         raise DataError(
-            f"{str(kinds[counts.argmin()])!r} has one example only: name {_FEWEST} at least"
+            f"'{kinds[counts.argmin()]}' has one example only: name {_FEWEST} at least"
         )
 
 

@@ -30,6 +30,8 @@ class QuestionForm(QWidget):  # type: ignore[misc]
         super().__init__()
         self.controls: dict[str, Any] = {}
         self._columns: Mapping[str, Array] = {}
+        # What was proposed, which a better proposal replaces.
+        self._proposed: dict[str, str] = {}
         self._form: QFormLayout = column(self)
         self._form.setContentsMargins(0, 0, 0, 0)
 
@@ -69,8 +71,9 @@ class QuestionForm(QWidget):  # type: ignore[misc]
         box = QComboBox()
         if name != "normal":
             box.addItems([NONE, *names])
-            wanted = before if before in names else proposed(name, names)
-            box.setCurrentText(wanted or NONE)
+            chosen = before in names and before != self._proposed.get(name)
+            self._proposed[name] = proposed(name, names)
+            box.setCurrentText(before if chosen else self._proposed[name] or NONE)
             box.currentTextChanged.connect(self._show_values)
         return box
 

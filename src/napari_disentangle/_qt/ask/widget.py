@@ -235,8 +235,9 @@ class AskWidget(QWidget):  # type: ignore[misc]
             if layer not in table.layers:
                 raise DataError("Select the Labels layer, and an object in it.")
             named = np.array(table.columns.get(NAMES, len(table) * [""]), object)
-            own = [layer is one for one, part in table.parts(named) for _ in part]
             numbers = table.columns.get("index", np.arange(len(table)))
+            # napari hands out layers in wrappers, which are equal but not the same
+            own = [layer == one for one, part in table.parts(named) for _ in part]
             row = np.flatnonzero(np.array(own) & (numbers == layer.selected_label))
             if not len(row):
                 raise DataError(f"{layer.selected_label} is no object of this table.")
