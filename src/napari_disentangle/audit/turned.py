@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 TURNS = 4
 # Blocks along every axis, of which this share is held out; tiles that are needed.
-_BLOCKS, _HELD_OUT, _FEWEST = 4, 0.3, 20
-_STEPS, _BATCH, _RATE, _CELLS = 300, 16, 1e-3, 4
+_BLOCKS, _HELD_OUT, _FEWEST = 3, 0.3, 20
+_STEPS, _BATCH, _RATE, _CELLS = 300, 16, 3e-3, 4
 _QUANTILE = 1.96
 
 
@@ -93,11 +93,15 @@ _Place = tuple[int, int, int]
 
 
 def _unit(plane: Doubles) -> Doubles:
-    """Channels of mean 0 and spread 1."""
-    mean, std = (
-        getattr(plane, name)((1, 2), keepdims=True) for name in ("mean", "std")
-    )
-    unit: Doubles = (plane - mean) / np.maximum(std, 1e-12)
+    """Channels as they are near their median, and their logarithm far from it.
+
+    Light that falls off shows in the background, which bright objects would outweigh.
+    """
+    middle = np.median(plane, axis=(1, 2), keepdims=True)
+    spread = np.median(np.abs(plane - middle), axis=(1, 2), keepdims=True)
+    least = 1e-3 * plane.std(axis=(1, 2), keepdims=True)
+    near = np.arcsinh((plane - middle) / np.maximum(spread, least + 1e-12))
+    unit: Doubles = near / max(float(near.std()), 1e-12)
     return unit
 
 
@@ -172,6 +176,7 @@ def _turns(
     import torch
 
     cut = np.stack([planes[i][:, y : y + tile, x : x + tile] for i, y, x in places])
+    cut -= cut.mean((2, 3), keepdims=True)
     turns = [np.rot90(cut, turn, (2, 3)) for turn in range(TURNS)]
     return torch.as_tensor(np.concatenate(turns).astype(np.float32))
 

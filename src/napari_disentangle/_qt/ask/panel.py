@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton, QTableWidgetItem, QWidget
 
 from napari_disentangle._qt.ask.form import QuestionForm
@@ -27,6 +27,8 @@ from napari_disentangle.asking.ask import questions
 from napari_disentangle.asking.finding import Finding
 from napari_disentangle.image.arrays import Array
 
+# The column that holds rows of objects.
+_OBJECT = "row"
 _ROWS, _PLOT, _DRAWN, _DOT = 6, 180, 5000, 4
 # Of a passed and of a refused guard; said in words as well.
 _PASSED, _REFUSED = "#009e73", "#d55e00"
@@ -140,8 +142,10 @@ class AskPanel(QWidget):  # type: ignore[misc]
             one.setEnabled(not on)
         self.cancel.setVisible(on)
 
-    def show_finding(self, finding: Finding | None) -> None:
-        """Show an answer, or none."""
+    def show_finding(
+        self, finding: Finding | None, called: Callable[[int], str] = str
+    ) -> None:
+        """Show an answer, or none; ``called`` tells what the object of a row is."""
         self.answer.setVisible(finding is not None)
         self.keep.setEnabled(finding is not None and bool(finding.columns))
         self.copy.setEnabled(finding is not None)
@@ -154,19 +158,27 @@ class AskPanel(QWidget):  # type: ignore[misc]
         )
         self.guard.setStyleSheet(f"color: {_PASSED if guard.passed else _REFUSED};")
         self.said.setText("\n".join(finding.said))
-        self._show_rows(finding.table)
+        self._show_rows(finding.table, called)
         self._draw(finding.plot)
 
-    def _show_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _show_rows(
+        self, rows: Sequence[Mapping[str, Any]], called: Callable[[int], str]
+    ) -> None:
         names = [*dict.fromkeys(name for row in rows for name in row)]
         self.table.setVisible(bool(rows))
         self.table.clear()
         self.table.setColumnCount(len(names))
-        self.table.setHorizontalHeaderLabels(names)
+        heads = ["object" if name == _OBJECT else name for name in names]
+        self.table.setHorizontalHeaderLabels(heads)
         self.table.setRowCount(len(rows))
         for i, row in enumerate(rows):
             for j, name in enumerate(names):
-                self.table.setItem(i, j, QTableWidgetItem(str(row.get(name, ""))))
+                value = row.get(name, "")
+                item = QTableWidgetItem(str(value))
+                if name == _OBJECT and name in row:
+                    item.setText(called(value))
+                    item.setData(Qt.ItemDataRole.UserRole, value)
+                self.table.setItem(i, j, item)
 
     def _draw(self, plot: Mapping[str, Array]) -> None:
         """Some thousand objects along their main axes, coloured by what is asked."""
@@ -181,12 +193,7 @@ class AskPanel(QWidget):  # type: ignore[misc]
 
     def _tell(self) -> None:
         """Tell which object's row is clicked."""
-        chosen = self.table.selectedItems()
-        names = [
-            self.table.horizontalHeaderItem(j).text()
-            for j in range(self.table.columnCount())
-        ]
-        if chosen and "row" in names:
-            text = self.table.item(chosen[0].row(), names.index("row")).text()
-            if text:
-                self.chosen.emit(int(text))
+        for item in self.table.selectedItems():
+            row = item.data(Qt.ItemDataRole.UserRole)
+            if row is not None:
+                self.chosen.emit(row)

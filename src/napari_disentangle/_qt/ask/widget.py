@@ -145,7 +145,11 @@ class AskWidget(QWidget):  # type: ignore[misc]
     def _step(self, worker: StepWorker, step: Any) -> None:
         if worker is self._worker and isinstance(step, Finding):
             self.finding = step
-            self.panel.show_finding(step)
+            self.panel.show_finding(step, self._called)
+
+    def _called(self, row: int) -> str:
+        layer, label = self._known()[0].place(row)
+        return f"{image_of(layer)} {label}"
 
     def _broken(self, error: Exception) -> None:
         known = isinstance(error, (DisentangleError, ValueError))
