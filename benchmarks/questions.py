@@ -21,7 +21,7 @@ from torch import nn
 
 import napari_disentangle as nd
 from napari_disentangle.asking.columns import read_table
-from napari_disentangle.asking.teach import FITS, relevance
+from napari_disentangle.asking.teach import FITS
 from napari_disentangle.samples.cells import cells
 
 Rows = Iterator[tuple[str, list[float]]]
@@ -228,8 +228,9 @@ def _concept(seed: int, quick: bool) -> Rows:
         y = truth[rows].astype(int)
         found = [auc(fit(table.values[rows], y)(table.values)[rest, 1], truth[rest])
                  for fit in FITS.values()]  # fmt: skip
-        both = relevance(table.only(rows), truth[rows].astype(str))["True"]
-        best = [table.names[i] for i in np.argsort(both)[::-1][:3]]
+        names = {int(row): ("it" if truth[row] else "other") for row in rows}
+        asked = nd.ask("teach", measured.columns(), labels=names, seed=seed)
+        best = [row["column"] for row in asked.table if "column" in row][:3]
         hit = [any(_of(name, part) for name in best) for part in ("size", "gain")]
         yield f"{shots} examples", [*found, float(all(hit))]
 

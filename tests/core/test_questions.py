@@ -145,7 +145,7 @@ def test_two_fields_say_nothing_of_a_treatment() -> None:
     table, _ = blobs(0, domains=2)
     finding = nd.ask("populations", table, domain="dose", k=2)
     assert finding.statement.startswith(NOTHING)
-    assert "no domain has two replicates" in finding.statement
+    assert "no value of 'dose' has two replicates" in finding.statement
 
 
 def test_plates_are_centred_if_all_have_every_treatment() -> None:

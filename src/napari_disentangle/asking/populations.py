@@ -59,9 +59,12 @@ class Populations:
     def ask(self, table: Table, seed: int, asked: int) -> Finding:
         """Answer from a table."""
         total, domain = len(table), table.role(self.domain, "domain")
+        alone = self._unreplicated(table, domain)
+        if alone:
+            return found("populations", "", Guard(False, alone), said=table.said)
         kept, small = _large(domain, self.k, self.domain)
         table, domain = table.only(kept), domain[kept]
-        group = _within(table, self.groups, domain) if self.groups else domain
+        group = self._group(table, domain)
         values, guard = self._centred(table, domain)
         guard = guard or _guard(values, domain, group, seed)
         plot = dict(zip("xy", table.picture().T, strict=True))
@@ -80,6 +83,23 @@ class Populations:
             plot,
             (*said, shift.remark),
         )
+
+    def _unreplicated(self, table: Table, domain: Array) -> str:
+        """Why nothing says what two wells differ by anyway, or nothing."""
+        pairs = {*zip(domain, self._group(table, domain), strict=True)}
+        if len(pairs) > len(np.unique(domain)):
+            return ""
+        return (
+            f"no value of {self.domain!r} has two replicates, so that nothing says "
+            "whether they differ by more than any two wells do"
+        )
+
+    def _group(self, table: Table, domain: Array) -> Array:
+        """Replicates, each of one domain: a well of two domains is two."""
+        if not self.groups:
+            return domain
+        group = table.role(self.groups, "groups")
+        return np.array([f"{a}, {b}" for a, b in zip(group, domain, strict=True)])
 
     def _centred(self, table: Table, domain: Array) -> tuple[Doubles, Guard | None]:
         """Features without the mean of every batch, or why that must not be."""
@@ -191,12 +211,6 @@ def _large(domain: Array, k: int, name: str) -> tuple[Array, tuple[str, ...]]:
     return rows, said if len(small) else ()
 
 
-def _within(table: Table, name: str, domain: Array) -> Array:
-    """Replicates, each of one domain: a well of two domains is two."""
-    group = table.role(name, "groups")
-    return np.array([f"{a}, {b}" for a, b in zip(group, domain, strict=True)])
-
-
 def _guard(values: Doubles, domain: Array, group: Array, seed: int) -> Guard:
     """Replicates of one domain must not be told apart."""
     found = []
@@ -206,11 +220,7 @@ def _guard(values: Doubles, domain: Array, group: Array, seed: int) -> Guard:
         if len(names) >= 2:
             found.append(_apart(values[own], group[own], seed))
     if not found:
-        return Guard(
-            False,
-            "no domain has two replicates, so that nothing says whether a difference "
-            "between domains is more than one between any two wells",
-        )
+        return Guard(False, "nothing that is large enough has two replicates")
     apart = float(np.mean(found))
     figures = {"replicates told apart": apart}
     if apart > 0.5 + _APART:

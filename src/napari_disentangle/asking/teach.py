@@ -19,6 +19,8 @@ from napari_disentangle.image.arrays import Array, Doubles
 _FOLDS, _FEWEST, _NEXT = 5, 2, 10
 # How many examples what is common to all names counts as, for its spread.
 _PRIOR = 4.0
+# Correlation from which on two columns say the same.
+_ALIKE = 0.7
 BAYES, LOGISTIC = "concepts", "logistic regression"
 
 
@@ -273,15 +275,25 @@ def _relevances(table: Table, names: Array, batch: str | None) -> list[dict[str,
     kinds = np.unique(names[rows])
     of_batch = relevance(table, table.role(batch, "batch")) if batch else {}
     found = relevance(table.only(rows), names[rows])
-    best = [np.max([found[kind][i] for kind in kinds]) for i in range(len(table.names))]
+    best = np.max([found[kind] for kind in kinds], axis=0)
     listing = []
-    for i in np.argsort(best)[::-1][:_NEXT]:
+    for i in _apart(table.values, best):
         row = {"column": table.names[i], "relevance": round(float(best[i]), 3)}
         if of_batch:
             most = max(values[i] for values in of_batch.values())
             row["relevance of the batch"] = round(float(most), 3)
         listing.append(row)
     return listing
+
+
+def _apart(values: Doubles, relevances: Doubles) -> list[int]:
+    """The most relevant columns, without those that say the same as one before."""
+    chosen: list[int] = []
+    alike = np.abs(values.T @ values) / len(values)
+    for i in np.argsort(relevances, kind="stable")[::-1]:
+        if not chosen or alike[i, chosen].max() < _ALIKE:
+            chosen.append(int(i))
+    return chosen[:_NEXT]
 
 
 def relevance(table: Table, labels: Array) -> dict[str, Doubles]:

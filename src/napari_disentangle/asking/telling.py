@@ -13,7 +13,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array, Doubles
 
 # Rows that neighbours are looked for among: of every group as many.
-_ROWS, _FOLDS = 2000, 5
+_ROWS, _FOLDS = 1500, 5
 
 
 @dataclass(frozen=True)
