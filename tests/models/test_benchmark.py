@@ -70,6 +70,17 @@ def test_the_section_replaces_itself_and_nothing_else(
         ("outliers.py", "| dead | synthetic | 1 | affine | "),
         ("stains.py", "H&E and DAB: 26.7 to 38.2"),
         ("padding.py", "| source | images | "),
+        ("questions.py --of populations teach --seeds 0", "| blobs | 1 | 1.000 "),
+        pytest.param(
+            "codes.py --sources synthetic --seeds 0",
+            "| views | content-only | ",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "labels.py --of speed --seeds 0",
+            "| 1,000 objects | 1 | ",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "study.py",
             "outputs equal, report equal, 0 images done twice",
@@ -81,8 +92,9 @@ def test_the_section_replaces_itself_and_nothing_else(
     ],
 )
 def test_the_other_scripts_run_on_what_is_always_there(script: str, says: str) -> None:
+    name, *options = script.split()
     run = subprocess.run(
-        [sys.executable, str(SCRIPT.with_name(script)), "--quick"],
+        [sys.executable, str(SCRIPT.with_name(name)), "--quick", *options],
         capture_output=True,
         text=True,
         check=False,
