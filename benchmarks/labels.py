@@ -156,6 +156,20 @@ def _shortcut(seed: int, quick: bool) -> Rows:
             yield f"{name} | {sight}", [*told, within]
 
 
+def _plates(seed: int, quick: bool) -> Rows:
+    """The same pattern on all cells of half of the fields: a plate to be flagged."""
+    _, score = coding.smears(seed % 5, *((12, 20) if quick else (1, 120)))
+    plate = (score.fields % 2).astype(str)
+    marked = _planted(replace(score, kinds=plate), seed)
+    for name, objects in (("as they are", score.objects), ("with patterns", marked)):
+        cells = codes.seen_of(objects, None)
+        values = codes.colours(cells, cells, seed, 1)
+        table = table_of(values, field=score.fields.astype(str), plate=plate)
+        found = nd.ask("separable", table, by="plate", groups="field", seed=seed)
+        row = found.table[0]
+        yield name, [row["balanced accuracy"], row["chance"], row["p"]]
+
+
 def _planted(known: Known, seed: int) -> nd.Objects:
     """The same fields, with a pattern of at most 16 of 255 on cells of every kind."""
     kinds = np.unique(known.kinds, return_inverse=True)[1]
@@ -209,20 +223,19 @@ def _plk1(seed: int, quick: bool) -> Rows:
                  "YX", name=name)
         for name in ("control", "inhibition")
     ]  # fmt: skip
-    model = nd.fit(images)
-    objects = nd.find_objects(images, on=model)
-    measured = nd.code(objects, "measured", on=model)
-    groups = nd.group(measured, level=3)
-    columns = {**measured.columns(), "field": objects.columns["image"]}
-    found = nd.ask("populations", columns, domain="field", k=2)
-    print(f"{found.statement}")
-    area = measured.columns()["area"]
-    bright = measured.columns()["intensity mean"]
-    for number in range(1, 4):
-        own = groups.numbers == number
-        counts = [float((own & (objects.columns["image number"] == i)).sum())
-                  for i in (0, 1)]  # fmt: skip
-        yield f"group {number}", [*counts, area[own].mean(), bright[own].mean()]
+    for sight, on in ((codes.RAW, None), (codes.CONTENT, nd.fit(images))):
+        objects = nd.find_objects(images, on=on)
+        measured = nd.code(objects, "measured", on=on)
+        groups = nd.group(measured)
+        columns = {**measured.columns(), "field": objects.columns["image"]}
+        found = nd.ask("populations", columns, domain="field", k=2)
+        print(f"{sight}: {found.statement}")
+        uneven = measured.columns()["intensity spread"]
+        for number in range(1, 1 + groups.level):
+            own = groups.numbers == number
+            counts = [float((own & (objects.columns["image number"] == i)).sum())
+                      for i in (0, 1)]  # fmt: skip
+            yield f"group {number} | {sight}", [*counts, uneven[own].mean()]
 
 
 # --- seconds --------------------------------------------------------------------------
@@ -258,7 +271,8 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], Rows]]] = {
         "codes | of | seeds | learned clean | learned with patterns "
         "| with patterns, where they are", _shortcut,
     ),
-    "plk1": ("group | runs | control | inhibited | area | brightness", _plk1),
+    "plates": ("fields | seeds | plate | chance | p", _plates),
+    "plk1": ("group | of | runs | control | inhibited | spread of brightness", _plk1),
     "speed": ("table | seeds | separable | populations | teach | typical", _speed),
 }  # fmt: skip
 

@@ -13,15 +13,19 @@ from functools import cache
 
 import codes
 import coding
+import imageio.v3 as iio
 import numpy as np
 import populations as mixing
 import torch
 from coding import Array, Known
+from sources import DATA, manifest
 from torch import nn
 
 import napari_disentangle as nd
 from napari_disentangle.asking.columns import read_table
+from napari_disentangle.asking.finding import Finding
 from napari_disentangle.asking.teach import FITS
+from napari_disentangle.audit import colour_features
 from napari_disentangle.samples.cells import cells
 
 Rows = Iterator[tuple[str, list[float]]]
@@ -203,6 +207,40 @@ def _separable_real(seed: int, quick: bool) -> Rows:
                        for key in ("balanced accuracy", "p"))]  # fmt: skip
 
 
+def _sources(seed: int, quick: bool) -> Rows:
+    """Nuclei of three sources, which are flagged as batches; mitoses and scanners."""
+    _, score = coding.nuclei(seed % 5, 8 if quick else 30)
+    measured = nd.code(score.objects, "measured").values
+    table = table_of(np.nan_to_num(measured), source=score.looks.astype(str),
+                     image=score.fields.astype(str))  # fmt: skip
+    found = nd.ask("separable", table, by="source", groups="image", seed=seed)
+    yield "nuclei | source", _verdict(found)
+    values, rows = _mitoses(seed, 90 if quick else 900)
+    columns = {key: np.array([row[key] for row in rows])
+               for key in ("majority_atypical", "scanner", "slide")}  # fmt: skip
+    for by in ("majority_atypical", "scanner"):
+        table = table_of(values, **columns)
+        found = nd.ask("separable", table, by=by, groups="slide", seed=seed)
+        yield f"mitoses | {by}", _verdict(found)
+
+
+def _verdict(found: Finding) -> list[float]:
+    row = found.table[0]
+    told = "not separable" not in found.statement and found.guard.passed
+    return [row["balanced accuracy"], row["chance"], row["p"], float(told)]
+
+
+def _mitoses(seed: int, most: int) -> tuple[Array, list[dict[str, str]]]:
+    """Colours of patches of three scanners, and what is known of them."""
+    folder = DATA / "histo_midog_3scanners"
+    rows = manifest(folder)
+    rng = np.random.default_rng(seed)
+    chosen = [rows[i] for i in rng.permutation(len(rows))[:most]]
+    pictures = (iio.imread(folder / row["file"])[..., :3] for row in chosen)
+    values = [colour_features(np.moveaxis(one, -1, 0)) for one in pictures]
+    return np.stack(values), chosen
+
+
 # --- teach ----------------------------------------------------------------------------
 def _concept(seed: int, quick: bool) -> Rows:
     """Large and dim cells from some examples of these and of others."""
@@ -321,6 +359,10 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], Rows]]] = {
         _separable,
     ),
     "cells": ("codes | seeds | kind | p | look | p of the look", _separable_real),
+    "sources": (
+        "of | asked | seeds | accuracy | chance | p | called separable",
+        _sources,
+    ),
     "teach": (
         "large and dim | seeds | AUC, concepts | AUC, logistic "
         "| both factors in the top three",

@@ -74,7 +74,7 @@ def test_a_treatment_is_told_apart_from_a_batch() -> None:
     assert both.guard.passed
     assert "'treatment' is separable" in both.statement
     assert "the batch 'plate' is not" in both.statement
-    assert "n = 16 well with 960 objects" in both.statement
+    assert "n = 16 groups (well) with 960 objects" in both.statement
     batch = nd.ask("separable", wells(0, 3, n=16), **ROLES)
     assert "'treatment' is not separable with these features" in batch.statement
     assert "it is only the batch" in batch.statement
@@ -125,7 +125,7 @@ def test_what_becomes_frequent_together_is_one_population(seed: int) -> None:
     assert finding.guard.passed
     assert matched(true, finding.columns["population"]) > 0.95
     assert "makes up" in finding.statement
-    assert "n = 12 well with 1200 objects" in finding.statement
+    assert "n = 12 groups (well) with 1200 objects" in finding.statement
 
 
 def test_wells_that_differ_by_themselves_are_refused() -> None:
@@ -207,7 +207,7 @@ def test_a_concept_is_taught_by_some_objects() -> None:
     table, truth = taught()
     finding = nd.ask("teach", table, labels=named(truth, 8), batch="plate")
     assert ((finding.columns["taught"] == "it") == truth).mean() > 0.95
-    assert finding.statement.startswith("Taught by 8 it, 8 other: told with ")
+    assert finding.statement.startswith("Taught by 8 it, 8 other: recognised with ")
     assert "logistic regression" in finding.statement
     assert "concepts" in finding.statement
     best = [row["column"] for row in finding.table if "relevance" in row][:2]
@@ -234,7 +234,7 @@ def test_names_that_are_the_plate_are_refused() -> None:
     finding = nd.ask("teach", table, labels=named(truth, 8), batch="plate")
     assert not finding.guard.passed
     assert "cannot be told apart" in finding.statement
-    assert "told with" not in finding.statement
+    assert "recognised with" not in finding.statement
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_what_is_no_table_or_no_question() -> None:
         nd.ask("typical", "absent.csv")
     with pytest.raises(DataError, match="there is no question 'why'"):
         nd.ask("why", {})
-    with pytest.raises(DataError, match="needs its columns"):
+    with pytest.raises(DataError, match="needs by and groups"):
         nd.ask("separable", {"a": np.zeros(3)})
 
 
@@ -440,3 +440,106 @@ def test_a_refusal_has_its_own_exit_code(tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["ask", "populations", str(path), *options])
     assert ended.exit_code == 3
     assert "guard refused" in ended.stdout
+
+
+# --- what a new user tried ------------------------------------------------------------
+def test_wells_of_the_same_name_on_two_plates_are_two() -> None:
+    """Control is all on one plate, and the drug on the other."""
+    table = wells(0, 0, n=16)
+    drug = table["treatment"] == "drug"
+    table["plate"] = np.where(drug, "P2", "P1")
+    table["well"] = np.array([f"A{w // 2}" for w in table["well"]])
+    table["view 1"] = table["view 1"] + 3 * drug
+    finding = nd.ask("separable", table, **ROLES)
+    assert "cannot be told apart" in finding.statement
+    typical = {"by": "treatment", "normal": "control", "batch": "plate"}
+    finding = nd.ask("typical", table, groups="well", **typical)
+    assert "may be unusual for that" in finding.statement
+    assert not finding.columns
+
+
+def test_noise_teaches_nothing() -> None:
+    rng = np.random.default_rng(0)
+    passed = 0
+    for _ in range(30):
+        names = dict.fromkeys(range(5), "it") | dict.fromkeys(range(5, 10), "other")
+        table = table_of(rng.normal(size=(200, 8)))
+        passed += nd.ask("teach", table, labels=names).guard.passed
+    assert passed <= 4
+
+
+def test_what_is_known_of_wells_is_no_feature_and_features_are_named() -> None:
+    table = wells(0, 0, n=16)
+    values = [table.pop(name) for name in [*table] if name.startswith("view")]
+    table |= {f"area {i}": one for i, one in enumerate(values)}
+    table["dose"] = np.where(table["treatment"] == "drug", 10.0, 0.0)
+    finding = nd.ask("separable", table, **ROLES)
+    assert "is not separable" in finding.statement
+    assert "no features, for they are of wells or images: dose" in finding.said
+    assert any(said.startswith("features: area 0, area 1") for said in finding.said)
+
+
+def test_a_little_more_than_chance_is_hardly_separable() -> None:
+    rng = np.random.default_rng(0)
+    slide = np.arange(4000) // 100
+    kind = rng.integers(2, size=4000)
+    values = rng.normal(size=(4000, 3))
+    values[:, 0] += 0.3 * kind
+    table = table_of(values, kind=kind, slide=slide)
+    finding = nd.ask("separable", table, by="kind", groups="slide")
+    assert "'kind' is hardly separable" in finding.statement
+
+
+def test_unknown_values_count_nowhere() -> None:
+    table, _ = blobs(0)
+    table["well"] = table["well"].astype(float)
+    table["well"][::10] = np.nan
+    finding = nd.ask("populations", table, domain="dose", groups="well", k=3)
+    assert "n = 12 groups (well) with 1080 objects" in finding.statement
+    assert any("120 objects without" in said for said in finding.said)
+    table = wells(0, 0)
+    table["treatment"] = table["treatment"].astype(object)
+    table["treatment"][::5] = ""
+    finding = nd.ask("typical", table, by="treatment", normal="control")
+    n = (table["treatment"] == "drug").sum()
+    assert f"of n = {n} objects that are not 'control'" in finding.statement
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "is empty"),
+        ("a,ä\n1,2\n".encode("utf-16"), "no text in UTF-8"),
+        (b"a,a\n1,2\n", "two columns 'a'"),
+        (b"a,b\n1,2\n3\n", "row 3 of 'table.csv' has 1 cells"),
+    ],
+)
+def test_files_that_are_no_table(tmp_path: Path, text: bytes, says: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(text)
+    with pytest.raises(DataError, match=says):
+        nd.ask("typical", path)
+
+
+def test_tables_of_spreadsheets_are_read(tmp_path: Path) -> None:
+    """With a mark of the encoding, semicolons and an empty line."""
+    table = wells(3, 0)
+    path = written(tmp_path / "table.csv", table)
+    text = "\ufeff" + path.read_text().replace(",", ";") + "\n\n"
+    path.write_text(text, encoding="utf-8")
+    asked = {"by": "treatment", "groups": "well"}
+    finding = nd.ask("separable", path, **asked)
+    assert finding.statement == nd.ask("separable", table, **asked).statement
+
+
+def test_wrong_options_are_one_sentence() -> None:
+    table, _ = blobs(0)
+    for k in (1, 2.0, "3", 9):
+        with pytest.raises(DataError, match="as a whole number"):
+            nd.ask("populations", table, domain="dose", groups="well", k=k)
+    with pytest.raises(DataError, match="different lengths"):
+        nd.ask("typical", table | {"short": np.zeros(3)})
+    with pytest.raises(DataError, match="normal in which column"):
+        nd.ask("typical", table, normal="dose 1")
+    finding = nd.ask("typical", table, features="view 1")
+    assert "features: view 1" in finding.said

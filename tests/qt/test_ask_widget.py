@@ -65,7 +65,7 @@ def test_wells_from_names_and_a_treatment_that_is_told(asking, qtbot):
     assert roles == {"by": "treatment", "groups": "well", "batch": "plate"}
     press(qtbot, asking, asking.panel.ask)
     assert "'treatment' is separable" in asking.panel.statement.text()
-    assert "n = 8 well with 480 objects" in asking.panel.statement.text()
+    assert "n = 8 groups (well) with 480 objects" in asking.panel.statement.text()
     assert asking.panel.guard.text().startswith("Guard passed")
     assert asking.panel.table.item(0, 0).text() == "treatment"
     assert len(asking.panel.dots.data) == 480
@@ -107,7 +107,7 @@ def test_a_concept_is_taught_by_clicks_and_asks_for_more(asking, qtbot):
     press(qtbot, asking, panel.ask)
     assert panel.statement.text().startswith("Taught by 5 bright, 5 other")
     layer.selected_label = 1
-    panel.table.selectRow(0)
+    panel.objects.selectRow(0)
     unsure = asking.viewer.layers.selection.active
     assert (unsure, unsure.selected_label) != (layer, 1)
     press(qtbot, asking, panel.keep)
@@ -159,3 +159,63 @@ def test_what_changes_meanwhile_is_one_sentence(asking, qtbot):
     assert "No table yet" in asking.panel.tables.text()
     press(qtbot, asking, asking.panel.ask)
     assert "No Labels layer that is seen has a table" in said(asking)
+
+
+def test_names_in_one_layer_stay_when_another_is_asked_with_it(asking, qtbot):
+    first, second = asking.viewer.layers[:2]
+    asking.panel.question.setCurrentText("teach")
+    for layer, others in ((first, asking.viewer.layers[1:]), (second, [])):
+        for one in asking.viewer.layers:
+            one.visible = one not in others
+        asking.panel.name.setText("it")
+        layer.selected_label = 7
+        press(qtbot, asking, asking.panel.name_it)
+    assert asking.panel.names.text() == "Named: 2 it"
+    assert first.features["named"][6] == second.features["named"][6] == "it"
+
+
+def test_undo_takes_back_only_what_was_added(asking, qtbot):
+    named_wells(qtbot, asking)
+    layer = asking.viewer.layers[0]
+    layer.features = layer.features.assign(mine=1)
+    press(qtbot, asking, asking.panel.undo)
+    assert "mine" in layer.features
+    assert "well" not in layer.features
+
+
+def test_only_answers_count_and_a_failed_question_leaves_none(asking, qtbot):
+    panel = asking.panel
+    named_wells(qtbot, asking)
+    press(qtbot, asking, panel.ask)
+    controls = panel.form.controls
+    controls["by"].setCurrentText("–")
+    press(qtbot, asking, panel.ask)
+    assert "'separable' needs by: name the column" in said(asking)
+    assert not panel.answer.isVisible()
+    assert not panel.keep.isEnabled()
+    controls = panel.form.controls
+    assert controls["by"].currentText() == "–"
+    controls["by"].setCurrentText("plate")
+    controls["batch"].setCurrentText("–")
+    press(qtbot, asking, panel.ask)
+    assert "of 2 questions" in panel.statement.text()
+
+
+def test_the_normal_value_stays_chosen(asking, qtbot):
+    named_wells(qtbot, asking)
+    asking.panel.question.setCurrentText("typical")
+    asking.panel.form.controls["normal"].setCurrentText("control")
+    asking.viewer.add_labels(grid(), name="P9_drug_w9")
+    assert asking.panel.form.controls["normal"].currentText() == "control"
+
+
+@pytest.mark.parametrize("pattern", ["", "{", "{a}{b}", "*", "{index}_*", "{1}"])
+def test_patterns_that_are_none_are_a_sentence(asking, qtbot, pattern):
+    asking.panel.pattern.setText(pattern)
+    before = asking.viewer.layers[0].features.copy()
+    asking.panel.more.open()
+    press(qtbot, asking, asking.panel.add)
+    assert said(asking)
+    assert asking.viewer.layers[0].features.equals(before)
+    asking.viewer.layers.clear()
+    asking.panel.pattern.setText("{a}_*")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Protocol
 
 from napari_disentangle.asking.columns import Table, read_table
-from napari_disentangle.asking.finding import Finding
+from napari_disentangle.asking.finding import Finding, listed
 from napari_disentangle.asking.populations import Populations
 from napari_disentangle.asking.separable import Separable
 from napari_disentangle.asking.teach import Teach
@@ -93,8 +93,13 @@ def ask(
         raise DataError(
             f"{question!r} has no option {unknown[0]!r}: it has {', '.join(known)}"
         )
-    try:
-        asking: Question = config(**options)
-    except TypeError as error:
-        raise DataError(f"{question!r} needs its columns: {error}") from error
+    needed = [one.name for one in fields(config) if one.default is MISSING
+              and one.default_factory is MISSING]  # fmt: skip
+    lacking = [name for name in needed if not options.get(name)]
+    if lacking:
+        raise DataError(
+            f"{question!r} needs {listed(lacking)}: name the "
+            f"column{'s' * (len(lacking) > 1)}"
+        )
+    asking: Question = config(**options)
     return asking.ask(read_table(table, asking.roles, features), seed, asked)

@@ -17,7 +17,8 @@ from napari_disentangle.image.arrays import Array, Doubles
 # Columns that say where an object is or what was found before, not what it looks like.
 _PLACES = {"index", "label", "t", "z", "image", "image number", "touches_border",
            "group", "population", "orientation"}  # fmt: skip
-_BEGINNINGS = ("centroid-", "bbox-", "taught", "typical", "Unnamed")
+_BEGINNINGS = ("centroid-", "bbox-", "taught", "typical", "Unnamed", "ImageNumber",
+               "ObjectNumber", "Location_", "Metadata_")  # fmt: skip
 _CODES = "view "
 # Rows of which the main axes are learned that are drawn; share of a column that must be
 # known.
@@ -62,7 +63,7 @@ class Table:
                 f"{listed([*self.columns], 12)}"
             )
         column = self.columns[name]
-        texts = np.array([_text(one) for one in column.tolist()], dtype=object)
+        texts = np.array([text_of(one) for one in column.tolist()], dtype=object)
         if len({*texts} - {""}) < 2:
             raise DataError(f"column {name!r} ({role}) has one value: take another")
         return texts.astype(str)
@@ -82,7 +83,7 @@ class Table:
 
 
 def read_table(
-    source: Any, roles: Iterable[str] = (), features: Sequence[str] | None = None
+    source: Any, roles: Iterable[str] = (), features: Sequence[str] | str | None = None
 ) -> Table:
     """A table as questions see it.
 
@@ -104,7 +105,13 @@ def read_table(
     columns = columns_of(source)
     if not columns or not len(next(iter(columns.values()))):
         raise DataError("the table is empty: take one with a row per object")
-    names = list(features) if features is not None else _features(columns, {*roles})
+    if len({len(one) for one in columns.values()}) > 1:
+        raise DataError("columns of the table have different lengths")
+    named = [features] if isinstance(features, str) else features
+    whole: list[str] = []
+    if named is None:
+        named, whole = _of_objects(columns, _features(columns, {*roles}), {*roles})
+    names = list(named)
     absent = [name for name in names if name not in columns]
     if absent:
         raise DataError(f"the table has no column {listed(absent)}")
@@ -112,12 +119,14 @@ def read_table(
     if texts:
         raise DataError(f"{listed(texts)} holds no numbers: leave it out of features")
     kept, values, said = _standard(columns, names)
+    if whole:
+        said = (*said, f"no features, for they are of wells or images: {listed(whole)}")
     if not kept:
         raise DataError(
             "no column of the table says what objects look like: measure or code them, "
             "or name features"
         )
-    return Table(columns, kept, values, said)
+    return Table(columns, kept, values, (*said, f"features: {listed(kept, 6)}"))
 
 
 def columns_of(source: Any) -> dict[str, Array]:
@@ -139,10 +148,10 @@ def _array(column: Any) -> Array:
     values = np.asarray(column)
     if values.dtype.kind in "fiub":
         return values
-    return np.array([_text(one) for one in values.tolist()], dtype=object)
+    return np.array([text_of(one) for one in values.tolist()], dtype=object)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A value as it is compared: 1.0 and 1 are the same, what is unknown is empty."""
     if isinstance(value, float):
         if not np.isfinite(value):
@@ -162,6 +171,30 @@ def _features(columns: Mapping[str, Array], roles: set[str]) -> list[str]:
     ]
     codes = [name for name in numbers if name.startswith(_CODES)]
     return codes or numbers
+
+
+def _of_objects(
+    columns: Mapping[str, Array], names: Sequence[str], roles: set[str]
+) -> tuple[list[str], list[str]]:
+    """Columns that differ between objects of a well or image, and those that do not."""
+    n = len(next(iter(columns.values())))
+    units = [columns[name] for name in roles | {"image"} if name in columns]
+    keys = [np.unique(one.astype(str), return_inverse=True)[1] for one in units]
+    few = [key for key in keys if 2 <= key.max() + 1 <= n // 4]
+    whole = [
+        name
+        for name in names
+        if any(_same_within(columns[name].astype(float), key) for key in few)
+    ]
+    return [name for name in names if name not in whole], whole
+
+
+def _same_within(values: Doubles, key: Array) -> bool:
+    """Whether a column differs, but not within units that have several objects."""
+    if not np.isfinite(values).any() or np.nanmin(values) == np.nanmax(values):
+        return False
+    first = values[np.unique(key, return_index=True)[1]]
+    return bool(np.array_equal(first[key], values, equal_nan=True))
 
 
 def _standard(

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from napari_disentangle.image.arrays import Array
 
 # A p value up to this is told as a difference.
@@ -25,11 +27,14 @@ class Guard:
         What was checked, or why it may not, in one sentence.
     figures
         Behind that sentence, by name.
+    checked
+        Whether anything was: without groups nothing can be.
     """
 
     passed: bool
     why: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    checked: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,12 @@ def found(
 
 def corrected(p: float, asked: int) -> float:
     """A p value of one of several questions (Bonferroni)."""
-    return min(1.0, p * asked)
+    return float(np.minimum(1.0, p * asked))
+
+
+def p_text(p: float) -> str:
+    """A p value in words."""
+    return "p unknown" if np.isnan(p) else "p < 0.001" if p < 0.001 else f"p {p:.3f}"
 
 
 def listed(names: Sequence[Any], most: int = 4) -> str:

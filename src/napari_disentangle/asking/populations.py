@@ -15,8 +15,9 @@ from napari_disentangle.asking.finding import (
     corrected,
     found,
     listed,
+    p_text,
 )
-from napari_disentangle.asking.telling import evenly
+from napari_disentangle.asking.telling import evenly, joined
 from napari_disentangle.asking.topics import assigned, fitted, topics
 from napari_disentangle.audit.leak import recognise
 from napari_disentangle.errors import DataError
@@ -27,7 +28,11 @@ from napari_disentangle.objects import kmeans
 _FEWEST, _PER, _KINDS = 20, 6, (12, 24)
 # Replicates may be told apart by so much more than chance, of two of them.
 _APART, _ROWS = 0.10, 400
+# Objects of a replicate at least.
+_SEEN = 5
 _SHUFFLES, _DRAWS, _LEARNED = 400, 1000, 20_000
+# Groups on both sides from which on an interval of their difference says something.
+_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Populations:
         alone = self._unreplicated(table, domain)
         if alone:
             return found("populations", "", Guard(False, alone), said=table.said)
+        domain = np.where(self._group(table, domain) == "", "", domain)
         kept, small = _large(domain, self.k, self.domain)
         table, domain = table.only(kept), domain[kept]
         group = self._group(table, domain)
@@ -87,7 +93,7 @@ class Populations:
     def _unreplicated(self, table: Table, domain: Array) -> str:
         """Why nothing says what two wells differ by anyway, or nothing."""
         pairs = {*zip(domain, self._group(table, domain), strict=True)}
-        if len(pairs) > len(np.unique(domain)):
+        if len({pair for pair in pairs if all(pair)}) > len({*domain} - {""}):
             return ""
         return (
             f"no value of {self.domain!r} has two replicates, so that nothing says "
@@ -98,8 +104,11 @@ class Populations:
         """Replicates, each of one domain: a well of two domains is two."""
         if not self.groups:
             return domain
-        group = table.role(self.groups, "groups")
-        return np.array([f"{a}, {b}" for a, b in zip(group, domain, strict=True)])
+        columns = [table.role(self.groups, "groups"), domain]
+        if self.batch:
+            columns.append(table.role(self.batch, "batch"))
+        known = np.all([one != "" for one in columns], axis=0)
+        return np.where(known, joined(*columns), "")
 
     def _centred(self, table: Table, domain: Array) -> tuple[Doubles, Guard | None]:
         """Features without the mean of every batch, or why that must not be."""
@@ -114,7 +123,7 @@ class Populations:
             if lacking:
                 why = (
                     f"{self.batch} {one} has no {listed(lacking)}, so that what it "
-                    "differs by may be biology; leave it out, or ask without the batch"
+                    "differs by may be biology; leave it out"
                 )
                 return values, Guard(False, why)
             means = [table.values[rows].mean(0) for rows in there]
@@ -123,16 +132,20 @@ class Populations:
 
     def _claim(self, shift: _Shift, p: float, asked: int) -> str:
         """The largest difference, if there is more than by chance."""
-        sizes = f"n = {shift.groups} {self.groups} with {len(shift.number)} objects"
+        sizes = f"n = {shift.groups} groups ({self.groups})"
         times = f" of {asked} questions" if asked > 1 else ""
-        told = f"p {p:.3f}{times}, {sizes}"
+        told = f"{p_text(p)}{times}, {sizes} with {len(shift.number)} objects"
         if not p <= LEVEL:
             return f"No shift found between values of {self.domain!r} ({told})."
         most = max(shift.rows, key=lambda row: abs(row["difference"]))
+        ends = (
+            f"difference {most['low']:+.0%} to {most['high']:+.0%} at 95 %, "
+            if "low" in most
+            else ""
+        )
         return (
             f"Population {most['population']} makes up {most['share']:.0%} of "
-            f"{most['domain']} and {most['elsewhere']:.0%} elsewhere (difference "
-            f"{most['low']:+.0%} to {most['high']:+.0%} at 95 %; {told})."
+            f"{most['domain']} and {most['elsewhere']:.0%} elsewhere ({ends}{told})."
         )
 
 
@@ -199,24 +212,30 @@ def _large(domain: Array, k: int, name: str) -> tuple[Array, tuple[str, ...]]:
             f"{name!r} has fewer than two domains of at least {_FEWEST} objects: there "
             "is nothing to compare"
         )
-    if not 2 <= k <= 8:
-        raise DataError(f"{k} populations: take 2 to 8")
+    if not isinstance(k, int) or not 2 <= k <= 8:
+        raise DataError(f"k is {k!r}: take 2 to 8 populations, as a whole number")
     if k > len(names) - len(small):
         raise DataError(
             f"{k} populations cannot be told from {len(names) - len(small)} domains: "
             "take fewer"
         )
-    said = (f"left out, for fewer than {_FEWEST} objects: {listed(small.tolist())}",)
     rows = np.flatnonzero((domain != "") & ~np.isin(domain, small))
-    return rows, said if len(small) else ()
+    said = []
+    if len(small):
+        named = listed(small.tolist())
+        said.append(f"left out, for fewer than {_FEWEST} objects: {named}")
+    if (domain == "").any():
+        said.append(f"{(domain == '').sum()} objects without these columns left out")
+    return rows, tuple(said)
 
 
 def _guard(values: Doubles, domain: Array, group: Array, seed: int) -> Guard:
     """Replicates of one domain must not be told apart."""
     found = []
     for one in np.unique(domain):
-        own = np.flatnonzero(domain == one)
-        names = np.unique(group[own])
+        names, sizes = np.unique(group[domain == one], return_counts=True)
+        names = names[sizes >= _SEEN]
+        own = np.flatnonzero(np.isin(group, names))
         if len(names) >= 2:
             found.append(_apart(values[own], group[own], seed))
     if not found:
@@ -326,14 +345,16 @@ def _rows(
             one[rng.integers(len(one), size=(_DRAWS, len(one)))].mean(1)
             for one in (own, others)
         ]
-        low, high = np.percentile(drawn[0] - drawn[1], (2.5, 97.5), axis=0)
+        ends = np.percentile(drawn[0] - drawn[1], (2.5, 97.5), axis=0)
+        enough = min(len(own), len(others)) >= _GROUPS
         for y in range(k):
             share, elsewhere = float(own[:, y].mean()), float(others[:, y].mean())
             rows.append({
                 "domain": str(name), "population": y + 1, "share": round(share, 4),
                 "elsewhere": round(elsewhere, 4),
-                "difference": round(share - elsewhere, 4),
-                "low": round(float(low[y]), 4), "high": round(float(high[y]), 4),
+                "difference": round(share - elsewhere, 4) + 0.0,
+                **({"low": round(float(ends[0, y]), 4),
+                    "high": round(float(ends[1, y]), 4)} if enough else {}),
                 "groups": len(own),
             })  # fmt: skip
     return rows

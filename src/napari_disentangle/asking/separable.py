@@ -16,11 +16,15 @@ from napari_disentangle.asking.finding import (
     corrected,
     found,
     listed,
+    p_text,
 )
-from napari_disentangle.asking.telling import Told, told
+from napari_disentangle.asking.telling import Told, joined, told
 from napari_disentangle.audit.confounding import CONFOUNDED, cramers_v
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array
+
+# Above chance, as a share of what there is above it: 0.6 of two labels (OUR CHOICE).
+_ENOUGH = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Separable:
         there = np.all([one != "" for one in (*known.values(), groups)], axis=0)
         kept, group = table.only(there), groups[there]
         values = {name: one[there] for name, one in known.items()}
+        if self.batch:  # a well A1 of every plate is as many wells
+            group = joined(values[self.batch], group)
         refusal = self._refusal(values, group)
         plot = dict(zip("xy", kept.picture().T, strict=True))
         plot |= values
@@ -78,9 +84,10 @@ class Separable:
         """Why label and batch of groups cannot be told apart, or nothing."""
         if not self.batch:
             return ""
-        first = np.unique(group, return_index=True)[1]
-        both = (values[name][first] for name in (self.by, self.batch))
-        return _refusal(self.by, self.batch, *both)
+        columns = [values[name] for name in (self.by, self.batch)]
+        # of every group once, however many objects it has
+        once = np.unique(joined(group, *columns), return_index=True)[1]
+        return _refusal(self.by, self.batch, *(one[once] for one in columns))
 
 
 def _refusal(by: str, batch: str, one: Array, other: Array) -> str:
@@ -103,11 +110,11 @@ def _refusal(by: str, batch: str, one: Array, other: Array) -> str:
 def _guard(one: Told, config: Separable) -> Guard:
     if np.isnan(one.p):
         why = (
-            f"{one.groups} {config.groups} are too few for a p value, which needs at "
-            "least four of every label"
+            f"{one.groups} groups ({config.groups}) are too few for a p value, which "
+            "needs at least four of every label"
         )
         return Guard(False, why, {"accuracy": one.accuracy, "chance": one.chance})
-    why = f"asked in {one.groups} {config.groups} that were not learned from"
+    why = f"asked in {one.groups} groups ({config.groups}) that were not learned from"
     return Guard(True, why, {"p": one.p})
 
 
@@ -125,30 +132,38 @@ def _row(name: str, one: Told, asked: int) -> dict[str, Any]:
 def _statement(config: Separable, tolds: dict[str, Told], asked: int) -> str:
     """The verdict, of the label and of the batch."""
     one = tolds[config.by]
-    yes = corrected(one.p, asked) <= LEVEL
+    yes = _is_told(one, asked)
+    little = corrected(one.p, asked) <= LEVEL and not yes
+    known = "is" if yes else "is hardly" if little else "is not"
+    claim = f"{config.by!r} {known} separable with these features"
     figures = _figures(one, config, asked)
-    claim = f"{config.by!r} {'is' if yes else 'is not'} separable with these features"
     if not config.batch:
         return f"{claim} ({figures})."
     batch = tolds[config.batch]
     return f"{claim} ({figures}); {_of_batch(config, batch, yes, asked)}."
 
 
+def _is_told(one: Told, asked: int) -> bool:
+    """Whether it is told by more than chance, and by enough to be of use."""
+    excess = (one.accuracy - one.chance) / (1 - one.chance)
+    return corrected(one.p, asked) <= LEVEL and excess >= _ENOUGH
+
+
 def _figures(one: Told, config: Separable, asked: int) -> str:
-    times = f", of {asked} questions" if asked > 1 else ""
+    times = f" of {asked} questions" if asked > 1 else ""
     return (
-        f"told with {one.accuracy:.2f} in other {config.groups}, chance "
-        f"{one.chance:.2f}, p {corrected(one.p, asked):.3f}{times}, n = {one.groups} "
-        f"{config.groups} with {one.rows} objects"
+        f"recognised with {one.accuracy:.2f} in other groups, chance {one.chance:.2f}, "
+        f"{p_text(corrected(one.p, asked))}{times}, n = {one.groups} groups "
+        f"({config.groups}) with {one.rows} objects"
     )
 
 
 def _of_batch(config: Separable, batch: Told, yes: bool, asked: int) -> str:
     """What is to be done about the batch."""
-    share = f"told with {batch.accuracy:.2f}, chance {batch.chance:.2f}"
+    share = f"recognised with {batch.accuracy:.2f}, chance {batch.chance:.2f}"
     if np.isnan(batch.p):
         return f"of the batch {config.batch!r} nothing is known ({share}, no p)"
-    if corrected(batch.p, asked) > LEVEL:
+    if not _is_told(batch, asked):
         return f"the batch {config.batch!r} is not ({share})"
     if yes:
         return (

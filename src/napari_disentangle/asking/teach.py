@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from napari_disentangle.asking.columns import Table
-from napari_disentangle.asking.finding import Finding, Guard, found, listed
+from napari_disentangle.asking.finding import (
+    LEVEL,
+    Finding,
+    Guard,
+    corrected,
+    found,
+    listed,
+    p_text,
+)
 from napari_disentangle.audit import logistic
 from napari_disentangle.audit.confounding import CONFOUNDED, cramers_v
 from napari_disentangle.errors import DataError
@@ -21,6 +29,7 @@ _FOLDS, _FEWEST, _NEXT = 5, 2, 10
 _PRIOR = 4.0
 # Correlation from which on two columns say the same.
 _ALIKE = 0.7
+_APART, _WITHIN = "in other groups", "in other objects of the same groups"
 BAYES, LOGISTIC = "concepts", "logistic regression"
 
 
@@ -85,14 +94,19 @@ class Teach:
             if v >= CONFOUNDED:
                 why = (
                     f"names and {self.batch!r} cannot be told apart (Cramer's V "
-                    f"{v:.2f}), so name objects of every kind in every {self.batch}"
+                    f"{v:.2f}): name objects of every kind in every {self.batch}"
                 )
                 return Guard(False, why, {"Cramer's V": v})
-        figures = {"balanced accuracy": score, "chance": 1 / n}
-        if score <= 1 / n:
-            why = f"names are told no better than by chance {taught.how}"
+        p = taught.p()
+        figures = {"balanced accuracy": score, "chance": 1 / n, "p": p}
+        if p > LEVEL:
+            why = (
+                f"names are recognised with {score:.2f} {taught.how}, as chance may "
+                f"do ({p_text(p)}): name more objects"
+            )
             return Guard(False, why, figures)
-        return Guard(True, f"asked {taught.how}", figures)
+        checked = taught.how == _APART
+        return Guard(True, f"asked {taught.how}", figures, checked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +134,15 @@ class _Taught:
     best: str
     how: str
 
+    def p(self) -> float:
+        """How often guessing names as well by either way, at most (binomial)."""
+        from scipy.stats import binom
+
+        n = int((self.names != "").sum())
+        hits = round(self.scores[self.best] * n)
+        by_chance = binom.sf(hits - 1, n, 1 / len(self.kinds))
+        return corrected(float(by_chance), len(self.scores))
+
     def claim(self) -> str:
         """The answer in words."""
         counts = ", ".join(
@@ -133,9 +156,9 @@ class _Taught:
         told = self.kinds[self.told.argmax(1)]
         shares = ", ".join(f"{(told == kind).mean():.0%} {kind}" for kind in self.kinds)
         return (
-            f"Taught by {counts}: told with {self.scores[self.best]:.2f} {self.how}, "
-            f"chance {1 / len(self.kinds):.2f}, by {self.best} ({others}); {shares} of "
-            f"n = {len(told)} objects."
+            f"Taught by {counts}: recognised with {self.scores[self.best]:.2f} "
+            f"{self.how}, chance {1 / len(self.kinds):.2f}, by {self.best} ({others}); "
+            f"{shares} of n = {len(told)} objects."
         )
 
     def unsure(self) -> list[dict[str, Any]]:
@@ -251,12 +274,12 @@ def _folds(groups: Array | None, rows: Array, y: Array, seed: int) -> tuple[Arra
         len(np.unique(y[fold != one])) == y.max() + 1 for one in np.unique(fold)
     )
     if whole and len(keys) > 1:
-        return fold, "in other groups"
+        return fold, _APART
     fold = np.empty(len(rows), np.intp)
     for kind in range(y.max() + 1):  # every kind in every fold, as far as there are
         own = np.flatnonzero(y == kind)
         fold[own] = np.arange(len(own)) % min(_FOLDS, np.bincount(y).min())
-    return fold, "in other objects of the same groups"
+    return fold, _WITHIN
 
 
 def _held_out(x: Doubles, y: Array, fold: Array, fit: Fit) -> float:
@@ -277,7 +300,7 @@ def _relevances(table: Table, names: Array, batch: str | None) -> list[dict[str,
     found = relevance(table.only(rows), names[rows])
     best = np.max([found[kind] for kind in kinds], axis=0)
     listing = []
-    for i in _apart(table.values, best):
+    for i in _distinct(table.values, best):
         row = {"column": table.names[i], "relevance": round(float(best[i]), 3)}
         if of_batch:
             most = max(values[i] for values in of_batch.values())
@@ -286,7 +309,7 @@ def _relevances(table: Table, names: Array, batch: str | None) -> list[dict[str,
     return listing
 
 
-def _apart(values: Doubles, relevances: Doubles) -> list[int]:
+def _distinct(values: Doubles, relevances: Doubles) -> list[int]:
     """The most relevant columns, without those that say the same as one before."""
     chosen: list[int] = []
     alike = np.abs(values.T @ values) / len(values)

@@ -72,6 +72,11 @@ def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
     return Told(seen.accuracy, chance, float(p), len(x), n)
 
 
+def joined(*columns: Array) -> Array:
+    """Names that tell rows apart which differ in any of some columns (n,)."""
+    return np.array([", ".join(row) for row in zip(*columns, strict=True)])
+
+
 def evenly(groups: Array, most: int, seed: int) -> Array:
     """Rows, at most so many, of every group as many as there are of each (n,)."""
     rng = np.random.default_rng(seed)

@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_disentangle.asking.columns import Table
 from napari_disentangle.asking.finding import Finding, Guard, found
-from napari_disentangle.asking.telling import evenly
+from napari_disentangle.asking.telling import evenly, joined
+from napari_disentangle.audit.confounding import CONFOUNDED, cramers_v
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array, Doubles
 
@@ -30,16 +31,19 @@ class Typical:
         objects are, and ``p`` says nothing but their order.
     groups
         Column of what must not be split: wells, slides, animals.
+    batch
+        Column of the batch, such as the plate.
     """
 
     by: str | None = None
     normal: str | None = None
     groups: str | None = None
+    batch: str | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
         """Columns that are no features."""
-        return tuple(one for one in (self.by, self.groups) if one)
+        return tuple(one for one in (self.by, self.groups, self.batch) if one)
 
     def ask(self, table: Table, seed: int, asked: int) -> Finding:
         """Answer from a table."""
@@ -48,27 +52,54 @@ class Typical:
             raise DataError(
                 f"{normal.sum()} normal objects are too few: {_FEWEST} are needed"
             )
-        groups = table.role(self.groups, "groups") if self.groups else None
+        groups = self._groups(table)
         p = conformal(table.values, normal, groups, seed)
         columns = {"typical p": p}
         if groups is not None:
             columns["typical of"] = self._nearest(table, groups, normal, seed)
-        guard = _guard(p, normal, groups)
+        guard = self._confounded(table, normal) or _guard(p, normal, groups)
         order = np.argsort(p, kind="stable")[:10]
         rows = [
             {"row": int(row), "typical p": round(float(p[row]), 4)} for row in order
         ]
         plot = dict(zip("xy", table.picture().T, strict=True)) | {"typical p": p}
-        claim = self._statement(p, normal)
+        claim = self._statement(p, normal, self._others(table, normal))
         return found("typical", claim, guard, columns, rows, plot, table.said)
 
     def _normal(self, table: Table) -> Array:
+        if self.normal and not self.by:
+            raise DataError(f"{self.normal!r} is normal in which column? Name it as by")
         if not (self.by and self.normal):
             return np.ones(len(table), bool)
         column = table.role(self.by, "by")
         if self.normal not in column:
             raise DataError(f"no object has {self.normal!r} in {self.by!r}")
         return np.asarray(column == self.normal)
+
+    def _groups(self, table: Table) -> Array | None:
+        if not self.groups:
+            return None
+        group = table.role(self.groups, "groups")
+        return joined(table.role(self.batch, "batch"), group) if self.batch else group
+
+    def _others(self, table: Table, normal: Array) -> Array:
+        """Objects that are known not to be normal (n,)."""
+        known = table.role(self.by, "by") != "" if self.by else normal
+        return np.asarray(known & ~normal)
+
+    def _confounded(self, table: Table, normal: Array) -> Guard | None:
+        """Why what is not normal cannot be told from the batch."""
+        if not (self.batch and self._others(table, normal).any()):
+            return None
+        known = normal | self._others(table, normal)
+        v = cramers_v(table.role(self.batch, "batch")[known], normal[known])
+        if v < CONFOUNDED:
+            return None
+        why = (
+            f"what is not {self.normal!r} is of another {self.batch!r} (Cramer's V "
+            f"{v:.2f}), and may be unusual for that"
+        )
+        return Guard(False, why, {"Cramer's V": v})
 
     def _nearest(self, table: Table, groups: Array, normal: Array, seed: int) -> Array:
         """The group that most neighbours of every object are of, of groups alike."""
@@ -81,15 +112,14 @@ class Typical:
         weight = np.bincount(group[rows], minlength=len(keys))
         return np.asarray(keys[(votes / np.maximum(weight, 1)).argmax(1)])
 
-    def _statement(self, p: Array, normal: Array) -> str:
-        if normal.all():
+    def _statement(self, p: Array, normal: Array, others: Array) -> str:
+        if not others.any():
             return (
                 f"The {min(10, len(p))} least usual of n = {len(p)} objects are "
                 "listed; how many are unusual cannot be said without normal ones to "
                 "compare with."
             )
-        others = p[~normal]
-        share, n = float((others <= _UNUSUAL).mean()), len(others)
+        share, n = float((p[others] <= _UNUSUAL).mean()), int(others.sum())
         return (
             f"{share:.0%} of n = {n} objects that are not {self.normal!r} are unusual "
             f"among the {normal.sum()} that are (p up to {_UNUSUAL}; {_UNUSUAL:.0%} "
@@ -166,7 +196,8 @@ def _apart(one: Doubles, other: Doubles) -> Doubles:
 def _guard(p: Array, normal: Array, groups: Array | None) -> Guard:
     """Normal objects of every group must be about as usual as those of others."""
     if groups is None:
-        return Guard(True, "no groups were named: wells may differ by themselves")
+        why = "no groups were named, and wells may differ by themselves"
+        return Guard(True, why, checked=False)
     names = np.unique(groups[normal])
     means = np.array([p[normal & (groups == name)].mean() for name in names])
     worst = int(np.abs(means - 0.5).argmax())

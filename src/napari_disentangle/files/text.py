@@ -42,13 +42,39 @@ def read_csv(path: Path) -> dict[str, list[Any]]:
     DataError
         If it is no table.
     """
+    names, rows = _rows(path)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path.name!r} has two columns {twice!r}: name them apart")
+    short = next((i for i, row in enumerate(rows) if len(row) != len(names)), None)
+    if short is not None:
+        raise DataError(
+            f"row {short + 2} of {path.name!r} has {len(rows[short])} cells, and there "
+            f"are {len(names)} columns"
+        )
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return {name: _read(values) for name, values in zip(names, columns, strict=True)}
+
+
+def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The names of a table and its rows, without empty ones."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            names, *rows = csv.reader(file)
+        # spreadsheets begin with a mark of the encoding
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path.name!r} is no text in UTF-8: save it as CSV in UTF-8"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    first = text.partition("\n")[0]
+    comma = max(",;\t", key=first.count)
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=comma)
+        names, *rows = [row for row in lines if row]
     except (ValueError, csv.Error) as error:
-        raise DataError(f"{path.name!r} is no table (CSV): {error}") from error
-    columns = zip(*rows, strict=False) if rows else ([] for _ in names)
-    return {name: _read(values) for name, values in zip(names, columns, strict=False)}
+        raise DataError(f"{path.name!r} is no table (CSV), or is empty") from error
+    return names, rows
 
 
 def _read(values: Sequence[str]) -> list[Any]:

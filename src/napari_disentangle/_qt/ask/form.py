@@ -9,14 +9,13 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 
-from napari_disentangle._qt.ask.tables import proposed, roles
+from napari_disentangle._qt.ask.tables import NAMES, proposed, roles
 from napari_disentangle._qt.window.form import explained
 from napari_disentangle._qt.window.parts import column, named
 from napari_disentangle.asking.ask import questions
 from napari_disentangle.image.arrays import Array
 
 NONE = "–"
-NAMES = "named"
 # Options that are no columns.
 _MOST_POPULATIONS = 8
 
@@ -51,6 +50,9 @@ class QuestionForm(QWidget):  # type: ignore[misc]
             self.controls[option.name] = named(control, option.name, tip)
             self._form.addRow(option.name, control)
         self._show_values()
+        normal = kept.get("normal")
+        if "normal" in self.controls and normal:
+            self.controls["normal"].setCurrentText(normal)
 
     def options(self, question: str) -> dict[str, Any]:
         """What was chosen."""
@@ -71,9 +73,10 @@ class QuestionForm(QWidget):  # type: ignore[misc]
         box = QComboBox()
         if name != "normal":
             box.addItems([NONE, *names])
-            chosen = before in names and before != self._proposed.get(name)
-            self._proposed[name] = proposed(name, names)
-            box.setCurrentText(before if chosen else self._proposed[name] or NONE)
+            known = self._proposed.get(name, NONE)
+            self._proposed[name] = proposed(name, names) or NONE
+            chosen = before in (NONE, *names) and before != known
+            box.setCurrentText(before if chosen else self._proposed[name])
             box.currentTextChanged.connect(self._show_values)
         return box
 
@@ -83,8 +86,10 @@ class QuestionForm(QWidget):  # type: ignore[misc]
         if box is not None and by is not None:
             column = self._columns.get(by.currentText())
             values = [] if column is None else sorted({str(v) for v in column.tolist()})
+            before = box.currentText()
             box.clear()
             box.addItems([NONE, *values])
+            box.setCurrentText(before if before in values else NONE)
         self.changed.emit()
 
     @staticmethod

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton, QTableWidgetItem, QWidget
 
 from napari_disentangle._qt.ask.form import QuestionForm
-from napari_disentangle._qt.numbers.drawing import quiet_plot
+from napari_disentangle._qt.numbers.drawing import GREY, quiet_plot
 from napari_disentangle._qt.objects.colours import colours
 from napari_disentangle._qt.window.parts import (
     Message,
@@ -121,11 +121,18 @@ class AskPanel(QWidget):  # type: ignore[misc]
         self.plot.setLabel("bottom", "main axis 1")
         self.plot.setLabel("left", "main axis 2")
         self.legend = words()
-        tip = "The figures; a click on a row of an object goes there"
-        self.table = named(read_only_table(_ROWS), "figures", tip)
-        self.table.itemSelectionChanged.connect(self._tell)
+        tip = "A click on a row goes to the object"
+        self.objects = named(read_only_table(_ROWS), "objects", tip)
+        self.objects.itemSelectionChanged.connect(self._tell)
+        self.table = named(read_only_table(_ROWS), "figures", "The figures")
         return together(
-            self.statement, self.guard, self.table, self.legend, self.plot, self.said
+            self.statement,
+            self.guard,
+            self.objects,
+            self.table,
+            self.legend,
+            self.plot,
+            self.said,
         )
 
     # --- what is shown ------------------------------------------------------------
@@ -153,24 +160,31 @@ class AskPanel(QWidget):  # type: ignore[misc]
             return
         guard = finding.guard
         self.statement.setText(finding.statement)
-        self.guard.setText(
-            f"Guard {'passed' if guard.passed else 'refused'}: {guard.why}."
-        )
-        self.guard.setStyleSheet(f"color: {_PASSED if guard.passed else _REFUSED};")
+        word = "passed" if guard.passed else "refused"
+        word = word if guard.checked else "has nothing to check"
+        colour = _PASSED if guard.passed else _REFUSED
+        self.guard.setText(f"Guard {word}: {guard.why}.")
+        self.guard.setStyleSheet(f"color: {colour if guard.checked else GREY};")
         self.said.setText("\n".join(finding.said))
-        self._show_rows(finding.table, called)
+        objects = [row for row in finding.table if _OBJECT in row]
+        others = [row for row in finding.table if _OBJECT not in row]
+        self._show_rows(self.objects, objects, called)
+        self._show_rows(self.table, others, called)
         self._draw(finding.plot)
 
     def _show_rows(
-        self, rows: Sequence[Mapping[str, Any]], called: Callable[[int], str]
+        self,
+        table: Any,
+        rows: Sequence[Mapping[str, Any]],
+        called: Callable[[int], str],
     ) -> None:
         names = [*dict.fromkeys(name for row in rows for name in row)]
-        self.table.setVisible(bool(rows))
-        self.table.clear()
-        self.table.setColumnCount(len(names))
+        table.setVisible(bool(rows))
+        table.clear()
+        table.setColumnCount(len(names))
         heads = ["object" if name == _OBJECT else name for name in names]
-        self.table.setHorizontalHeaderLabels(heads)
-        self.table.setRowCount(len(rows))
+        table.setHorizontalHeaderLabels(heads)
+        table.setRowCount(len(rows))
         for i, row in enumerate(rows):
             for j, name in enumerate(names):
                 value = row.get(name, "")
@@ -178,10 +192,14 @@ class AskPanel(QWidget):  # type: ignore[misc]
                 if name == _OBJECT and name in row:
                     item.setText(called(value))
                     item.setData(Qt.ItemDataRole.UserRole, value)
-                self.table.setItem(i, j, item)
+                table.setItem(i, j, item)
 
     def _draw(self, plot: Mapping[str, Array]) -> None:
         """Some thousand objects along their main axes, coloured by what is asked."""
+        for one in (self.plot, self.legend):
+            one.setVisible("x" in plot)
+        if "x" not in plot:
+            return
         rows = slice(None, None, max(1, len(plot["x"]) // _DRAWN))
         of = next((name for name in plot if name not in "xy"), None)
         shades = np.full((len(plot["x"][rows]), 4), 0.5)
@@ -193,7 +211,7 @@ class AskPanel(QWidget):  # type: ignore[misc]
 
     def _tell(self) -> None:
         """Tell which object's row is clicked."""
-        for item in self.table.selectedItems():
+        for item in self.objects.selectedItems():
             row = item.data(Qt.ItemDataRole.UserRole)
             if row is not None:
                 self.chosen.emit(row)

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from napari_disentangle.asking.columns import text_of
 from napari_disentangle.errors import DataError
 from napari_disentangle.files.text import read_csv
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.data import KEY
 
-IMAGE = "image"
+IMAGE, NAMES = "image", "named"
+_NO_ROLE = ("index", "label", NAMES)
 # What columns are called that have a role; the first that is there is proposed.
 _PROPOSED = {
     "by": ("treatment", "condition", "drug", "compound", "class", "kind"),
@@ -49,8 +51,7 @@ class Gathered:
         """The layer of a row, and the object's label in it."""
         for layer in self.layers:
             if row < len(layer.features):
-                known = layer.features
-                return layer, int(known["index"].iloc[row]) if "index" in known else 0
+                return layer, int(numbers(layer)[row])
             row -= len(layer.features)
         raise IndexError(row)
 
@@ -87,8 +88,9 @@ def gathered(layers: Sequence[Any]) -> Gathered:
             "in the tab Find, or open labels with features."
         )
     tables = [layer.features for layer in layers]
+    tables = [_named(one) for one in tables]
     names = [n for n in tables[0].columns if all(n in one.columns for one in tables)]
-    if not names:
+    if not {*names} - {NAMES}:
         raise DataError(
             "The tables of these layers have no column in common: hide all but those "
             "of one kind."
@@ -97,8 +99,32 @@ def gathered(layers: Sequence[Any]) -> Gathered:
         name: np.concatenate([one[name].to_numpy() for one in tables]) for name in names
     }
     images = [image_of(layer) for layer in layers]
+    columns["index"] = np.concatenate([numbers(layer) for layer in layers])
     columns[IMAGE] = np.repeat(np.array(images, object), [len(one) for one in tables])
     return Gathered(layers, columns)
+
+
+def _named(features: Any) -> Any:
+    """The same with names of objects, if none was named yet."""
+    return features if NAMES in features else features.assign(**{NAMES: ""})
+
+
+def numbers(layer: Any) -> Array:
+    """Labels of the rows of a layer; without ``index``, as napari counts them."""
+    known = layer.features
+    if "index" in known:
+        return np.asarray(known["index"])
+    return np.arange(len(known))
+
+
+def apart(layers: Sequence[Any]) -> list[str]:
+    """Columns that some of the layers have and others have not."""
+    every = dict.fromkeys(name for one in layers for name in one.features.columns)
+    return [
+        name
+        for name in every
+        if name != NAMES and not all(name in one.features for one in layers)
+    ]
 
 
 def image_of(layer: Any) -> str:
@@ -108,25 +134,33 @@ def image_of(layer: Any) -> str:
 
 def put(table: Gathered, columns: Mapping[str, Array]) -> Callable[[], None]:
     """Put columns (n,) into the tables; what takes them back."""
-    before = [(layer, layer.features.copy()) for layer in table.layers]
+    before = [
+        (layer, {name: layer.features.get(name) for name in columns})
+        for layer in table.layers
+    ]
     for name, values in columns.items():
         for layer, part in table.parts(np.asarray(values)):
             layer.features = layer.features.assign(**{name: part})
 
     def restore() -> None:
-        for layer, features in before:
-            layer.features = features
+        for layer, known in before:
+            gone = [name for name, values in known.items() if values is None]
+            kept = {name: v for name, v in known.items() if v is not None}
+            left = layer.features.drop(columns=gone, errors="ignore")
+            layer.features = left.assign(**kept)
 
     return restore
 
 
 def roles(columns: Mapping[str, Array]) -> list[str]:
     """Columns that can have a role: text, or numbers of few values."""
+    most = max(_MOST, len(columns[IMAGE]) // 2) if IMAGE in columns else _MOST
     return [
         name
         for name, values in columns.items()
-        if 2 <= len({str(one) for one in values.tolist()}) <= _MOST
-        and (values.dtype.kind not in "f" or name.startswith("named"))
+        if name not in _NO_ROLE
+        and values.dtype.kind != "f"
+        and 2 <= len({text_of(one) for one in values.tolist()}) <= most
     ]
 
 
@@ -149,7 +183,9 @@ def read_names(pattern: str, images: Sequence[str]) -> dict[str, list[str]]:
     DataError
         If it names nothing, or does not fit all of them.
     """
-    parts = re.split(r"(\{\w+\}|\*)", pattern)
+    if re.search(r"\}\s*\{", pattern):
+        raise DataError("Put what stands between them between two names in braces.")
+    parts = re.split(r"(\{[^\W\d]\w*\}|\*)", pattern)
     regex = "".join(
         f"(?P<{part[1:-1]}>.+?)" if part.startswith("{") else
         ".*?" if part == "*" else re.escape(part)
@@ -161,6 +197,7 @@ def read_names(pattern: str, images: Sequence[str]) -> dict[str, list[str]]:
         raise DataError(f"{pattern!r} is no pattern: {error}") from error
     if not fitting.groupindex:
         raise DataError("Put names into braces, such as {plate}_{well}_*.")
+    _check_names(list(fitting.groupindex))
     found = [fitting.fullmatch(image) for image in images]
     lacking = [name for name, one in zip(images, found, strict=True) if one is None]
     if lacking:
@@ -181,24 +218,32 @@ def read_file(path: Path, images: Sequence[str]) -> dict[str, list[Any]]:
     """
     table = read_csv(path)
     for key, values in table.items():
-        rows = {str(name): i for i, name in enumerate(values)}
+        rows = [text_of(one) for one in values]
         if all(image in rows for image in images):
-            order = [rows[image] for image in images]
-            return {
-                name: [column[i] for i in order]
-                for name, column in table.items()
-                if name != key
-            }
+            twice = next((one for one in images if rows.count(one) > 1), None)
+            if twice is not None:
+                raise DataError(f"{path.name!r} has {twice!r} twice: keep one row.")
+            known = [name for name in table if name != key]
+            _check_names(known)
+            order = [rows.index(image) for image in images]
+            return {name: [table[name][i] for i in order] for name in known}
     raise DataError(
         f"No column of {path.name!r} names all images: there must be a row for "
-        f"{images[0]!r} and every other one."
+        f"{images[0]!r} and every other one, written as here."
     )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse columns by which objects are found."""
+    taken = next((name for name in names if name in (*_NO_ROLE, IMAGE)), None)
+    if taken is not None:
+        raise DataError(f"A column {taken!r} is there already: call it otherwise.")
 
 
 def spread(table: Gathered, known: Mapping[str, Sequence[Any]]) -> dict[str, Array]:
     """What is known of images, in their order, for every object (n,)."""
     counts = [len(layer.features) for layer in table.layers]
     return {
-        name: np.repeat(np.array([str(v) for v in values], object), counts)
+        name: np.repeat(np.array([text_of(v) for v in values], object), counts)
         for name, values in known.items()
     }

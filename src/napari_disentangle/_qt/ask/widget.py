@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 
-from napari_disentangle._qt.ask.form import NAMES
 from napari_disentangle._qt.ask.panel import AskPanel
 from napari_disentangle._qt.ask.tables import (
+    NAMES,
     Gathered,
+    apart,
     gathered,
     image_of,
     put,
@@ -26,8 +27,9 @@ from napari_disentangle._qt.ask.tables import (
 from napari_disentangle._qt.objects import colours
 from napari_disentangle._qt.runs.worker import StepWorker
 from napari_disentangle._qt.window.plan import said
-from napari_disentangle._qt.window.sight import look_at
+from napari_disentangle._qt.window.sight import follow_clicks, look_at
 from napari_disentangle.asking.ask import ask
+from napari_disentangle.asking.columns import text_of
 from napari_disentangle.asking.finding import Finding
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.arrays import Array
@@ -54,6 +56,7 @@ class AskWidget(QWidget):  # type: ignore[misc]
         # Of the answer: the tables, the question and its options; how many were asked.
         self._asked: tuple[Gathered, str, dict[str, Any]] | None = None
         self._questions: set[str] = set()
+        self._next: tuple[Gathered, str, dict[str, Any]] | None = None
         self._worker: StepWorker | None = None
         self._undo: list[Callable[[], None]] = []
         layout = QVBoxLayout(self)
@@ -96,13 +99,19 @@ class AskWidget(QWidget):  # type: ignore[misc]
                 listed = ", ".join(layer.name for layer in layers[:_LISTED])
                 more = f" and {len(layers) - _LISTED} more" * (len(layers) > _LISTED)
                 text = f"{len(table)} objects of {listed}{more}"
+                lost = apart(layers)
+                if lost:
+                    text += f"; not asked, for not all have it: {', '.join(lost[:5])}"
+                for layer in layers:
+                    follow_clicks(layer, self._selected)
         self.panel.tables.setText(text)
         self.panel.show_question(columns)
         self._show_names(columns)
         self.panel.undo.setEnabled(bool(self._undo))
 
     def _show_names(self, columns: Mapping[str, Array]) -> None:
-        counts = Counter(str(one) for one in columns.get(NAMES, ()) if str(one))
+        names = map(text_of, columns.get(NAMES, ()))
+        counts = Counter(name for name in names if name)
         told = ", ".join(f"{n} {name}" for name, n in sorted(counts.items()))
         start = "Click an object in the picture, give it a name; two names are needed."
         self.panel.names.setText(f"Named: {told}" if told else start)
@@ -112,18 +121,21 @@ class AskWidget(QWidget):  # type: ignore[misc]
 
     def start(self) -> None:
         """Ask (the button)."""
+        self.refresh()
+        self.finding = None
+        self.panel.show_finding(None)
         self.panel.message.clear()
         with said(self._say):
             question = self.panel.question.currentText()
             table, options = self._table(), self.panel.form.options(question)
-            if question == "teach" and NAMES not in table.columns:
+            if question == "teach" and not any(map(text_of, table.columns[NAMES])):
                 raise DataError(
                     "Name some objects first: click one, and press Name it."
                 )
-            self._asked = (table, question, options)
-            self._questions.add(f"{question} {sorted(options.items())}")
+            self._next = (table, question, options)
+            asked = len(self._questions | {_called(question, options)})
             asking = partial(ask, question, dict(table.columns), **options)
-            self._begin(partial(asking, asked=len(self._questions)))
+            self._begin(partial(asking, asked=asked))
 
     def _begin(self, asking: Callable[[], Finding]) -> None:
         self.panel.show_running(True)
@@ -140,15 +152,18 @@ class AskWidget(QWidget):  # type: ignore[misc]
         if self._worker is not None:
             self._worker.quit()
             self._ended(self._worker)
-            self._say("Cancelled: nothing was asked.")
+            self._say("Cancelled.")
 
     def _step(self, worker: StepWorker, step: Any) -> None:
         if worker is self._worker and isinstance(step, Finding):
-            self.finding = step
-            self.panel.show_finding(step, self._called)
+            assert self._next is not None
+            self.finding, self._asked = step, self._next
+            self._questions.add(_called(*self._asked[1:]))
+            self.panel.show_finding(step, self._object)
 
-    def _called(self, row: int) -> str:
-        layer, label = self._known()[0].place(row)
+    def _object(self, row: int) -> str:
+        assert self._asked is not None
+        layer, label = self._asked[0].place(row)
         return f"{image_of(layer)} {label}"
 
     def _broken(self, error: Exception) -> None:
@@ -222,7 +237,9 @@ class AskWidget(QWidget):  # type: ignore[misc]
         """Copy as Python (the button)."""
         with said(self._say):
             table, question, options = self._known()
-            QApplication.clipboard().setText(python_code(table, question, options))
+            asked = {"asked": len(self._questions)} if len(self._questions) > 1 else {}
+            code = python_code(table, question, options | asked)
+            QApplication.clipboard().setText(code)
             self._say("Copied: paste it into napari's console.")
 
     # --- names of objects and of images ---------------------------------------------
@@ -239,15 +256,19 @@ class AskWidget(QWidget):  # type: ignore[misc]
             if layer not in table.layers:
                 raise DataError("Select the Labels layer, and an object in it.")
             named = np.array(table.columns.get(NAMES, len(table) * [""]), object)
-            numbers = table.columns.get("index", np.arange(len(table)))
+            labels = table.columns["index"]
             # napari hands out layers in wrappers, which are equal but not the same
             own = [layer == one for one, part in table.parts(named) for _ in part]
-            row = np.flatnonzero(np.array(own) & (numbers == layer.selected_label))
+            row = np.flatnonzero(np.array(own) & (labels == layer.selected_label))
             if not len(row):
                 raise DataError(f"{layer.selected_label} is no object of this table.")
             named[row] = name
             self.panel.message.clear()
             self._change(table, {NAMES: named})
+
+    def _selected(self, event: Any) -> None:
+        """Name the layer in which an object was selected."""
+        self.viewer.layers.selection.active = event.source
 
     def _images(self) -> list[str]:
         return [image_of(layer) for layer in with_tables(self.viewer.layers)]
@@ -255,6 +276,8 @@ class AskWidget(QWidget):  # type: ignore[misc]
     def _preview(self, pattern: str) -> None:
         """Show what a pattern reads off the first name."""
         images = self._images()
+        if not images:
+            return
         try:
             found = read_names(pattern, images)
             first = ", ".join(f"{name} = {values[0]}" for name, values in found.items())
@@ -289,6 +312,11 @@ def _steps(asking: Callable[[], Finding]) -> Generator[object, None, None]:
     yield asking()
 
 
+def _called(question: str, options: Mapping[str, Any]) -> str:
+    """What tells one question from another."""
+    return f"{question} {sorted(options.items(), key=str)}"
+
+
 def python_code(table: Gathered, question: str, options: Mapping[str, Any]) -> str:
     """A script for napari's console that asks the same."""
     images = {layer.name: image_of(layer) for layer in table.layers}
@@ -302,7 +330,7 @@ def python_code(table: Gathered, question: str, options: Mapping[str, Any]) -> s
         "    viewer.layers[name].features.assign(image=image)",
         "    for name, image in images.items()",
         "]",
-        "table = pd.concat(tables)",
+        "table = pd.concat(tables, join='inner')",
         f"finding = nd.ask({question!r}, table{given})",
         "print(finding.statement)",
     ]
