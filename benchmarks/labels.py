@@ -159,7 +159,8 @@ def _shortcut(seed: int, quick: bool) -> Rows:
 def _plates(seed: int, quick: bool) -> Rows:
     """The same pattern on all cells of half of the fields: a plate to be flagged."""
     _, score = coding.smears(seed % 5, *((12, 20) if quick else (1, 120)))
-    plate = (score.fields % 2).astype(str)
+    halves = np.random.default_rng(seed).permutation(score.fields.max() + 1) % 2
+    plate = halves[score.fields].astype(str)  # whatever the look is
     marked = _planted(replace(score, kinds=plate), seed)
     for name, objects in (("as they are", score.objects), ("with patterns", marked)):
         cells = codes.seen_of(objects, None)

@@ -17,7 +17,6 @@ from coding import Array, Known
 
 import napari_disentangle as nd
 from napari_disentangle.audit import recognise
-from napari_disentangle.compute.iterators import finished
 from napari_disentangle.objects.coders.views.learn import learning
 from napari_disentangle.objects.coders.views.use import Learned, Seen
 from napari_disentangle.objects.nuisance import removal
@@ -104,9 +103,9 @@ def _position(seed: int, quick: bool) -> _Rows:
 
 
 def _viewed(objects: nd.Objects, seed: int, steps: int) -> nd.Codes:
-    coder = finished(nd.fit_coder_steps(objects, seed=seed, steps=steps)).coder
-    assert coder is not None
-    return nd.code(objects, coder)
+    *_, last = nd.fit_coder_steps(objects, seed=seed, steps=steps)
+    assert last.coder is not None
+    return nd.code(objects, last.coder)
 
 
 def _dark(image: nd.Field) -> nd.Field:
