@@ -219,3 +219,23 @@ def test_patterns_that_are_none_are_a_sentence(asking, qtbot, pattern):
     assert asking.viewer.layers[0].features.equals(before)
     asking.viewer.layers.clear()
     asking.panel.pattern.setText("{a}_*")
+
+
+def test_cancel_gives_the_window_back_at_once(asking, qtbot):
+    rng = np.random.default_rng(0)
+    n = 6000
+    columns = {f"view {i + 1}": one for i, one in enumerate(rng.normal(size=(40, n)))}
+    features = {"index": np.arange(1, n + 1), **columns}
+    for layer in list(asking.viewer.layers):
+        layer.visible = False
+    layer = asking.viewer.add_labels(np.arange(n + 1)[None], features=features)
+    asking.panel.question.setCurrentText("typical")
+    qtbot.mouseClick(asking.panel.ask, Qt.MouseButton.LeftButton)
+    assert asking.running
+    qtbot.mouseClick(asking.panel.cancel, Qt.MouseButton.LeftButton)
+    assert not asking.running
+    assert asking.panel.ask.isEnabled()
+    assert said(asking) == "Cancelled."
+    press(qtbot, asking, asking.panel.ask)
+    assert f"n = {n} objects" in asking.panel.statement.text()
+    asking.viewer.layers.remove(layer)

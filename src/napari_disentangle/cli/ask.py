@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +10,16 @@ import napari_disentangle.cli.options as opt
 
 _REFUSED = 3
 
-Column = typer.Option(metavar="COLUMN")
+
+def _column(text: str) -> Any:
+    return typer.Option(metavar="COLUMN", help=text)
+
+
+By = Annotated[str | None, _column("What is asked for, such as the treatment.")]
+Groups = Annotated[str | None, _column("What must not be split: wells, slides.")]
+Batch = Annotated[str | None, _column("The batch, such as the plate.")]
+Domain = Annotated[str | None, _column("In what the mix differs, as the treatment.")]
+Labels = Annotated[str | None, _column("Names of some objects, to teach.")]
 
 
 def ask(
@@ -18,12 +27,15 @@ def ask(
         str, typer.Argument(help="separable, populations, teach or typical.")
     ],
     table: Annotated[Path, typer.Argument(metavar="CSV", help="A row per object.")],
-    by: Annotated[str | None, Column] = None,
-    groups: Annotated[str | None, Column] = None,
-    batch: Annotated[str | None, Column] = None,
-    domain: Annotated[str | None, Column] = None,
-    labels: Annotated[str | None, Column] = None,
-    normal: Annotated[str | None, typer.Option(metavar="VALUE")] = None,
+    by: By = None,
+    groups: Groups = None,
+    batch: Batch = None,
+    domain: Domain = None,
+    labels: Labels = None,
+    normal: Annotated[
+        str | None,
+        typer.Option(metavar="VALUE", help="The value of --by that is normal."),
+    ] = None,
     k: Annotated[int | None, typer.Option(help="How many populations.")] = None,
     feature: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Again for every one.")
