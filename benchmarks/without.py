@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import codes
 import coding
@@ -92,20 +91,15 @@ def _position(seed: int, quick: bool) -> _Rows:
         nd.Objects.of([change(one.image) for one in known], [k.labels for k in known])
         for change in (lambda image: image, _dark)
     )
-    measured = partial(nd.code, coder="measured")
-    views = partial(_viewed, seed=seed, steps=5 if quick else _STEPS)
-    for name, coder in (("measured", measured), ("views", views)):
-        true, shown = coder(even), coder(uneven)
+    *_, last = nd.fit_coder_steps(even, seed=seed, steps=5 if quick else _STEPS)
+    assert last.coder is not None
+    for name, coder in (("measured", "measured"), ("views", last.coder)):
+        true, shown = (nd.code(objects, coder) for objects in (even, uneven))
         left = shown.without("position")
         taken = left.removed[0]
         yield f"{name} | before", [taken.before, *_agreeing(true, shown)]
         yield f"{name} | after", [taken.after, *_agreeing(true, left)]
-
-
-def _viewed(objects: nd.Objects, seed: int, steps: int) -> nd.Codes:
-    *_, last = nd.fit_coder_steps(objects, seed=seed, steps=steps)
-    assert last.coder is not None
-    return nd.code(objects, last.coder)
+        yield f"{name} | by centres of the even ones", [np.nan, *_put(true, shown)]
 
 
 def _dark(image: nd.Field) -> nd.Field:
@@ -119,6 +113,14 @@ def _agreeing(one: nd.Codes, other: nd.Codes) -> Iterator[float]:
     for level in _LEVELS:
         numbers = [each.at(level).numbers - 1 for each in groups]
         yield coding.agreement(*numbers)
+
+
+def _put(one: nd.Codes, other: nd.Codes) -> Iterator[float]:
+    """Agreement if objects of the other are put into the groups of the one."""
+    groups = nd.group(one, level=2)
+    for level in _LEVELS:
+        at = groups.at(level)
+        yield coding.agreement(at.numbers - 1, at.of(other).numbers - 1)
 
 
 # --- table ----------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def _print(name: str, rows: dict[str, list[list[float]]]) -> None:
     print(f"| {_COLUMNS[name]} |")
     print("|---" * (1 + _COLUMNS[name].count("|")) + "|")
     for row, found in rows.items():
-        both = zip(np.mean(found, 0), np.std(found, 0), strict=True)
+        both = zip(np.nanmean(found, 0), np.nanstd(found, 0), strict=True)
         cells = " | ".join(f"{mean:.3f} ± {std:.3f}" for mean, std in both)
         print(f"| {row} | {cells} |", flush=True)
 

@@ -68,7 +68,7 @@ class AskWidget(QWidget):  # type: ignore[misc]
     def _connect(self) -> None:
         panel, events = self.panel, self.viewer.layers.events
         for event in (events.inserted, events.removed):
-            event.connect(self.refresh)
+            event.connect(self._layers_changed)
         panel.question.currentTextChanged.connect(self.refresh)
         panel.ask.clicked.connect(self.start)
         panel.cancel.clicked.connect(self.cancel)
@@ -87,6 +87,11 @@ class AskWidget(QWidget):  # type: ignore[misc]
         return self._worker is not None
 
     # --- what is asked ------------------------------------------------------------
+    def _layers_changed(self, event: Any = None) -> None:
+        """Look at all tables only where somebody does."""
+        if self.isVisible():
+            self.refresh()
+
     def refresh(self, event: Any = None) -> None:
         """Show the tables that are there now."""
         layers = with_tables(self.viewer.layers)
