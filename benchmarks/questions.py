@@ -264,8 +264,9 @@ def _concept(seed: int, quick: bool) -> Rows:
         ])  # fmt: skip
         rest = np.setdiff1d(np.arange(n), rows)
         y = truth[rows].astype(int)
-        found = [auc(fit(table.values[rows], y)(table.values)[rest, 1], truth[rest])
-                 for fit in FITS.values()]  # fmt: skip
+        told = [np.diff(fit(table.values[rows], y)(table.values))[rest, 0]
+                for fit in FITS.values()]  # fmt: skip
+        found = [auc(one, truth[rest]) for one in told]
         names = {int(row): ("it" if truth[row] else "other") for row in rows}
         asked = nd.ask("teach", measured.columns(), labels=names, seed=seed)
         best = [row["column"] for row in asked.table if "column" in row][:3]

@@ -218,6 +218,17 @@ def test_a_concept_is_taught_by_some_objects() -> None:
     assert sure[asked].max() <= np.sort(sure)[30]
 
 
+def test_p_of_what_is_taught_is_as_sure_as_few_examples_allow() -> None:
+    """Five of each: no more than 6 of 7, and a half where kinds overlap."""
+    rng = np.random.default_rng(0)
+    kind = np.arange(2000) % 2
+    values = rng.normal(size=(2000, 32)) + 0.7 * kind[:, None]
+    names = {i: ("it" if kind[i] else "other") for i in range(12)}
+    finding = nd.ask("teach", table_of(values), labels=names)
+    right = np.where(kind, "it", "other") == finding.columns["taught"]
+    assert finding.columns["taught p"].mean() == pytest.approx(right.mean(), abs=0.12)
+
+
 def test_names_in_a_column_are_the_same() -> None:
     table, truth = taught()
     names = named(truth, 8)

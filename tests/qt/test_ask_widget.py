@@ -114,6 +114,14 @@ def test_a_concept_is_taught_by_clicks_and_asks_for_more(asking, qtbot):
     told = np.concatenate([one.features["taught"] for one in asking.viewer.layers])
     true = np.concatenate([one.features["truth"] for one in asking.viewer.layers])
     assert ((told == "bright") == true).mean() > 0.9
+    of_name: dict[str, set] = {}
+    for one in asking.viewer.layers:  # a layer that has but one of them as well
+        for label, name in zip(
+            *(one.features[k] for k in ("index", "taught")), strict=True
+        ):
+            of_name.setdefault(name, set()).add(tuple(one.get_color(label)))
+    assert sorted(map(len, of_name.values())) == [1, 1]
+    assert of_name["bright"] != of_name["other"]
 
 
 def test_a_refusal_gives_no_columns(asking, qtbot):

@@ -29,6 +29,7 @@ _FOLDS, _FEWEST, _NEXT = 5, 2, 10
 _PRIOR = 4.0
 # Correlation from which on two columns say the same.
 _ALIKE = 0.7
+_TEMPERATURES = 2.0 ** np.arange(-3, 12)
 _APART, _WITHIN = "in other groups", "in other objects of the same groups"
 BAYES, LOGISTIC = "concepts", "logistic regression"
 
@@ -66,9 +67,10 @@ class Teach:
         _check(kinds, y)
         fold, how = _folds(self._groups(table), rows, y, seed)
         x = table.values[rows]
-        scores = {name: _held_out(x, y, fold, fit) for name, fit in FITS.items()}
+        held = {name: _held_out(x, y, fold, fit) for name, fit in FITS.items()}
+        scores = {name: _balanced(one, y) for name, one in held.items()}
         best = max(scores, key=lambda name: scores[name])
-        told = FITS[best](x, y)(table.values)
+        told = _calibrated(FITS[best](x, y)(table.values), held[best], y)
         taught = _Taught(kinds, names, told, scores, best, how)
         columns = {"taught": kinds[told.argmax(1)], "taught p": told.max(1)}
         guard = self._guard(table, taught)
@@ -219,7 +221,7 @@ Fit = Callable[[Doubles, Array], Tell]
 
 # --- telling --------------------------------------------------------------------------
 def by_concepts(x: Doubles, y: Array) -> Tell:
-    """Bayes' rule with one normal distribution per kind, by column.
+    """Logarithms of Bayes' rule, with one normal distribution per kind and column.
 
     Mean and spread of a kind are the exact solution of SCAN's forward divergence
     for one label per object (Higgins et al. 2018, arXiv 1707.03389: moment match).
@@ -228,11 +230,10 @@ def by_concepts(x: Doubles, y: Array) -> Tell:
     mean, var = _moments(x, y)
 
     def told(values: Doubles) -> Doubles:
-        logs = np.stack([
+        return np.stack([
             -0.5 * (np.log(v) + (values - m) ** 2 / v).sum(1)
             for m, v in zip(mean, var, strict=True)
         ], axis=1)  # fmt: skip
-        return _softmax(logs)
 
     return told
 
@@ -249,14 +250,27 @@ def _moments(x: Doubles, y: Array) -> tuple[Doubles, Doubles]:
 
 
 def by_logistic(x: Doubles, y: Array) -> Tell:
-    """Multinomial logistic regression."""
+    """Logits of multinomial logistic regression."""
     model = logistic.fit(x, y.astype(np.intp))
-    return lambda values: _softmax(logistic.scores(model, values))
+    return lambda values: logistic.scores(model, values)
 
 
-def _softmax(logs: Doubles) -> Doubles:
-    weights = np.exp(logs - logs.max(1, keepdims=True))
-    told: Doubles = weights / weights.sum(1, keepdims=True)
+def _calibrated(logs: Doubles, held: Doubles, y: Array) -> Doubles:
+    """P of every kind (n, K): as sure as examples that were held out allow.
+
+    Logarithms are divided by the temperature under which held-out ones fit best to what
+    so few examples can show, (n + 1) / (n + 2) of a kind (Platt 1999, "Probabilistic
+    outputs for support vector machines"; Guo et al. 2017).
+    """
+    from scipy.special import log_softmax, softmax
+
+    kinds = held.shape[1]
+    counts = np.bincount(y, minlength=kinds)
+    sure = ((counts + 1) / (counts + 2))[y][:, None]
+    own = np.eye(kinds)[y]
+    target = own * sure + (1 - own) * (1 - sure) / (kinds - 1)
+    costs = [-(target * log_softmax(held / t, 1)).sum() for t in _TEMPERATURES]
+    told: Doubles = softmax(logs / _TEMPERATURES[int(np.argmin(costs))], axis=1)
     return told
 
 
@@ -282,13 +296,19 @@ def _folds(groups: Array | None, rows: Array, y: Array, seed: int) -> tuple[Arra
     return fold, _WITHIN
 
 
-def _held_out(x: Doubles, y: Array, fold: Array, fit: Fit) -> float:
-    """Balanced accuracy of examples, each told by those of other folds."""
-    told = np.zeros(len(x), np.intp)
+def _held_out(x: Doubles, y: Array, fold: Array, fit: Fit) -> Doubles:
+    """What is told of examples, each by those of other folds (n, K)."""
+    told = np.zeros((len(x), y.max() + 1))
     for one in np.unique(fold):
         out = fold == one
-        told[out] = fit(x[~out], y[~out])(x[out]).argmax(1)
-    return float(np.mean([(told[y == k] == k).mean() for k in np.unique(y)]))
+        told[out] = fit(x[~out], y[~out])(x[out])
+    return told
+
+
+def _balanced(held: Doubles, y: Array) -> float:
+    """Balanced accuracy."""
+    hit = held.argmax(1) == y
+    return float(np.mean([hit[y == k].mean() for k in np.unique(y)]))
 
 
 # --- words ----------------------------------------------------------------------------

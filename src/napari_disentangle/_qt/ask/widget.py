@@ -192,8 +192,7 @@ class AskWidget(QWidget):  # type: ignore[misc]
             columns = self.finding.columns
             self._change(table, columns)
             name = next(iter(columns))
-            for layer in table.layers:
-                colours.show(self.viewer, layer, name)
+            colours.show_all(self.viewer, table.layers, name)
             self._say(f"Kept: {', '.join(columns)}; objects are coloured by {name}.")
 
     def _known(self) -> tuple[Gathered, str, dict[str, Any]]:

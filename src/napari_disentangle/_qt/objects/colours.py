@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,21 @@ _NONE, _UNKNOWN = "#00000000", "#808080"
 COLOURS_OF = "colours of"
 
 
-def colours(values: Array, group: bool) -> Doubles:
-    """Colours (n, 4) of the values of a column (n,); grey where there is none."""
+def colours(values: Array, group: bool, among: Array | None = None) -> Doubles:
+    """Colours (n, 4) of the values of a column (n,); grey where there is none.
+
+    Of several layers the same value has the same colour if all values are given.
+    """
+    every = values if among is None else among
     if group or values.dtype.kind not in "fiu":
-        kinds = np.unique(values.astype(str), return_inverse=True)[1]
+        names = np.unique(every.astype(str))
+        kinds = np.searchsorted(names, values.astype(str))
         number = values.astype(int) - 1 if group else kinds
-        return palette(int(number.max(initial=0)) + 1)[number]
+        size = int(number.max(initial=0)) + 1 if group else len(names)
+        return palette(size)[number]
     known = np.isfinite(values)
-    low, high = np.percentile(values[known], _RANGE) if known.any() else (0, 1)
+    all_known = every[np.isfinite(every)]
+    low, high = np.percentile(all_known, _RANGE) if len(all_known) else (0, 1)
     unit = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     shade = np.round(np.nan_to_num(unit) * (_SHADES - 1)) / (_SHADES - 1)
     found: Doubles = np.asarray(ensure_colormap("viridis").map(shade), float)
@@ -45,7 +53,18 @@ def palette(n: int) -> Doubles:
     return np.array([*first, *rest], float)
 
 
-def show(viewer: Any, layer: Any, name: str) -> None:
+def show_all(viewer: Any, layers: Sequence[Any], name: str) -> None:
+    """Colour the objects of several layers alike by a column of their tables."""
+    columns = [one.features.get(name) for one in layers]
+    parts = [np.asarray(one) for one in columns if one is not None]
+    among = np.concatenate(parts) if parts else None
+    for layer in layers:
+        # a new colormap tells of a label that nobody selected
+        with layer.events.selected_label.blocker():
+            show(viewer, layer, name, among)
+
+
+def show(viewer: Any, layer: Any, name: str, among: Array | None = None) -> None:
     """Colour the objects of a Labels layer by a column of its table.
 
     Labels too large for napari get a layer of their own that shows the colours.
@@ -55,8 +74,8 @@ def show(viewer: Any, layer: Any, name: str) -> None:
         layer.colormap = label_colormap()
         _forget(viewer, layer)
         return
-    numbers = known["index"].to_numpy()
-    found = colours(known[name].to_numpy(), name == "group")
+    numbers = np.asarray(known.get("index", np.arange(len(known))))
+    found = colours(known[name].to_numpy(), name == "group", among)
     if not len(numbers) or numbers.max() < _MOST:
         _forget(viewer, layer)
         layer.colormap = _direct(numbers, found)

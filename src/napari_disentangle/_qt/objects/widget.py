@@ -317,11 +317,8 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
         return lines
 
     def _colour(self, name: str) -> None:
-        for layer in self.layers:
-            if layer in self.viewer.layers:
-                # a new colormap tells of a label that nobody selected
-                with layer.events.selected_label.blocker(self._label_selected):
-                    colours.show(self.viewer, layer, name)
+        there = [layer for layer in self.layers if layer in self.viewer.layers]
+        colours.show_all(self.viewer, there, name)
 
     def show_group(self, number: int) -> None:
         """Show the most typical members of a group."""
