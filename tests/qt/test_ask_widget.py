@@ -182,6 +182,7 @@ def test_names_in_one_layer_stay_when_another_is_asked_with_it(asking, qtbot):
     assert first.features["named"][6] == second.features["named"][6] == "it"
 
 
+@pytest.mark.slow
 def test_undo_takes_back_only_what_was_added(asking, qtbot):
     named_wells(qtbot, asking)
     layer = asking.viewer.layers[0]
@@ -209,6 +210,7 @@ def test_only_answers_count_and_a_failed_question_leaves_none(asking, qtbot):
     assert "of 2 questions" in panel.statement.text()
 
 
+@pytest.mark.slow
 def test_the_normal_value_stays_chosen(asking, qtbot):
     named_wells(qtbot, asking)
     asking.panel.question.setCurrentText("typical")
@@ -217,7 +219,17 @@ def test_the_normal_value_stays_chosen(asking, qtbot):
     assert asking.panel.form.controls["normal"].currentText() == "control"
 
 
-@pytest.mark.parametrize("pattern", ["", "{", "{a}{b}", "*", "{index}_*", "{1}"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{",
+        "{index}_*",
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in ("", "{a}{b}", "*", "{1}")
+        ),
+    ],
+)
 def test_patterns_that_are_none_are_a_sentence(asking, qtbot, pattern):
     asking.panel.pattern.setText(pattern)
     before = asking.viewer.layers[0].features.copy()
@@ -229,6 +241,7 @@ def test_patterns_that_are_none_are_a_sentence(asking, qtbot, pattern):
     asking.panel.pattern.setText("{a}_*")
 
 
+@pytest.mark.slow
 def test_cancel_gives_the_window_back_at_once(asking, qtbot):
     rng = np.random.default_rng(0)
     n = 6000
