@@ -24,21 +24,29 @@ _NONE, _UNKNOWN = "#00000000", "#808080"
 COLOURS_OF = "colours of"
 
 
-def colours(values: Array, group: bool, among: Array | None = None) -> Doubles:
+def scale(values: Array) -> Array:
+    """What colours of a column are told by: its different values, or two ends."""
+    if values.dtype.kind not in "fiu":
+        return np.unique(values.astype(str))
+    known = values[np.isfinite(values)]
+    return np.percentile(known, _RANGE) if len(known) else np.array([0.0, 1.0])
+
+
+def colours(values: Array, group: bool, known: Array | None = None) -> Doubles:
     """Colours (n, 4) of the values of a column (n,); grey where there is none.
 
-    Of several layers the same value has the same colour if all values are given.
+    Of several layers the same value has the same colour by the scale of all of them.
     """
-    every = values if among is None else among
-    if group or values.dtype.kind not in "fiu":
-        names = np.unique(every.astype(str))
-        kinds = np.searchsorted(names, values.astype(str))
-        number = values.astype(int) - 1 if group else kinds
-        size = int(number.max(initial=0)) + 1 if group else len(names)
-        return palette(size)[number]
+    if group:
+        number = values.astype(int) - 1
+        of_group: Doubles = palette(int(number.max(initial=0)) + 1)[number]
+        return of_group
+    ends = scale(values) if known is None else known
+    if values.dtype.kind not in "fiu":
+        of_kind: Doubles = palette(len(ends))[np.searchsorted(ends, values.astype(str))]
+        return of_kind
+    low, high = ends
     known = np.isfinite(values)
-    all_known = every[np.isfinite(every)]
-    low, high = np.percentile(all_known, _RANGE) if len(all_known) else (0, 1)
     unit = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     shade = np.round(np.nan_to_num(unit) * (_SHADES - 1)) / (_SHADES - 1)
     found: Doubles = np.asarray(ensure_colormap("viridis").map(shade), float)
@@ -57,14 +65,14 @@ def show_all(viewer: Any, layers: Sequence[Any], name: str) -> None:
     """Colour the objects of several layers alike by a column of their tables."""
     columns = [one.features.get(name) for one in layers]
     parts = [np.asarray(one) for one in columns if one is not None]
-    among = np.concatenate(parts) if parts else None
+    known = scale(np.concatenate(parts)) if parts else None
     for layer in layers:
         # a new colormap tells of a label that nobody selected
         with layer.events.selected_label.blocker():
-            show(viewer, layer, name, among)
+            show(viewer, layer, name, known)
 
 
-def show(viewer: Any, layer: Any, name: str, among: Array | None = None) -> None:
+def show(viewer: Any, layer: Any, name: str, ends: Array | None = None) -> None:
     """Colour the objects of a Labels layer by a column of its table.
 
     Labels too large for napari get a layer of their own that shows the colours.
@@ -75,7 +83,7 @@ def show(viewer: Any, layer: Any, name: str, among: Array | None = None) -> None
         _forget(viewer, layer)
         return
     numbers = np.asarray(known.get("index", np.arange(len(known))))
-    found = colours(known[name].to_numpy(), name == "group", among)
+    found = colours(known[name].to_numpy(), name == "group", ends)
     if not len(numbers) or numbers.max() < _MOST:
         _forget(viewer, layer)
         layer.colormap = _direct(numbers, found)
@@ -84,8 +92,11 @@ def show(viewer: Any, layer: Any, name: str, among: Array | None = None) -> None
 
 
 def _direct(numbers: Array, found: Doubles) -> DirectLabelColormap:
-    pairs = zip(numbers.tolist(), found, strict=True)
-    return DirectLabelColormap(color_dict={**dict(pairs), None: _UNKNOWN, 0: _NONE})
+    colormap = DirectLabelColormap(color_dict={None: _UNKNOWN, 0: _NONE})
+    # checked one by one, thousands of colours would take as many seconds
+    pairs = zip(numbers.tolist(), found.astype(np.float32), strict=True)
+    colormap.color_dict.update(pairs)
+    return colormap
 
 
 def _beside(viewer: Any, layer: Any, numbers: Array, found: Doubles) -> None:
