@@ -15,10 +15,11 @@ from napari_disentangle.files.text import read_csv
 from napari_disentangle.image.arrays import Array, Doubles
 
 # Columns that say where an object is or what was found before, not what it looks like.
-_PLACES = {"index", "label", "t", "z", "image", "image number", "touches_border",
-           "group", "population", "orientation"}  # fmt: skip
-_BEGINNINGS = ("centroid-", "bbox-", "taught", "typical", "Unnamed", "ImageNumber",
-               "ObjectNumber", "Location_", "Metadata_")  # fmt: skip
+_PLACES = {"index", "label", "t", "z", "y", "x", "image", "image number", "group",
+           "touches_border", "population", "orientation"}  # fmt: skip
+_BEGINNINGS = ("centroid", "bbox", "taught", "typical", "Unnamed", "ImageNumber",
+               "ObjectNumber", "Location_", "Metadata_", "AreaShape_Center",
+               "AreaShape_BoundingBox")  # fmt: skip
 _CODES = "view "
 # Rows of which the main axes are learned that are drawn; share of a column that must be
 # known.
@@ -157,7 +158,8 @@ def text_of(value: Any) -> str:
         if not np.isfinite(value):
             return ""
         value = int(value) if value.is_integer() else value
-    return "" if value is None else str(value).strip()
+    text = "" if value is None else str(value).strip()
+    return "" if text in ("nan", "<NA>", "None") else text
 
 
 def _features(columns: Mapping[str, Array], roles: set[str]) -> list[str]:

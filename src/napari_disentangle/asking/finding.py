@@ -80,8 +80,11 @@ def found(
 ) -> Finding:
     """A finding that claims something only if its guard passed."""
     statement = claim if guard.passed else f"{NOTHING}: {guard.why}."
-    kept = dict(columns or {}) if guard.passed else {}
-    return Finding(question, statement, guard, kept, table, plot or {}, said)
+    named, drawn = dict(columns or {}), dict(plot or {})
+    if not guard.passed:  # what was told of single objects is refused with the claim
+        drawn = {name: one for name, one in drawn.items() if name not in named}
+        table, named = [row for row in table if "row" not in row], {}
+    return Finding(question, statement, guard, named, table, drawn, said)
 
 
 def corrected(p: float, asked: int) -> float:

@@ -30,7 +30,9 @@ _FEWEST, _PER, _KINDS = 20, 6, (12, 24)
 _APART, _ROWS = 0.10, 400
 # Objects of a replicate at least.
 _SEEN = 5
-_SHUFFLES, _DRAWS, _LEARNED = 400, 1000, 20_000
+# Three standard errors of an accuracy of chance, times the root of n.
+_NOISE = 1.5
+_SHUFFLES, _DRAWS, _LEARNED = 1000, 1000, 20_000
 # Groups on both sides from which on an interval of their difference says something.
 _GROUPS = 5
 
@@ -72,7 +74,7 @@ class Populations:
         table, domain = table.only(kept), domain[kept]
         group = self._group(table, domain)
         values, guard = self._centred(table, domain)
-        guard = guard or _guard(values, domain, group, seed)
+        guard = guard or self._few(asked) or _guard(values, domain, group, seed)
         plot = dict(zip("xy", table.picture().T, strict=True))
         said = (*table.said, *small)
         if not guard.passed:
@@ -89,6 +91,12 @@ class Populations:
             plot,
             (*said, shift.remark),
         )
+
+    def _few(self, asked: int) -> Guard | None:
+        """Why no p can be small enough after so many questions."""
+        if corrected(1 / (1 + _SHUFFLES), asked) <= LEVEL:
+            return None
+        return Guard(False, f"no p is small enough after {asked} questions")
 
     def _unreplicated(self, table: Table, domain: Array) -> str:
         """Why nothing says what two wells differ by anyway, or nothing."""
@@ -231,17 +239,25 @@ def _large(domain: Array, k: int, name: str) -> tuple[Array, tuple[str, ...]]:
 
 def _guard(values: Doubles, domain: Array, group: Array, seed: int) -> Guard:
     """Replicates of one domain must not be told apart."""
-    found = []
+    found: dict[str, tuple[float, float]] = {}
     for one in np.unique(domain):
         names, sizes = np.unique(group[domain == one], return_counts=True)
         names = names[sizes >= _SEEN]
         own = np.flatnonzero(np.isin(group, names))
         if len(names) >= 2:
-            found.append(_apart(values[own], group[own], seed))
+            apart = _apart(values[own], group[own], seed)
+            found[str(one)] = apart, apart - _NOISE / np.sqrt(len(own))
     if not found:
         return Guard(False, "nothing that is large enough has two replicates")
-    apart = float(np.mean(found))
+    apart = float(np.mean([one for one, _ in found.values()]))
+    worst = max(found, key=lambda name: found[name][1])
     figures = {"replicates told apart": apart}
+    if found[worst][1] > 0.5 + _APART:
+        why = (
+            f"replicates of {worst} are told apart ({found[worst][0]:.2f}, chance "
+            "0.50), so that these wells differ for technical reasons"
+        )
+        return Guard(False, why, figures)
     if apart > 0.5 + _APART:
         why = (
             f"replicates of one domain are told apart ({apart:.2f}, chance 0.50), so "

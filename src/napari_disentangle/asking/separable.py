@@ -61,23 +61,24 @@ class Separable:
         values = {name: one[there] for name, one in known.items()}
         if self.batch:  # a well A1 of every plate is as many wells
             group = joined(values[self.batch], group)
+        left = len(table) - len(kept)
+        lost = (f"{left} objects without one of these columns were left out",)
+        said = (*table.said, *(lost if left else ()))
         refusal = self._refusal(values, group)
         plot = dict(zip("xy", kept.picture().T, strict=True))
         plot |= values
         if refusal:
-            return found("separable", "", Guard(False, refusal), plot=plot)
+            return found("separable", "", Guard(False, refusal), plot=plot, said=said)
         tolds: dict[str, Told] = {}
         for name, labels in values.items():
             try:
                 tolds[name] = told(kept.values, labels, group, seed)
             except DataError as error:
-                return found("separable", "", Guard(False, str(error)), plot=plot)
-        guard = _guard(tolds[self.by], self)
+                guard = Guard(False, str(error))
+                return found("separable", "", guard, plot=plot, said=said)
+        guard = _guard(tolds[self.by], self, asked)
         rows = [_row(name, one, asked) for name, one in tolds.items()]
         claim = _statement(self, tolds, asked)
-        left = len(table) - len(kept)
-        lost = (f"{left} objects without one of these columns were left out",)
-        said = (*table.said, *(lost if left else ()))
         return found("separable", claim, guard, table=rows, plot=plot, said=said)
 
     def _refusal(self, values: Mapping[str, Array], group: Array) -> str:
@@ -107,12 +108,15 @@ def _refusal(by: str, batch: str, one: Array, other: Array) -> str:
     )
 
 
-def _guard(one: Told, config: Separable) -> Guard:
+def _guard(one: Told, config: Separable, asked: int) -> Guard:
     if np.isnan(one.p):
         why = (
             f"{one.groups} groups ({config.groups}) are too few for a p value, which "
             "needs at least four of every label"
         )
+        return Guard(False, why, {"accuracy": one.accuracy, "chance": one.chance})
+    if corrected(one.least, asked) > LEVEL:
+        why = f"{one.groups} groups are too few for an answer to {asked} questions"
         return Guard(False, why, {"accuracy": one.accuracy, "chance": one.chance})
     why = f"asked in {one.groups} groups ({config.groups}) that were not learned from"
     return Guard(True, why, {"p": one.p})
@@ -140,7 +144,7 @@ def _statement(config: Separable, tolds: dict[str, Told], asked: int) -> str:
     if not config.batch:
         return f"{claim} ({figures})."
     batch = tolds[config.batch]
-    return f"{claim} ({figures}); {_of_batch(config, batch, yes, asked)}."
+    return f"{claim} ({figures}); {_of_batch(config, batch, yes)}."
 
 
 def _is_told(one: Told, asked: int) -> bool:
@@ -158,12 +162,12 @@ def _figures(one: Told, config: Separable, asked: int) -> str:
     )
 
 
-def _of_batch(config: Separable, batch: Told, yes: bool, asked: int) -> str:
-    """What is to be done about the batch."""
+def _of_batch(config: Separable, batch: Told, yes: bool) -> str:
+    """What is to be done about the batch: a check, which is never corrected."""
     share = f"recognised with {batch.accuracy:.2f}, chance {batch.chance:.2f}"
     if np.isnan(batch.p):
         return f"of the batch {config.batch!r} nothing is known ({share}, no p)"
-    if not _is_told(batch, asked):
+    if not _is_told(batch, 1):
         return f"the batch {config.batch!r} is not ({share})"
     if yes:
         return (

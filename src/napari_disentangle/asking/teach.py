@@ -29,6 +29,7 @@ _FOLDS, _FEWEST, _NEXT = 5, 2, 10
 _PRIOR = 4.0
 # Correlation from which on two columns say the same.
 _ALIKE = 0.7
+_SHUFFLES = 1000
 _TEMPERATURES = 2.0 ** np.arange(-3, 12)
 _APART, _WITHIN = "in other groups", "in other objects of the same groups"
 BAYES, LOGISTIC = "concepts", "logistic regression"
@@ -65,7 +66,8 @@ class Teach:
         rows = np.flatnonzero(names != "")
         kinds, y = np.unique(names[rows], return_inverse=True)
         _check(kinds, y)
-        fold, how = _folds(self._groups(table), rows, y, seed)
+        groups = self._groups(table)
+        fold, how = _folds(groups, rows, y, seed)
         x = table.values[rows]
         held = {name: _held_out(x, y, fold, fit) for name, fit in FITS.items()}
         scores = {name: _balanced(one, y) for name, one in held.items()}
@@ -73,7 +75,9 @@ class Teach:
         told = _calibrated(FITS[best](x, y)(table.values), held[best], y)
         taught = _Taught(kinds, names, told, scores, best, how)
         columns = {"taught": kinds[told.argmax(1)], "taught p": told.max(1)}
-        guard = self._guard(table, taught)
+        units = np.arange(len(rows)) if groups is None else groups[rows]
+        p = corrected(_p(held[best].argmax(1), y, units, seed), asked * len(FITS))
+        guard = self._guard(table, taught, p)
         figures = _relevances(table, names, self.batch)
         listing = [*taught.unsure(), *figures]
         plot = dict(zip("xy", table.picture().T, strict=True)) | columns
@@ -87,7 +91,7 @@ class Teach:
         many = image is not None and len(np.unique(image.astype(str))) > 1
         return image.astype(str) if image is not None and many else None
 
-    def _guard(self, table: Table, taught: _Taught) -> Guard:
+    def _guard(self, table: Table, taught: _Taught, p: float) -> Guard:
         """Names must not be the batch, and be told where they were not learned."""
         names, n = taught.names, len(taught.kinds)
         score, rows = taught.scores[taught.best], names != ""
@@ -99,7 +103,6 @@ class Teach:
                     f"{v:.2f}): name objects of every kind in every {self.batch}"
                 )
                 return Guard(False, why, {"Cramer's V": v})
-        p = taught.p()
         figures = {"balanced accuracy": score, "chance": 1 / n, "p": p}
         if p > LEVEL:
             why = (
@@ -135,15 +138,6 @@ class _Taught:
     scores: Mapping[str, float]
     best: str
     how: str
-
-    def p(self) -> float:
-        """How often guessing names as well by either way, at most (binomial)."""
-        from scipy.stats import binom
-
-        n = int((self.names != "").sum())
-        hits = round(self.scores[self.best] * n)
-        by_chance = binom.sf(hits - 1, n, 1 / len(self.kinds))
-        return corrected(float(by_chance), len(self.scores))
 
     def claim(self) -> str:
         """The answer in words."""
@@ -305,6 +299,29 @@ def _held_out(x: Doubles, y: Array, fold: Array, fit: Fit) -> Doubles:
     return told
 
 
+def _p(told: Array, y: Array, units: Array, seed: int) -> float:
+    """How often shuffled names are told as well (told, y: (n,)).
+
+    Between groups where every group has one name, else within groups.
+    """
+    rng = np.random.default_rng(seed)
+    keys, unit = np.unique(units, return_inverse=True)
+    of_unit = np.array([y[unit == key][0] for key in range(len(keys))])
+    whole = len(keys) < len(y) and (of_unit[unit] == y).all()
+    found = []
+    for turn in range(1 + _SHUFFLES):
+        if whole or len(keys) == len(y):
+            other = rng.permutation(of_unit)[unit]
+        else:  # rows of a group stay in it
+            order = np.lexsort((rng.random(len(y)), unit))
+            other = np.empty_like(y)
+            other[np.argsort(unit, kind="stable")] = y[order]
+        true = other if turn else y
+        hit = told == true
+        found.append(np.mean([hit[true == k].mean() for k in np.unique(y)]))
+    return float(np.mean(np.array(found) >= found[0] - 1e-12))
+
+
 def _balanced(held: Doubles, y: Array) -> float:
     """Balanced accuracy."""
     hit = held.argmax(1) == y
@@ -341,7 +358,7 @@ def _distinct(values: Doubles, relevances: Doubles) -> list[int]:
 
 def relevance(table: Table, labels: Array) -> dict[str, Doubles]:
     """1 less the spread within a kind, against that of all: (F,) by kind."""
-    every = np.maximum(table.values.var(0), 1e-12)
+    every = np.maximum(table.values.var(0), 1e-6)
     kinds, y = np.unique(labels, return_inverse=True)
     _, var = _moments(table.values, y)
     return {str(k): 1 - v / every for k, v in zip(kinds, var, strict=True)}

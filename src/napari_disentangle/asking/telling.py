@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_disentangle.asking.finding import listed
 from napari_disentangle.audit.leak import FEWEST_GROUPS, recognise
-from napari_disentangle.audit.separable import FEWEST, separable
+from napari_disentangle.audit.separable import FEWEST, PERMUTATIONS, separable
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array, Doubles
 
@@ -30,6 +31,8 @@ class Told:
         How often chance does as well; NaN where there are too few groups to say.
     rows, groups
         How many objects and groups were asked.
+    least
+        The smallest p that there can be.
     """
 
     accuracy: float
@@ -37,6 +40,7 @@ class Told:
     p: float
     rows: int
     groups: int
+    least: float
 
 
 def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
@@ -51,6 +55,8 @@ def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
     DataError
         If a label is in fewer than two groups.
     """
+    if not len(groups):
+        raise DataError("no object has both a label and a group")
     rows = evenly(groups, _ROWS, seed)
     x, labels, groups = values[rows], labels[rows], groups[rows]
     pairs = np.unique(np.stack([groups, labels]), axis=1)
@@ -63,13 +69,14 @@ def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
         )
     if pairs.shape[1] == n:
         one = separable(x, labels, groups, seed=seed)
-        return Told(one.accuracy, one.chance, one.p, len(x), n)
+        least = 1 / min(1 + PERMUTATIONS, math.comb(n, int(holders[0])))
+        return Told(one.accuracy, one.chance, one.p, len(x), n, least)
     seen = recognise(x, labels, groups, min(_FOLDS, n))
     chance = 1 / len(names)
     enough = n >= max(FEWEST_GROUPS, 2 * FEWEST)
     drawn = seen.resampled(seed)
     p = (1 + (drawn <= chance).sum()) / (1 + len(drawn)) if enough else np.nan
-    return Told(seen.accuracy, chance, float(p), len(x), n)
+    return Told(seen.accuracy, chance, float(p), len(x), n, 1 / (1 + len(drawn)))
 
 
 def joined(*columns: Array) -> Array:

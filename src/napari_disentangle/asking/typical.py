@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_disentangle.asking.columns import Table
+from napari_disentangle.asking.columns import Table, text_of
 from napari_disentangle.asking.finding import Finding, Guard, found
 from napari_disentangle.asking.telling import evenly, joined
 from napari_disentangle.audit.confounding import CONFOUNDED, cramers_v
@@ -18,6 +18,8 @@ from napari_disentangle.image.arrays import Array, Doubles
 _NEIGHBOURS, _MOST, _UNUSUAL = 10, 10_000, 0.05
 # By how much the mean p of a group of normal objects may be off; how many are needed.
 _ALLOWED, _FEWEST, _PART = 0.2, 40, 2000
+# Three standard errors of the mean of uniform numbers, times the root of n.
+_NOISE = 0.87
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ class Typical:
         if not (self.by and self.normal):
             return np.ones(len(table), bool)
         column = table.role(self.by, "by")
-        if self.normal not in column:
+        normal = text_of(self.normal)
+        if normal not in column:
             raise DataError(f"no object has {self.normal!r} in {self.by!r}")
-        return np.asarray(column == self.normal)
+        return np.asarray(column == normal)
 
     def _groups(self, table: Table) -> Array | None:
         if not self.groups:
@@ -105,12 +108,15 @@ class Typical:
         """The group that most neighbours of every object are of, of groups alike."""
         keys, group = np.unique(groups, return_inverse=True)
         rows = evenly(groups, _MOST, seed)
-        votes, unit = np.zeros((len(table), len(keys))), np.eye(len(keys))
+        weight = np.maximum(np.bincount(group[rows], minlength=len(keys)), 1)
+        found = np.zeros(len(table), np.intp)
         for part, near in _near(table.values, table.values[rows], 1 + _NEIGHBOURS):
             others = rows[near] != np.arange(len(table))[part, None]
-            votes[part] = (unit[group[rows[near]]] * others[..., None]).sum(1)
-        weight = np.bincount(group[rows], minlength=len(keys))
-        return np.asarray(keys[(votes / np.maximum(weight, 1)).argmax(1)])
+            votes = np.zeros((len(near), len(keys)))
+            of = np.broadcast_to(np.arange(len(near))[:, None], near.shape)
+            np.add.at(votes, (of, group[rows[near]]), others)
+            found[part] = (votes / weight).argmax(1)
+        return np.asarray(keys[found])
 
     def _statement(self, p: Array, normal: Array, others: Array) -> str:
         if not others.any():
@@ -198,11 +204,14 @@ def _guard(p: Array, normal: Array, groups: Array | None) -> Guard:
     if groups is None:
         why = "no groups were named, and wells may differ by themselves"
         return Guard(True, why, checked=False)
-    names = np.unique(groups[normal])
+    names, sizes = np.unique(groups[normal & (groups != "")], return_counts=True)
+    if len(names) < 2:
+        return Guard(False, "normal objects are of one group only: two are needed")
     means = np.array([p[normal & (groups == name)].mean() for name in names])
-    worst = int(np.abs(means - 0.5).argmax())
+    off = np.abs(means - 0.5) - _NOISE / np.sqrt(sizes)
+    worst = int(off.argmax())
     figures = {"mean p of the most different group": float(means[worst])}
-    if abs(means[worst] - 0.5) > _ALLOWED:
+    if off[worst] > _ALLOWED:
         why = (
             f"normal objects of {names[worst]} have a mean p of {means[worst]:.2f}, "
             "where 0.50 would be by chance, so that groups differ by themselves"

@@ -16,7 +16,7 @@ from napari_disentangle.image.arrays import Doubles, Mask
 
 _Numbers = NDArray[np.intp]
 # Folds that are tried at most, and groups of a label from which there is a p value.
-FOLDS, FEWEST = 32, 4
+FOLDS, FEWEST, PERMUTATIONS = 32, 4, 200
 # Of how many times as many rows neighbours are taken, unless more are left out.
 _LOOKED_AT = 6
 
@@ -49,7 +49,7 @@ def separable(
     labels: ArrayLike,
     groups: ArrayLike,
     neighbours: int = 15,
-    permutations: int = 200,
+    permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Separable:
     """Tell labels by nearest neighbours that are of other groups.

@@ -77,6 +77,8 @@ def turned(
     """
     many = images if isinstance(images, (list, tuple)) else [images]
     planes = [_unit(channels_first(one)) for one in many]
+    if len({len(one) for one in planes}) > 1:
+        raise ValueError("images have different channels: ask those of a kind together")
     learned, asked = _split(planes, tile, seed)
     if len(asked) < _FEWEST or not learned:
         raise ValueError(

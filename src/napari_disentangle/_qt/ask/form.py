@@ -13,6 +13,7 @@ from napari_disentangle._qt.ask.tables import NAMES, proposed, roles
 from napari_disentangle._qt.window.form import explained
 from napari_disentangle._qt.window.parts import column, named
 from napari_disentangle.asking.ask import questions
+from napari_disentangle.asking.columns import text_of
 from napari_disentangle.image.arrays import Array
 
 NONE = "–"
@@ -85,7 +86,11 @@ class QuestionForm(QWidget):  # type: ignore[misc]
         box, by = self.controls.get("normal"), self.controls.get("by")
         if box is not None and by is not None:
             column = self._columns.get(by.currentText())
-            values = [] if column is None else sorted({str(v) for v in column.tolist()})
+            values = (
+                []
+                if column is None
+                else sorted({text_of(v) for v in column.tolist()} - {""})
+            )
             before = box.currentText()
             box.clear()
             box.addItems([NONE, *values])

@@ -47,6 +47,12 @@ class Gathered:
     def __len__(self) -> int:
         return sum(len(layer.features) for layer in self.layers)
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the layers have the same rows as then."""
+        now = np.concatenate([numbers(layer) for layer in self.layers])
+        return np.array_equal(now, self.columns["index"])
+
     def place(self, row: int) -> tuple[Any, int]:
         """The layer of a row, and the object's label in it."""
         for layer in self.layers:

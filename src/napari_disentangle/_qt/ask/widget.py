@@ -55,7 +55,7 @@ class AskWidget(QWidget):  # type: ignore[misc]
         self.finding: Finding | None = None
         # Of the answer: the tables, the question and its options; how many were asked.
         self._asked: tuple[Gathered, str, dict[str, Any]] | None = None
-        self._questions: set[str] = set()
+        self._questions: dict[tuple[int, ...], set[str]] = {}
         self._next: tuple[Gathered, str, dict[str, Any]] | None = None
         self._worker: StepWorker | None = None
         self._undo: list[Callable[[], None]] = []
@@ -138,15 +138,19 @@ class AskWidget(QWidget):  # type: ignore[misc]
                     "Name some objects first: click one, and press Name it."
                 )
             self._next = (table, question, options)
-            asked = len(self._questions | {_called(question, options)})
+            asked = len(self._counted(table) | {_called(question, options)})
             asking = partial(ask, question, dict(table.columns), **options)
             self._begin(partial(asking, asked=asked))
+
+    def _counted(self, table: Gathered) -> set[str]:
+        """Questions that these tables answered."""
+        return self._questions.setdefault(tuple(map(id, table.layers)), set())
 
     def _begin(self, asking: Callable[[], Finding]) -> None:
         self.panel.show_running(True)
         worker = StepWorker(partial(_steps, asking))
         worker.yielded.connect(partial(self._step, worker))
-        worker.errored.connect(self._broken)
+        worker.errored.connect(partial(self._broken, worker))
         worker.finished.connect(partial(self._ended, worker))
         self.destroyed.connect(worker.quit)
         self._worker = worker
@@ -163,7 +167,7 @@ class AskWidget(QWidget):  # type: ignore[misc]
         if worker is self._worker and isinstance(step, Finding):
             assert self._next is not None
             self.finding, self._asked = step, self._next
-            self._questions.add(_called(*self._asked[1:]))
+            self._counted(self._asked[0]).add(_called(*self._asked[1:]))
             self.panel.show_finding(step, self._object)
 
     def _object(self, row: int) -> str:
@@ -171,7 +175,9 @@ class AskWidget(QWidget):  # type: ignore[misc]
         layer, label = self._asked[0].place(row)
         return f"{image_of(layer)} {label}"
 
-    def _broken(self, error: Exception) -> None:
+    def _broken(self, worker: StepWorker, error: Exception) -> None:
+        if worker is not self._worker:
+            return
         known = isinstance(error, (DisentangleError, ValueError))
         self._say(str(error) if known else f"{type(error).__name__}: {error}")
 
@@ -202,6 +208,8 @@ class AskWidget(QWidget):  # type: ignore[misc]
         ]
         if gone:
             raise DataError(f"{gone[0]!r} was removed: ask again.")
+        if not self._asked[0].unchanged:
+            raise DataError("Objects were added or removed since: ask again.")
         return self._asked
 
     def _change(self, table: Gathered, columns: Mapping[str, Array]) -> None:
@@ -241,7 +249,8 @@ class AskWidget(QWidget):  # type: ignore[misc]
         """Copy as Python (the button)."""
         with said(self._say):
             table, question, options = self._known()
-            asked = {"asked": len(self._questions)} if len(self._questions) > 1 else {}
+            n = len(self._counted(table))
+            asked = {"asked": n} if n > 1 else {}
             code = python_code(table, question, options | asked)
             QApplication.clipboard().setText(code)
             self._say("Copied: paste it into napari's console.")
