@@ -66,7 +66,10 @@ def test_no_read_is_larger_than_a_tile():
     assert rendered(4096) <= TILE**2
 
 
-@pytest.mark.parametrize("name", SCORERS)
+@pytest.mark.parametrize(
+    "name",
+    [SCORERS[0], *(pytest.param(n, marks=pytest.mark.slow) for n in SCORERS[1:])],
+)
 def test_a_detector_needs_no_more_memory_for_a_larger_image(name):
     def scored(size):
         field = nd.Field(Endless((size, size)), "YX")

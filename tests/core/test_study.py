@@ -138,6 +138,7 @@ def test_the_newest_record_counts_whatever_part_wrote_it(root):
     assert "2.png" not in report(one).partition("<h2>Not done")[2].partition("<h2>")[0]
 
 
+@pytest.mark.slow
 def test_processes_give_the_bytes_of_one(root):
     whole, many = study(root), study(root, folder="many", workers=2)
     run(whole)

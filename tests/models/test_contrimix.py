@@ -744,7 +744,7 @@ def saved(model: Model, path: Path) -> bytes:
 
 
 # Settings, and the size of images that are large enough for them.
-MODELS = [("contrimix", 200), ("affine", 100)]
+MODELS = [("contrimix", 200), pytest.param("affine", 100, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("model", [*BOTH, lambda: fitted(1, "frozen")])

@@ -185,6 +185,7 @@ def test_cancel_a_learned_detector_within_a_second(tissue: Desk) -> None:
         assert tissue.names == ["tissue"]
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_leaves_what_there_was(tissue: Desk) -> None:
     tissue.run()
     rows, first = _rows(tissue), tissue.layer(REGIONS)
@@ -275,6 +276,7 @@ def test_a_second_run_renews_the_layers_of_the_first(tissue: Desk) -> None:
     assert first.data is not before
 
 
+@pytest.mark.slow
 def test_a_removed_layer_of_regions_is_no_trouble(tissue: Desk) -> None:
     tissue.run()
     tissue.viewer.layers.remove(tissue.layer(REGIONS))
@@ -322,6 +324,7 @@ def test_a_setting_of_a_detector_reaches_it(tissue: Desk) -> None:
     assert kept["recipe"]["detector_config"] == {"edge": 3, "keep": 0.95}
 
 
+@pytest.mark.slow
 def test_a_stack(bench: Desk) -> None:
     rng = np.random.default_rng(0)
     stack = rng.normal(100, 10, (5, 128, 128)).astype(np.float32)

@@ -171,6 +171,7 @@ def test_other_groups_are_refused_until_results_may_be_replaced(batch, folder, q
     assert not batch.panel.replace.isChecked()
 
 
+@pytest.mark.slow
 def test_a_preview_shows_images_before_and_after(batch, folder, qtbot):
     batch.open_folder(folder)
     click(qtbot, batch.panel.preview)

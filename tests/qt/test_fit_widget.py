@@ -108,6 +108,7 @@ def test_time_left_is_said(tissues: Any) -> None:
     tissues.click(tissues.panel.cancel)
 
 
+@pytest.mark.slow
 def test_preview_moves_towards_the_donor(tissues: Any) -> None:
     _begin(tissues, 30)
     section = tissues.panel.fitting
@@ -206,6 +207,7 @@ def test_same_seed_same_model(tissues: Any) -> None:
     assert nd.load(_fit(tissues)).hash != nd.load(first).hash
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_models_are_the_same(tissues: Any, tmp_path: Path) -> None:
     assert not tissues.panel.fitting.save.isEnabled()
     path = _fit(tissues)

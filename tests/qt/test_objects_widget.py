@@ -317,6 +317,7 @@ def test_finding_again_hides_what_was_there(fields, qtbot):
     assert panel.results.isVisible()
 
 
+@pytest.mark.slow
 def test_what_changes_after_coding_is_said(fields, qtbot):
     viewer, panel = fields.viewer, found_and_coded(qtbot, fields)
     layer = viewer.layers["nuclei 2 [objects]"]
@@ -345,6 +346,7 @@ def test_the_number_of_groups_stays_what_a_person_said(objects, qtbot):
     assert objects.panel.level.value() == 4
 
 
+@pytest.mark.slow
 def test_columns_of_an_earlier_coding_do_not_stay(fields, qtbot):
     viewer, panel = fields.viewer, fields.panel
     press(qtbot, fields, panel.find)
@@ -360,6 +362,7 @@ def test_columns_of_an_earlier_coding_do_not_stay(fields, qtbot):
     assert "area" in layer.features
 
 
+@pytest.mark.slow
 def test_undo_gives_back_colours(fields, qtbot):
     viewer, panel = fields.viewer, fields.panel
     press(qtbot, fields, panel.find)

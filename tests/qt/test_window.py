@@ -101,6 +101,7 @@ def test_wells_come_together_in_a_click_and_undo_shows_them_again(wells: Any) ->
     assert [(layer.name, layer.visible) for layer in wells.viewer.layers] == before
 
 
+@pytest.mark.slow
 def test_what_cannot_take_part_is_left_out_and_told_before_run(desk: Any) -> None:
     planes = load("cells_a")
     desk.viewer.add_image(planes, name="three", axis_labels=("c", "y", "x"))
@@ -287,6 +288,7 @@ def test_original_result_side_by_side_and_difference(smears: Any) -> None:
     assert modes["result"].isChecked()
 
 
+@pytest.mark.slow
 def test_an_anomaly_map_lies_over_its_image_with_one_scale(desk: Any) -> None:
     desk.viewer.open_sample("napari-disentangle", "synthetic")
     desk.panel.choose_task("odd")
@@ -433,6 +435,7 @@ def test_what_a_person_saw_last_stays_true(smears: Any, tmp_path: Path) -> None:
     assert "role" in panel.message.text()
 
 
+@pytest.mark.slow
 def test_what_makes_no_sense_for_one_odd_image_is_off_with_its_reason(
     desk: Any,
 ) -> None:
