@@ -226,7 +226,7 @@ def _sources(seed: int, quick: bool) -> Rows:
 
 def _verdict(found: Finding) -> list[float]:
     row = found.table[0]
-    told = "not separable" not in found.statement and found.guard.passed
+    told = " is separable" in found.statement
     return [row["balanced accuracy"], row["chance"], row["p"], float(told)]
 
 

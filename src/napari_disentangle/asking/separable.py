@@ -18,7 +18,7 @@ from napari_disentangle.asking.finding import (
     listed,
     p_text,
 )
-from napari_disentangle.asking.telling import Told, joined, told
+from napari_disentangle.asking.telling import Told, joined, read, told
 from napari_disentangle.audit.confounding import CONFOUNDED, cramers_v
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array
@@ -72,7 +72,8 @@ class Separable:
         tolds: dict[str, Told] = {}
         for name, labels in values.items():
             try:
-                tolds[name] = told(kept.values, labels, group, seed)
+                ask = read if name == self.batch else told
+                tolds[name] = ask(kept.values, labels, group, seed)
             except DataError as error:
                 guard = Guard(False, str(error))
                 return found("separable", "", guard, plot=plot, said=said)
@@ -167,7 +168,7 @@ def _of_batch(config: Separable, batch: Told, yes: bool) -> str:
     share = f"recognised with {batch.accuracy:.2f}, chance {batch.chance:.2f}"
     if np.isnan(batch.p):
         return f"of the batch {config.batch!r} nothing is known ({share}, no p)"
-    if not _is_told(batch, 1):
+    if batch.p > LEVEL:
         return f"the batch {config.batch!r} is not ({share})"
     if yes:
         return (

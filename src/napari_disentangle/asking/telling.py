@@ -55,28 +55,60 @@ def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
     DataError
         If a label is in fewer than two groups.
     """
+    x, labels, groups = _sampled(values, labels, groups, seed)
+    _, holders = np.unique(_pairs(labels, groups)[1], return_counts=True)
+    n = len(np.unique(groups))
+    if int(holders.sum()) > n:
+        return _read(x, labels, groups, seed)
+    one = separable(x, labels, groups, seed=seed)
+    least = 1 / min(1 + PERMUTATIONS, math.comb(n, int(holders[0])))
+    return Told(one.accuracy, one.chance, one.p, len(x), n, least)
+
+
+def read(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
+    """Read labels with the logistic probe, which finds them however faint they are.
+
+    With whole groups left out, and p from resampled groups.
+
+    Raises
+    ------
+    DataError
+        If a label is in fewer than two groups.
+    """
+    return _read(*_sampled(values, labels, groups, seed), seed)
+
+
+def _read(x: Doubles, labels: Array, groups: Array, seed: int) -> Told:
+    n = len(np.unique(groups))
+    seen = recognise(x, labels, groups, min(_FOLDS, n))
+    chance = 1 / len(np.unique(labels))
+    enough = n >= max(FEWEST_GROUPS, 2 * FEWEST)
+    drawn = seen.resampled(seed)
+    p = (1 + (drawn <= chance).sum()) / (1 + len(drawn)) if enough else np.nan
+    return Told(seen.accuracy, chance, float(p), len(x), n, 1 / (1 + len(drawn)))
+
+
+def _sampled(
+    values: Doubles, labels: Array, groups: Array, seed: int
+) -> tuple[Doubles, Array, Array]:
+    """Some rows, of every group as many."""
     if not len(groups):
         raise DataError("no object has both a label and a group")
     rows = evenly(groups, _ROWS, seed)
-    x, labels, groups = values[rows], labels[rows], groups[rows]
-    pairs = np.unique(np.stack([groups, labels]), axis=1)
-    names, holders = np.unique(pairs[1], return_counts=True)
-    n = len(np.unique(groups))
+    names, holders = np.unique(
+        _pairs(labels[rows], groups[rows])[1], return_counts=True
+    )
     if holders.min() < 2:
         raise DataError(
             f"{listed(names[holders < 2].tolist())} is in one group only, so that what "
             "is told may be that group"
         )
-    if pairs.shape[1] == n:
-        one = separable(x, labels, groups, seed=seed)
-        least = 1 / min(1 + PERMUTATIONS, math.comb(n, int(holders[0])))
-        return Told(one.accuracy, one.chance, one.p, len(x), n, least)
-    seen = recognise(x, labels, groups, min(_FOLDS, n))
-    chance = 1 / len(names)
-    enough = n >= max(FEWEST_GROUPS, 2 * FEWEST)
-    drawn = seen.resampled(seed)
-    p = (1 + (drawn <= chance).sum()) / (1 + len(drawn)) if enough else np.nan
-    return Told(seen.accuracy, chance, float(p), len(x), n, 1 / (1 + len(drawn)))
+    return values[rows], labels[rows], groups[rows]
+
+
+def _pairs(labels: Array, groups: Array) -> Array:
+    """Every group with every label that it has (2, P)."""
+    return np.unique(np.stack([groups, labels]), axis=1)
 
 
 def joined(*columns: Array) -> Array:
