@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import codes
@@ -16,7 +16,7 @@ import imageio.v3 as iio
 import numpy as np
 import torch
 from coding import Array, Known
-from questions import table_of
+from questions import print_table, table_of
 from sources import DATA
 from torch import nn
 
@@ -44,16 +44,7 @@ def main() -> None:
         for seed in args.seeds:
             for row, found in part(seed, args.quick):
                 rows.setdefault(row, []).append(found)
-        _print(name, columns, rows)
-
-
-def _print(name: str, columns: str, rows: Mapping[str, list[list[float]]]) -> None:
-    print(f"\n{name}\n\n| {columns} |")
-    print("|---" * (1 + columns.count("|")) + "|")
-    for row, found in rows.items():
-        both = zip(np.nanmean(found, 0), np.nanstd(found, 0), strict=True)
-        cells = " | ".join(f"{mean:.3f} ± {std:.3f}" for mean, std in both)
-        print(f"| {row} | {len(found)} | {cells} |", flush=True)
+        print_table(name, columns, rows)
 
 
 # --- learning curve -------------------------------------------------------------------

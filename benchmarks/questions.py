@@ -46,10 +46,11 @@ def main() -> None:
             for row, found in part(seed, args.quick):
                 rows.setdefault(row, []).append(found)
         print(f"{name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
-        _print(name, columns, rows)
+        print_table(name, columns, rows)
 
 
-def _print(name: str, columns: str, rows: dict[str, list[list[float]]]) -> None:
+def print_table(name: str, columns: str, rows: dict[str, list[list[float]]]) -> None:
+    """A table in Markdown: mean and spread over seeds."""
     print(f"\n{name}\n\n| {columns} |")
     print("|---" * (1 + columns.count("|")) + "|")
     for row, found in rows.items():

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
+from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
+
+from napari_disentangle._qt.objects.colours import show_all
 
 N, EDGE = 60, 12
 
@@ -260,3 +264,12 @@ def test_cancel_gives_the_window_back_at_once(asking, qtbot):
     press(qtbot, asking, asking.panel.ask)
     assert f"n = {n} objects" in asking.panel.statement.text()
     asking.viewer.layers.remove(layer)
+
+
+def test_background_stays_clear_and_columns_of_two_types_are_coloured():
+    plain = Labels(grid(), features={"kind": np.arange(N + 1) % 2})  # without index
+    worded = Labels(grid(), features={"index": np.arange(1, N + 1), "kind": ["1"] * N})
+    show_all(ViewerModel(), [plain, worded], "kind")
+    assert plain.colormap.map(0)[..., 3] == 0
+    assert worded.colormap.map(0)[..., 3] == 0
+    np.testing.assert_array_equal(plain.get_color(3), worded.get_color(3))

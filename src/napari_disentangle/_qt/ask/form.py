@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QSpinBox, QWidget
 
 from napari_disentangle._qt.ask.tables import NAMES, proposed, roles
@@ -17,14 +16,11 @@ from napari_disentangle.asking.columns import text_of
 from napari_disentangle.image.arrays import Array
 
 NONE = "–"
-# Options that are no columns.
 _MOST_POPULATIONS = 8
 
 
 class QuestionForm(QWidget):  # type: ignore[misc]
-    """The options of one question; ``changed`` tells that one was chosen."""
-
-    changed = Signal()
+    """The options of one question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +91,6 @@ class QuestionForm(QWidget):  # type: ignore[misc]
             box.clear()
             box.addItems([NONE, *values])
             box.setCurrentText(before if before in values else NONE)
-        self.changed.emit()
 
     @staticmethod
     def _value(control: Any) -> Any:

@@ -29,6 +29,7 @@ from napari_disentangle.image.arrays import Array
 
 # The column that holds rows of objects.
 _OBJECT = "row"
+_TIP = Qt.ItemDataRole.ToolTipRole
 _ROWS, _PLOT, _DRAWN, _DOT = 6, 180, 5000, 4
 # Of a passed and of a refused guard; said in words as well.
 _PASSED, _REFUSED = "#009e73", "#d55e00"
@@ -45,7 +46,7 @@ class AskPanel(QWidget):  # type: ignore[misc]
         self.question = QComboBox()
         for place, (name, entry) in enumerate(questions().items()):
             self.question.addItem(name)
-            self.question.setItemData(place, entry.description, 3)
+            self.question.setItemData(place, entry.description, _TIP)
         named(self.question, "question", "What is asked of the table")
         self.what = words()
         self.form = QuestionForm()

@@ -42,7 +42,7 @@ def colours(values: Array, group: bool, known: Array | None = None) -> Doubles:
         of_group: Doubles = palette(int(number.max(initial=0)) + 1)[number]
         return of_group
     ends = scale(values) if known is None else known
-    if values.dtype.kind not in "fiu":
+    if ends.dtype.kind not in "fiu":
         of_kind: Doubles = palette(len(ends))[np.searchsorted(ends, values.astype(str))]
         return of_kind
     low, high = ends
@@ -95,7 +95,8 @@ def _direct(numbers: Array, found: Doubles) -> DirectLabelColormap:
     colormap = DirectLabelColormap(color_dict={None: _UNKNOWN, 0: _NONE})
     # checked one by one, thousands of colours would take as many seconds
     pairs = zip(numbers.tolist(), found.astype(np.float32), strict=True)
-    colormap.color_dict.update(pairs)
+    clear = colormap.color_dict[0]
+    colormap.color_dict.update({**dict(pairs), 0: clear})
     return colormap
 
 
