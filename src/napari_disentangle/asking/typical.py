@@ -83,7 +83,10 @@ class Typical:
         if not self.groups:
             return None
         group = table.role(self.groups, "groups")
-        return joined(table.role(self.batch, "batch"), group) if self.batch else group
+        if not self.batch:
+            return group
+        both = joined(table.role(self.batch, "batch"), group)
+        return np.where(group == "", "", both)
 
     def _others(self, table: Table, normal: Array) -> Array:
         """Objects that are known not to be normal (n,)."""
