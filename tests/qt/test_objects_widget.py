@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
@@ -17,7 +18,9 @@ from qtpy.QtWidgets import QApplication
 import napari_disentangle as nd
 from napari_disentangle._qt.objects.colours import show
 from napari_disentangle.cli.main import main
+from napari_disentangle.files.text import table_of
 from napari_disentangle.layers.objects import attach
+from napari_disentangle.pipeline.recipe import Recipe, Source
 from napari_disentangle.samples.data import SAMPLES
 
 
@@ -218,6 +221,15 @@ def test_widget_script_and_command_line_give_the_same(fields, qtbot, tmp_path, c
     for number, own in zip((2, 3), labels, strict=True):
         written = nd.read(tmp_path / "labels" / f"nuclei {number}_objects.ome.tif")
         np.testing.assert_array_equal(written.data, own)
+    steps = nd.run(Recipe(images=sources(paths), outputs=("objects",)), tmp_path / "r")
+    for path, own in zip(
+        [p for p in steps if isinstance(p, Path)], labels, strict=True
+    ):
+        np.testing.assert_array_equal(nd.read(path).data, own)
+        (beside,) = (tmp_path / "labels").glob(f"{path.name}.csv")
+        alone = table(table_of(path))
+        both = [{k: row[k] for k in alone[0]} for row in table(beside)]
+        assert alone == both
     tables = [table(tmp_path / f"{name}.csv") for name in ("widget", "script", "line")]
     assert tables[0] == tables[1] == tables[2]
     told = [
@@ -226,11 +238,30 @@ def test_widget_script_and_command_line_give_the_same(fields, qtbot, tmp_path, c
     assert told[0]["objects"] == told[1]["objects"]
 
 
+def sources(paths):
+    return tuple(Source.of(nd.read(path)) for path in paths)
+
+
 def table(path):
     """Rows, but for where an image lies in the world: files have no place."""
     with path.open() as file:
         rows = list(csv.DictReader(file))
     return [{k: v for k, v in r.items() if not k.startswith("centroid")} for r in rows]
+
+
+def test_objects_are_an_output_of_add_layers(fields, qtbot):
+    viewer = fields.viewer
+    images = [viewer.layers[f"nuclei {i}"] for i in (2, 3)]
+    press(qtbot, fields, fields.panel.find)
+    found = [viewer.layers[f"{image.name} [objects]"] for image in images]
+    model = nd.fit([nd.Field.from_layer(image) for image in images])
+    for image, known in zip(images, found, strict=True):
+        (layer,) = nd.add_layers(viewer, model, image, ["objects"])
+        assert isinstance(layer, Labels)
+        np.testing.assert_array_equal(layer.data, known.data)
+        np.testing.assert_allclose(layer.extent.world, image.extent.world)
+        assert (layer.features["area"] > 0).all()
+        assert nd.add_layers(viewer, model, image, ["objects"]) == [layer]
 
 
 def test_a_saved_layer_of_objects_opens_with_its_table(fields, qtbot, tmp_path):

@@ -126,8 +126,7 @@ def _shown(what: str, step: _Step) -> _Step:
 
 def _check_labels(folder: Path, images: "Sequence[nd.Field]") -> None:
     """Refuse before anything is computed what could not be written."""
-    from napari_disentangle.files.text import check_place
-    from napari_disentangle.layers.save import table_of
+    from napari_disentangle.files.text import check_place, table_of
 
     names = [image.name for image in images]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -142,9 +141,9 @@ def _check_labels(folder: Path, images: "Sequence[nd.Field]") -> None:
 def _write_labels(folder: Path, told: "Told") -> None:
     """A file of labels for every image."""
     import napari_disentangle as nd
-    from napari_disentangle.files.text import csv_text, write_text
-    from napari_disentangle.layers.objects import features, labels_image
-    from napari_disentangle.layers.save import table_of
+    from napari_disentangle.files.text import csv_text, table_of, write_text
+    from napari_disentangle.layers.objects import labels_image
+    from napari_disentangle.objects.table import features
 
     folder.mkdir(exist_ok=True)
     for number, image in enumerate(told.objects.images):

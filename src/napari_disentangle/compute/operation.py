@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,6 +76,15 @@ class Operation:
         ``lead`` counts planes at full resolution.
         """
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Unchanged(Operation):
+    """The operation that leaves planes as they are."""
+
+    def __call__(self, plane: Array, lead: Lead) -> Array:
+        """Return the plane."""
+        return plane
 
 
 @runtime_checkable

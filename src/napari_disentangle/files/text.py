@@ -14,6 +14,15 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.files.place import move_file
 from napari_disentangle.image.arrays import Array
 
+# In the provenance of a file of labels: its table lies beside it. Without, another one
+# may be left of an older file.
+TABLE = "table beside"
+
+
+def table_of(path: str | Path) -> Path:
+    """Where the table of a file of labels is: beside it."""
+    return Path(f"{path}.csv")
+
 
 def csv_text(columns: Mapping[str, Array]) -> str:
     """A table of columns (n,) as CSV; what is not known is left empty."""

@@ -15,6 +15,7 @@ from napari_disentangle.layers.values import (
     values,
 )
 from napari_disentangle.model.encode import limits
+from napari_disentangle.objects.codes import Codes
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
 from napari_disentangle.pipeline.output import Output
@@ -73,11 +74,14 @@ def layer_data(
     Step, tuple or Score
         Signs of life, then ``(data, attributes, "image")`` once per layer; with
         ``marking`` also the score behind an anomaly map, and its regions as
-        ``(data, attributes, "labels")``.
+        ``(data, attributes, "labels")``, which objects are as well.
     """
     kind = KINDS[output.kind]
     if marking and kind.shown == "score" and not too_large(output):
         yield from _marked(output, styles, marking)
+        return
+    if output.codes is not None:
+        yield _labels(output, output.codes, styles[0])
         return
     data = yield from values(output, kind.title)
     yield from _SHOWN[kind.shown](output, data, styles)
@@ -139,6 +143,20 @@ def region_data(
         "features": {"index": table["label"], **named(table, units)},
     }
     return labels, _linked(own | _geometry(output, style), style), "labels"
+
+
+def _labels(output: Output, codes: Codes, style: Style) -> LayerData:
+    """Objects, with their table as features."""
+    known = {
+        "name": f"{style.name} [{KINDS[output.kind].title}]",
+        "metadata": {KEY: dict(output.lazy.provenance) | {"layer": style.name}},
+        "features": dict(output.table or {}),
+    }
+    return (
+        codes.objects.labels[0],
+        _linked(known | _geometry(output, style), style),
+        "labels",
+    )
 
 
 def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:

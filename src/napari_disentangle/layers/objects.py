@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.compute.operation import Unchanged
+from napari_disentangle.files.text import TABLE
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY
-from napari_disentangle.layers.save import TABLE, Unchanged
 from napari_disentangle.layers.style import Style, world
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.objects.groups import Groups
 from napari_disentangle.objects.objects import Objects
-from napari_disentangle.objects.table import recipe, table
+from napari_disentangle.objects.table import features, recipe
 
 _TITLE = "objects"
 
@@ -100,18 +101,8 @@ def labels_image(
     objects: Objects, number: int, codes: Sequence[Codes | Groups] = ()
 ) -> LazyImage:
     """Labels of one of the images, to be written with how they came about."""
-    image = objects.images[number]
-    place = _geometry(image)
-    axes = image.axes.replace("C", "")
-    scale, translate, units = (
-        tuple(place[key]) for key in ("scale", "translate", "units")
-    )
-    labels = objects.labels[number]
-    field = Field(
-        labels, axes, scale=scale, translate=translate, units=units, name=image.name
-    )
-    kept = {**_kept(objects, image, codes), TABLE: True}
-    return LazyImage(field, Unchanged(), provenance=kept)
+    kept = {**_kept(objects, objects.images[number], codes), TABLE: True}
+    return LazyImage(objects.drawn(number), Unchanged(), provenance=kept)
 
 
 def lies_on(layer: Any, image: Field, source: Any) -> bool:
@@ -134,16 +125,6 @@ def lies_on(layer: Any, image: Field, source: Any) -> bool:
         place = axes.index("C")
         matrix = np.delete(np.delete(matrix, place, 0), place, 1)
     return bool(np.allclose(world(layer), matrix, atol=1e-6))
-
-
-def features(
-    objects: Objects, number: int, codes: Sequence[Codes | Groups] = ()
-) -> dict[str, Any]:
-    """Columns of one image; napari finds rows by ``index``."""
-    rows = objects.of_image(number)
-    columns = table(objects, *codes)
-    del columns["image"]
-    return {"index": columns["label"][rows], **{k: v[rows] for k, v in columns.items()}}
 
 
 def _kept(

@@ -10,11 +10,11 @@ import numpy as np
 
 from napari_disentangle.errors import DisentangleError
 from napari_disentangle.files.registry import read, read_provenance, suffix_of
-from napari_disentangle.files.text import read_csv
+from napari_disentangle.files.text import TABLE, read_csv, table_of
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY, REACH, SURPRISE, LayerData
-from napari_disentangle.layers.save import DISPLAY, TABLE, table_of
+from napari_disentangle.layers.save import DISPLAY
 from napari_disentangle.pipeline.kinds import KINDS
 
 # Outputs that are labels.

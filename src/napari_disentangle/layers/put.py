@@ -106,7 +106,8 @@ def _new(viewer: Any, array: Any, attributes: dict[str, Any], kind: str) -> Any:
             layer.colorbar.visible = True  # one tells of all: they have one scale
         return layer
     layer = viewer.add_labels(array, **attributes)
-    layer.contour, layer.colormap = _OUTLINE, _REGIONS
+    if attributes["metadata"][KEY]["output"] == "regions":
+        layer.contour, layer.colormap = _OUTLINE, _REGIONS
     return layer
 
 

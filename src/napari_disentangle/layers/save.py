@@ -1,34 +1,21 @@
 """From the tuple of a napari layer to what can be written into a file."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
-from napari_disentangle.compute.operation import Operation
+from napari_disentangle.compute.operation import Unchanged
 from napari_disentangle.files.registry import Done, write
-from napari_disentangle.files.text import csv_text, write_text
-from napari_disentangle.image.arrays import Array, Doubles
+from napari_disentangle.files.text import TABLE, csv_text, table_of, write_text
+from napari_disentangle.image.arrays import Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
 
 # In the provenance of a file: how its layer was shown.
 DISPLAY = "display"
-# And that its table lies beside it: another one may be left of an older file.
-TABLE = "table beside"
-
-
-@dataclass(frozen=True)
-class Unchanged(Operation):
-    """The operation that leaves planes as they are."""
-
-    def __call__(self, plane: Array, lead: tuple[int, ...]) -> Array:
-        """Return the plane."""
-        return plane
 
 
 def as_it_is(
@@ -83,11 +70,6 @@ def writing(path: str, data: Any, attributes: dict[str, Any]) -> Iterator[Done]:
     yield from write(as_it_is(data, attributes, kept), path, overwrite=True)
     if rows:
         write_text(table_of(path), csv_text(columns), overwrite=True)
-
-
-def table_of(path: str | Path) -> Path:
-    """Where the table of a file of labels is: beside it."""
-    return Path(f"{path}.csv")
 
 
 def _display(attributes: dict[str, Any]) -> dict[str, Any]:

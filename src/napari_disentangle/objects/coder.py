@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_disentangle.compute.iterators import changed, finished
 from napari_disentangle.errors import DataError
-from napari_disentangle.image.arrays import Floats
+from napari_disentangle.image.arrays import Array, Floats
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import strata
 from napari_disentangle.model.base import Weights
@@ -214,12 +214,9 @@ def _coding(
     check_channels(objects.images)
     few = len(objects) < FEWEST and coder.weights is None
     if coder.name == MEASURED or few:
-        said = () if coder.name == MEASURED else (_few(len(objects)),)
         columns = yield from measuring(objects, on)
-        values = [np.asarray(one, np.float32) for one in columns.values()]
-        matrix = np.stack(values, 1) if values else np.empty((len(objects), 0), "f4")
-        name = _said(Coder(MEASURED), on)
-        return Codes(objects, matrix, tuple(columns), name, said=said)
+        said = () if coder.name == MEASURED else (_few(len(objects)),)
+        return replace(measured_codes(objects, columns, on), said=said)
     begin = 0.0
     if coder.weights is None:
         coder, begin = (yield from _learned(objects, on, seed)), _LEARNING
@@ -228,6 +225,15 @@ def _coding(
     names = tuple(f"view {i + 1}" for i in range(matrix.shape[1]))
     nested = tuple(2**i for i in range(2, 6) if 2**i <= len(names))
     return Codes(objects, matrix, names, _said(coder, on), nested)
+
+
+def measured_codes(
+    objects: Objects, columns: Mapping[str, Array], on: Model | None
+) -> Codes:
+    """Codes of what was measured of objects: columns (n,) by name."""
+    values = [np.asarray(one, np.float32) for one in columns.values()]
+    matrix = np.stack(values, 1) if values else np.empty((len(objects), 0), "f4")
+    return Codes(objects, matrix, tuple(columns), _said(Coder(MEASURED), on))
 
 
 def _few(n: int) -> str:

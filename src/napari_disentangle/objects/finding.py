@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -89,12 +89,24 @@ def _finding(
     diameter: float | None,
     seed: int,
 ) -> Generator[float, None, Objects]:
+    many = several(images)
+    shown = (content_of(image, on) for image in many)
+    return (yield from finding_in(many, shown, finder, on, diameter, seed))
+
+
+def finding_in(
+    many: tuple[Field, ...],
+    shown: Iterable[Rendering],
+    finder: Finder = DEFAULT,
+    on: Model | None = None,
+    diameter: float | None = None,
+    seed: int = 0,
+) -> Generator[float, None, Objects]:
+    """Find the objects of images in what is shown of each; yield the share done."""
     if diameter is not None and not 0 < diameter < math.inf:
         raise ValueError(f"diameter {diameter!r} must be above 0, in pixels")
-    many = several(images)
     found, said, sizes = [], [], []
-    for number, image in enumerate(many):
-        rendering = content_of(image, on)
+    for number, rendering in enumerate(shown):
         size = typical(rendering) if diameter is None else diameter
         steps = _of_image(finder, rendering, size, seed)
         labels, words = yield from changed(steps, partial(_share, number, len(many)))

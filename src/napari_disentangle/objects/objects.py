@@ -114,6 +114,19 @@ class Objects:
         """Rows of one image."""
         return np.flatnonzero(self.columns["image number"] == number)
 
+    def drawn(self, number: int) -> Field:
+        """Labels of one image as an image, in the same place."""
+        image = self.images[number]
+        kept = [i for i, axis in enumerate(image.grid_axes) if axis != "C"]
+        return Field(
+            self.labels[number],
+            image.axes.replace("C", ""),
+            scale=tuple(image.scale[i] for i in kept),
+            translate=tuple(image.translate[i] for i in kept),
+            units=tuple(image.units[i] for i in kept),
+            name=image.name,
+        )
+
 
 def several(images: Field | Sequence[Field]) -> tuple[Field, ...]:
     """Images as such, one at least.

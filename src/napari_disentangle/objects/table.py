@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ def table(objects: Objects, *codes: Codes | Groups) -> dict[str, Array]:
     for one in codes:
         columns |= one.columns()
     return {name: values for name, values in columns.items() if name != _APART}
+
+
+def features(
+    objects: Objects, number: int, codes: Sequence[Codes | Groups] = ()
+) -> dict[str, Array]:
+    """Columns of one image; napari finds rows by ``index``."""
+    rows = objects.of_image(number)
+    columns = table(objects, *codes)
+    del columns["image"]
+    return {"index": columns["label"][rows], **{k: v[rows] for k, v in columns.items()}}
 
 
 def recipe(objects: Objects, *codes: Codes | Groups) -> dict[str, Any]:

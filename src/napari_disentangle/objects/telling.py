@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 from napari_disentangle.model.model import Model
-from napari_disentangle.objects.coder import DEFAULT, MEASURED, Coder, code_steps
+from napari_disentangle.model.render import Rendering
+from napari_disentangle.objects.coder import (
+    DEFAULT,
+    MEASURED,
+    Coder,
+    code_steps,
+    measured_codes,
+)
+from napari_disentangle.objects.coders.measured import measuring_in
 from napari_disentangle.objects.codes import Codes
+from napari_disentangle.objects.finding import finding_in
 from napari_disentangle.objects.groups import Groups, group
 from napari_disentangle.objects.objects import Objects
 
@@ -44,6 +53,30 @@ class Told:
     def at(self, level: int) -> Told:
         """The same in fewer or more groups."""
         return replace(self, groups=self.groups.at(min(level, self.groups.finest)))
+
+
+def telling_in(
+    shown: Rendering, on: Model, diameter: float | None = None, seed: int = 0
+) -> Generator[float, None, Codes]:
+    """Find and measure the objects of one image in what is shown of it.
+
+    Parameters
+    ----------
+    shown
+        The content of the image, as ``on`` renders it.
+    diameter, seed
+        As in :func:`napari_disentangle.find_objects`.
+
+    Yields
+    ------
+    float
+        The share that is done.
+    """
+    found = yield from finding_in(
+        (shown.field,), [shown], on=on, diameter=diameter, seed=seed
+    )
+    columns = yield from measuring_in(found, [shown])
+    return measured_codes(found, columns, on)
 
 
 def telling(

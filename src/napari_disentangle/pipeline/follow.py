@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from napari_disentangle.compute.device import memory_errors, one_thread, pick
+from napari_disentangle.compute.device import pick
 from napari_disentangle.compute.iterators import changed
 from napari_disentangle.detector.detector import Detector, same_image
 from napari_disentangle.detector.fit import learning
@@ -16,18 +16,16 @@ from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute, average
 from napari_disentangle.model.fit import place, unfitted
-from napari_disentangle.model.measure import foresee
 from napari_disentangle.model.model import Model, Pool
-from napari_disentangle.model.remarks import NOTABLE, doubt_words, stain_words
+from napari_disentangle.objects.codes import Codes
+from napari_disentangle.pipeline import words
 from napari_disentangle.pipeline.inputs import Inputs
-from napari_disentangle.pipeline.kinds import KINDS, Ingredients, Kind, need
+from napari_disentangle.pipeline.kinds import KINDS, Ingredients, counting, need
 from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
 # Share of what comes before an output after which looks are measured.
 _MEASURED = 0.1
-# A rise of contrast that a person should know of.
-_STEEP = 3.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def follow(
     looks = yield from _looks(model, inputs.donors)
     donor = _donor(recipe, looks)
     sources = {
-        image: _told(source, _of_donors(source, donor, inputs.donors, looks))
+        image: words.told(source, words.of_donors(source, donor, inputs.donors, looks))
         for image, source in sources.items()
     }
     reference = yield from _reference(model, recipe, inputs, sources, looks)
@@ -134,72 +132,17 @@ def _outputs(
         if KINDS[kind].detects and given.detector is None:
             fitted = yield from _learn(model, recipe, inputs, image, source)
             given = replace(given, detector=fitted)
-        told = replace(given, source=_told(source, _losses(kind, given)))
+        if KINDS[kind].needs == "objects":
+            given = replace(given, codes=(yield from _objects(recipe, given)))
+        told = replace(given, source=words.told(source, words.losses(kind, given)))
         yield made_of(kind, told, resolved)
     return given
 
 
-# --- words --------------------------------------------------------------------------
-def _cautions(recipe: Recipe, inputs: Inputs) -> Iterator[str]:
-    """What to think of before fluorescence images are given one look."""
-    images = [*inputs.images, *inputs.donors]
-    if not any(KINDS[kind].recoloured for kind in recipe.outputs):
-        return
-    if images[0].modality != "fluorescence":
-        return
-    scales = sorted({image.full_scale for image in images})
-    if len(scales) > 1:
-        yield (
-            "images and donors have different full scales "
-            f"({', '.join(f'{scale:g}' for scale in scales)}), but grey values are "
-            "matched as they are: convert all to one type and range first"
-        )
-    if len(inputs.images) > 1 and recipe.pool == "image" and recipe.source is None:
-        yield (
-            "every image is matched by itself, which also removes differences between "
-            "treatments: use pool='batch'"
-        )
-
-
-def _of_donors(
-    source: Attribute,
-    donor: Attribute | None,
-    images: Sequence[Field],
-    looks: Sequence[Attribute],
-) -> Iterator[str]:
-    """What is odd about the donors, and about them beside an image."""
-    if donor is not None:
-        yield from filter(None, [stain_words(source, donor)])
-    for image, look in zip(images, looks, strict=True):
-        yield from (f"donor {image.name!r}: {words}" for words in look.status)
-
-
-def _losses(kind: Kind, given: Ingredients) -> Iterator[str]:
-    """What the type of an image cannot hold of another look, at full strength."""
-    if not KINDS[kind].recoloured:
-        return
-    image, look = given.image, KINDS[kind].target(replace(given, strength=1.0))
-    if not (given.source.found and look.found):
-        return
-    rendering = given.model.rendering(image, look, given.source)
-    with one_thread(), memory_errors(f"looking at {image.name!r}"):
-        seen = foresee(rendering)
-    if seen.lost > NOTABLE:
-        yield (
-            f"{seen.lost:.0%} of the values would leave the range of "
-            f"{image.dtype.name} at full strength and are cut off there"
-        )
-    yield from filter(None, [doubt_words(given.model.doubt(given.source, look))])
-    if seen.rise > _STEEP:
-        yield (
-            f"contrast rises {seen.rise:.1f}-fold at full strength, and noise with it: "
-            "the image may be hardly stained, or dark"
-        )
-
-
-def _told(attribute: Attribute, words: Iterable[str]) -> Attribute:
-    """The attribute with more to say, and nothing twice."""
-    return replace(attribute, status=tuple(dict.fromkeys([*attribute.status, *words])))
+def _objects(recipe: Recipe, given: Ingredients) -> Generator[Step, None, Codes]:
+    """Objects of an image and what is measured of them."""
+    steps = counting(given, recipe.cell, recipe.seed)
+    return (yield from changed(steps, partial(Step, "finding objects")))
 
 
 # --- parts of a run -----------------------------------------------------------------
@@ -216,8 +159,8 @@ def _sources(
         if batch:
             sources = _shared(sources, inputs)
     yield Step("measuring", _MEASURED)
-    cautions = tuple(_cautions(recipe, inputs))
-    return {image: _told(source, cautions) for image, source in sources.items()}
+    cautions = tuple(words.cautions(recipe, inputs))
+    return {image: words.told(source, cautions) for image, source in sources.items()}
 
 
 def _shared(

@@ -1,20 +1,23 @@
 """The table of outputs: what each is called, needs, and is made and shown like."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from napari_disentangle.compute.lazy import LazyImage
+from napari_disentangle.compute.operation import Unchanged
 from napari_disentangle.detector.detector import Detector
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.encode import encoded
 from napari_disentangle.model.model import Model
+from napari_disentangle.objects.codes import Codes
+from napari_disentangle.objects.telling import telling_in
 
-Kind = Literal["content", "swap", "anomaly", "expected", "maps"]
-Need = Literal["nothing", "donor", "detector", "prediction"]
-Shown = Literal["image", "score", "channels"]
+Kind = Literal["content", "swap", "anomaly", "expected", "maps", "objects"]
+Need = Literal["nothing", "donor", "detector", "prediction", "objects"]
+Shown = Literal["image", "score", "channels", "labels"]
 
 # The one that has regions, and the one that is compared with the image in their table.
 CONTENT: Kind = "content"
@@ -22,6 +25,7 @@ SWAP: Kind = "swap"
 MAPS: Kind = "maps"
 ANOMALY: Kind = "anomaly"
 EXPECTED: Kind = "expected"
+OBJECTS: Kind = "objects"
 
 NO_OTHER_LOOK = (
     "content-only has the look of the image, because no other look takes part: add "
@@ -45,6 +49,8 @@ class Ingredients:
         A fitted detector.
     device
         ``"cpu"``, ``"cuda:0"``, ...
+    codes
+        Objects that were found in the image, and what was measured of them.
     """
 
     model: Model
@@ -54,6 +60,7 @@ class Ingredients:
     strength: float = 1.0
     detector: Detector | None = None
     device: str = "cpu"
+    codes: Codes | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class OutputKind:
         What it cannot be made without. A detector that predicts is one as well.
     shown
         ``"image"``: as the image is; ``"score"``: one signed map that has regions;
-        ``"channels"``: a grey layer per channel.
+        ``"channels"``: a grey layer per channel; ``"labels"``: numbers of objects.
     usual
         Whether it is made unless something else is asked for.
     pixels
@@ -130,6 +137,21 @@ def _predicted(given: Ingredients) -> LazyImage:
     return detector.expected(given.image, given.source, given.device)
 
 
+def _labels(given: Ingredients) -> LazyImage:
+    if given.codes is None:
+        raise DataError("objects have to be found first: use nd.apply")
+    return LazyImage(given.codes.objects.drawn(0), Unchanged())
+
+
+def counting(
+    given: Ingredients, diameter: float | None = None, seed: int = 0
+) -> Generator[float, None, Codes]:
+    """Find and measure the objects of an image; yield the share that is done."""
+    model = given.model
+    shown = model.rendering(given.image, model.reference, given.source, given.device)
+    return (yield from telling_in(shown, model, diameter, seed))
+
+
 def _detector(given: Ingredients, one: str) -> Detector:
     if given.detector is None:
         raise DataError(f"{one} needs a detector: use nd.fit_detector")
@@ -161,6 +183,9 @@ KINDS: dict[Kind, OutputKind] = {
         lambda given: encoded(_rendered(given)),
         shown="channels",
         pixels=False,
+    ),
+    OBJECTS: OutputKind(
+        "objects", "objects", _labels, "objects", shown="labels", pixels=False
     ),
 }
 USUAL: tuple[Kind, ...] = tuple(name for name, kind in KINDS.items() if kind.usual)

@@ -9,14 +9,20 @@ from typing import Any
 import numpy as np
 
 from napari_disentangle._version import __version__
+from napari_disentangle.compute.iterators import finished
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.detector.detector import Detector
 from napari_disentangle.errors import DataError
+from napari_disentangle.files.text import TABLE
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.model import Donor, Model
 from napari_disentangle.model.render import Contents, Rendering
-from napari_disentangle.pipeline.kinds import KINDS, USUAL, Ingredients, Kind
+from napari_disentangle.objects.codes import Codes
+from napari_disentangle.objects.table import features
+from napari_disentangle.objects.table import recipe as told
+from napari_disentangle.pipeline.kinds import KINDS, USUAL, Ingredients, Kind, counting
 
 # p values of pixels whose z is kept with an anomaly map.
 _ALPHAS = (0.05, 0.01, 0.001)
@@ -29,24 +35,33 @@ class Output:
     Attributes
     ----------
     kind
-        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"`` or ``"maps"``.
+        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"`` or
+        ``"objects"``.
     lazy
         The array; ``lazy.provenance`` says how it came about.
     donor
         Attribute that a swap moves to.
     detector
         What scored an anomaly map, or expected an image.
+    codes
+        Objects that labels are of, and what was measured of them.
     """
 
     kind: Kind
     lazy: LazyImage
     donor: Attribute | None = None
     detector: Detector | None = None
+    codes: Codes | None = None
 
     @property
     def image(self) -> Field:
         """The image it belongs to."""
-        return self.lazy.field
+        return self.codes.objects.images[0] if self.codes else self.lazy.field
+
+    @property
+    def table(self) -> Mapping[str, Array] | None:
+        """The row of every object, columns (n,) by name; ``None`` if it has none."""
+        return features(self.codes.objects, 0, [self.codes]) if self.codes else None
 
     @property
     def status(self) -> tuple[str, ...]:
@@ -98,8 +113,9 @@ def apply(
         which is computed at full resolution.
     output
         ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, the pseudo-normal
-        image that a detector predicts, or ``"maps"``, the content maps that a model
-        works with, for other programs.
+        image that a detector predicts, ``"maps"``, the content maps that a model
+        works with, for other programs, or ``"objects"``, labels of what is found in
+        content-only, which is computed at once.
     donor, strength
         For a swap: image, images or attribute, and how far to go (0 to 1).
     detector
@@ -112,7 +128,8 @@ def apply(
     Returns
     -------
     LazyImage
-        Of the image's shape and type; float32 without channels for an anomaly map;
+        Of the image's shape and type; float32 without channels for an anomaly map,
+        int32 for objects;
         float32 with one channel per content map, the channels before Y and X unless
         the image has its own there or further in front.
 
@@ -157,6 +174,8 @@ def made_of(
 ) -> Output:
     """Make an :class:`Output`, perhaps as a recipe says."""
     kind = KINDS[name]
+    if kind.needs == "objects" and given.codes is None:
+        given = replace(given, codes=finished(counting(given)))
     lazy = kind.make(given)
     provenance = _provenance(name, given, recipe)
     return Output(
@@ -164,6 +183,7 @@ def made_of(
         replace(lazy, provenance=provenance),
         given.donor if kind.needs == "donor" else None,
         given.detector if kind.detects else None,
+        given.codes if kind.needs == "objects" else None,
     )
 
 
@@ -188,6 +208,9 @@ def _provenance(
     if given.detector is not None and kind.detects:
         provenance |= _scored_by(given.detector, given.image)
         provenance["status"] += given.detector.doubts(given.image, source)
+    if given.codes is not None and kind.needs == "objects":
+        provenance |= _found(given.codes)
+        provenance["status"] += given.codes.objects.said
     return provenance
 
 
@@ -200,6 +223,12 @@ def _scored_by(detector: Detector, image: Field) -> dict[str, Any]:
         "cell": detector.diameter,
         "calibration": detector.calibrated(image).figures(_ALPHAS),
     }
+
+
+def _found(codes: Codes) -> dict[str, Any]:
+    """How objects were found and measured, and that their table lies beside them."""
+    known = told(codes.objects, codes)
+    return {"objects": known["objects"], "codes": known["codes"], TABLE: True}
 
 
 def attributes(source: Attribute, target: Attribute) -> dict[str, Any]:

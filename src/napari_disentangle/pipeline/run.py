@@ -9,10 +9,11 @@ from napari_disentangle.detector.registry import check_expects
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.place import tidy
 from napari_disentangle.files.registry import Done, read, suffix_like, write
+from napari_disentangle.files.text import csv_text, table_of, write_text
 from napari_disentangle.image.field import Field
 from napari_disentangle.pipeline.follow import Failed, Step, follow
 from napari_disentangle.pipeline.inputs import Inputs
-from napari_disentangle.pipeline.kinds import KINDS, Kind, need
+from napari_disentangle.pipeline.kinds import KINDS, OBJECTS, Kind, need
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
@@ -34,7 +35,7 @@ def run(
     suffix
         ``".ome.zarr"``, ``".ome.tif"``, ``".png"`` or ``".jpg"``; ``None`` takes that
         of the image, PNG for JPEG. Anomaly and content maps are float32 and never
-        go to PNG or JPEG.
+        go to PNG or JPEG, nor do objects, whose table (CSV) lies beside them.
     skip_existing
         Whether files that are there are left as they are; else they are an error.
 
@@ -60,6 +61,9 @@ def run(
             tidy(path)
             continue
         try:
+            if part.table is not None:
+                # first: files that exist are skipped, and never lack their table
+                write_text(table_of(path), csv_text(part.table), skip_existing)
             yield from write(part.lazy, path)
         except DisentangleError as error:
             if len(inputs.images) == 1 and not failed:
@@ -75,6 +79,8 @@ def _check_names(
     """Refuse before anything is computed what could not be written in the end."""
     pairs = product(inputs.images, recipe.outputs)
     names = [_file_name(image, kind, suffix) for image, kind in pairs]
+    if need(recipe.outputs, "objects"):
+        names += [_table(image, suffix) for image in inputs.images]
     for name in names:
         if names.count(name) > 1:
             raise DataError(f"two images would be written as {name!r}: rename one")
@@ -82,6 +88,10 @@ def _check_names(
             raise DataError(
                 f"{name!r} exists already: choose another folder, or skip what exists"
             )
+
+
+def _table(image: Field, suffix: str | None) -> str:
+    return table_of(_file_name(image, OBJECTS, suffix)).name
 
 
 def _readable(recipe: Recipe) -> tuple[Inputs, list[Failed]]:

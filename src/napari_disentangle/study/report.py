@@ -16,6 +16,7 @@ import yaml
 
 from napari_disentangle._version import __version__
 from napari_disentangle.image.arrays import Array
+from napari_disentangle.pipeline.kinds import KINDS, Kind
 from napari_disentangle.study.comparison import kept
 from napari_disentangle.study.facts import Facts, Look, Side, compared
 from napari_disentangle.study.figures import (
@@ -129,10 +130,17 @@ def _recipe(study: Study) -> str:
 
 
 def _done(study: Study, items: Sequence[Item], known: Known) -> list[Item]:
-    """Images whose first output is there."""
-    kind = study.outputs[0]
-    there = (known.get((item.path, kind), {}).get("state") for item in items)
-    return [item for item, one in zip(items, there, strict=True) if one == DONE]
+    """Images whose output that is compared with them is there."""
+    states = {
+        item.path: known.get((item.path, str(_compared(study))), {}) for item in items
+    }
+    return [item for item in items if states[item.path].get("state") == DONE]
+
+
+def _compared(study: Study) -> Kind | None:
+    """The first output that is an image as the image is; maps and labels are not."""
+    images = (kind for kind in study.outputs if KINDS[kind].shown == "image")
+    return next(images, None)
 
 
 def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
@@ -142,8 +150,9 @@ def _tasks(study: Study, done: Sequence[Item]) -> Iterator[Look]:
     shown = wells.values() if plates else done
     order = sorted(shown, key=lambda item: crc32(os.fsencode(item.path)))
     for item in order[: _WELLS if plates else _LOOKED_AT]:
-        place = place_of(study, item, study.outputs[0])
-        yield Look(item.path, str(study.place(item.file)), item.reading, place)
+        if kind := _compared(study):
+            place = place_of(study, item, kind)
+            yield Look(item.path, str(study.place(item.file)), item.reading, place)
 
 
 # --- tables, pictures, points ---------------------------------------------------------

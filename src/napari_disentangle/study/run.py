@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_disentangle.errors import DisentangleError
-from napari_disentangle.pipeline.kinds import KINDS
+from napari_disentangle.pipeline.kinds import KINDS, OBJECTS
 from napari_disentangle.study import ledger
 from napari_disentangle.study.ledger import Part, Record
 from napari_disentangle.study.looks import (
@@ -41,6 +42,7 @@ from napari_disentangle.study.unit import (
     FAILED,
     Unit,
     beside,
+    counts_of,
     failures,
     place_of,
     rendered,
@@ -48,7 +50,9 @@ from napari_disentangle.study.unit import (
 )
 from napari_disentangle.study.workers import Where, Workers, here
 
-TABLE, RECIPE = "images.csv", "recipe.yaml"
+TABLE, COUNTS, RECIPE = "images.csv", "objects.csv", "recipe.yaml"
+# What is counted in an output.
+_COUNTED = ("odd_regions", "odd_share", "objects")
 # An output that was made by an earlier run.
 KEPT = "kept"
 
@@ -324,7 +328,21 @@ def _finish(run: _Run, items: Sequence[Item]) -> None:
         if KINDS[kind].shown == "score":
             places = {item.path: beside(run.study, item, kind) for item in items}
             merge(run.study.target, places)
+    if OBJECTS in run.study.outputs:
+        ledger.write_table(run.study.target / COUNTS, lambda: _counted(run, items))
     ledger.write_table(run.study.target / TABLE, lambda: _rows(run, items))
+
+
+def _counted(run: _Run, items: Sequence[Item]) -> Iterator[dict[str, object]]:
+    """A row per object of all images, with what is known of the image."""
+    known = states(run.study)
+    for item in items:
+        if known.get((item.path, OBJECTS), {}).get("state") == DONE:
+            place = place_of(run.study, item, OBJECTS)
+            path = counts_of(place, beside(run.study, item, OBJECTS))
+            said = {"image": item.path, **item.labels}
+            with path.open(newline="", encoding="utf-8") as file:
+                yield from (said | row for row in csv.DictReader(file))
 
 
 def _plate(path: Path, item: Item) -> Path:
@@ -346,7 +364,7 @@ def _rows(run: _Run, items: Sequence[Item]) -> Iterator[dict[str, object]]:
                 "state": record.get("state", ""),
                 "reason": record.get("reason", ""),
                 "file": place.as_posix() if record.get("state") == DONE else "",
-                **{k: record[k] for k in ("odd_regions", "odd_share") if k in record},
+                **{k: record[k] for k in _COUNTED if k in record},
                 "remarks": "; ".join(record.get("remarks", ())),
                 **item.labels,
             }

@@ -12,6 +12,7 @@ from typing import Any
 
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.registry import read_provenance, suffix_like, write
+from napari_disentangle.files.text import csv_text, table_of, write_text
 from napari_disentangle.image.field import Field
 from napari_disentangle.model.remarks import NO_FOREGROUND
 from napari_disentangle.pipeline.follow import follow
@@ -213,16 +214,30 @@ def _written(task: Unit, part: Output) -> dict[str, Any]:
             f"{str(path)!r} is there already, from another recipe, reference or image: "
             "move it away, or add --overwrite"
         )
+    if part.table is not None:
+        place = counts_of(path, task.beside[part.kind])
+        write_text(place, csv_text(part.table), overwrite=True)
     if not ours:
         kept = {**part.lazy.provenance, STUDY_KEY: dict(task.said)}
         for _ in write(part.lazy, path, kept, overwrite=there):
             pass
-    return look_for(part, task.beside[part.kind]) | {
-        "state": DONE,
-        "remarks": list(part.status),
-        "checksum": checksum(path),
-        "seconds": round(perf_counter() - begin, 3),
-    }
+    found = {} if part.codes is None else {"objects": len(part.codes.objects)}
+    return (
+        look_for(part, task.beside[part.kind])
+        | found
+        | {
+            "state": DONE,
+            "remarks": list(part.status),
+            "checksum": checksum(path),
+            "seconds": round(perf_counter() - begin, 3),
+        }
+    )
+
+
+def counts_of(path: Path, beside: Path) -> Path:
+    """Where the table of objects is: beside their labels, and never in a plate."""
+    inside = path.parent != beside.parent
+    return table_of(beside if inside else path)
 
 
 def is_of(path: Path, key: str) -> bool:

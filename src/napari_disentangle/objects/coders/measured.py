@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,8 +16,8 @@ import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.image.arrays import Array, Doubles
-from napari_disentangle.image.field import Field
 from napari_disentangle.model.model import Model
+from napari_disentangle.model.render import Rendering
 from napari_disentangle.objects.finding import content_of
 from napari_disentangle.objects.instances import Labels
 from napari_disentangle.objects.objects import Objects, Place, joined, places
@@ -53,20 +53,26 @@ def measuring(
     dict
         Columns (n,) in the order of the objects' rows; NaN where it cannot be said.
     """
+    shown = (content_of(image, on) for image in objects.images)
+    return (yield from measuring_in(objects, shown))
+
+
+def measuring_in(
+    objects: Objects, shown: Iterable[Rendering]
+) -> Generator[float, None, dict[str, Array]]:
+    """Measure all objects in what is shown of each image, as :func:`measuring` does."""
     parts: list[dict[str, Array]] = []
-    both = zip(objects.images, objects.labels, strict=True)
-    for number, (image, labels) in enumerate(both, start=1):
-        parts += _of_image(image, labels, on)
+    both = zip(shown, objects.labels, strict=True)
+    for number, (rendering, labels) in enumerate(both, start=1):
+        parts += _of_image(rendering, labels)
         yield number / len(objects.images)
     return joined(parts, "area")
 
 
-def _of_image(
-    image: Field, labels: Labels, on: Model | None
-) -> Iterator[dict[str, Array]]:
+def _of_image(rendering: Rendering, labels: Labels) -> Iterator[dict[str, Array]]:
     """Columns of every time of an image."""
-    lazy = LazyImage(image, content_of(image, on))
-    for place in places(image):
+    lazy = LazyImage(rendering.field, rendering)
+    for place in places(rendering.field):
         yield _of_place(lazy, labels[place.index], place)
 
 
