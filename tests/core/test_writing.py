@@ -406,9 +406,14 @@ begin([])
 
 
 def test_a_signal_in_a_callback_still_ends_it() -> None:
-    ended = subprocess.run([sys.executable, "-c", CALLBACK], capture_output=True)
-    assert ended.returncode == 130
-    assert ended.stderr == b"napari-disentangle: stopped\n"
+    # many at once: what is lost is lost where a machine is busy
+    running = [
+        subprocess.Popen([sys.executable, "-c", CALLBACK], stderr=subprocess.PIPE)
+        for _ in range(40)
+    ]
+    said = [one.communicate()[1] for one in running]
+    assert {*said} == {b"napari-disentangle: stopped\n"}
+    assert {one.returncode for one in running} == {130}
 
 
 # --- one bad file -----------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from time import sleep
 from typing import Any
 
 # The signals, where the system has them.
@@ -34,8 +35,17 @@ def ignore() -> None:
 
 
 def _stop(number: int, frame: Any) -> None:
+    if _within(frame):
+        return  # what is raised there is lost as well: it is sent again
     ignore()
     raise Stopped(number)
+
+
+def _within(frame: Any) -> bool:
+    """Whether something runs that was called by the hook."""
+    while frame is not None and frame.f_code is not _again.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _again(lost: Any) -> None:
@@ -45,12 +55,14 @@ def _again(lost: Any) -> None:
         return
     number = lost.exc_value.number
     signal.signal(number, _stop)
-    threading.Timer(0.01, _send, [number]).start()
+    threading.Thread(target=_send, args=[number], daemon=True).start()
 
 
 def _send(number: int) -> None:
-    """Send a signal, which wakes whatever sleeps where the system has a way to."""
-    if os.name == "posix":
-        os.kill(os.getpid(), number)
-    else:
-        signal.raise_signal(number)
+    """Send a signal until it is heeded; it wakes what sleeps, if there is a way to."""
+    while signal.getsignal(number) is _stop:
+        sleep(0.01)
+        if os.name == "posix":
+            os.kill(os.getpid(), number)
+        else:
+            signal.raise_signal(number)
