@@ -291,3 +291,11 @@ def test_cells_with_pale_middles_are_whole():
     objects = nd.find_objects(nd.Field(pixels, "YXC"), diameter=40)
     assert len(objects) == 2
     assert (objects.labels[0] > 0).sum() > 0.9 * 2 * np.pi * 20**2
+
+
+def test_a_channel_of_noise_hides_no_object():
+    image, truth = discs(n=2)
+    rng = np.random.default_rng(1)
+    noise = rng.gamma(2, 300, image.shape).astype("uint16")
+    one = nd.Field(np.stack([image, noise]), "CYX")
+    same_objects(nd.find_objects(one, diameter=14.0).labels[0], truth)

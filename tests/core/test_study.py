@@ -544,6 +544,7 @@ def plate(tmp_path):
         for field in "01":
             gain = 1 + int(column)
             data = (300 + gain * rng.gamma(2, 300, (2, 64, 64))).astype("uint16")
+            data[0, 20:29, 30:39] += 20_000
             image = nd.Field(
                 data, "CYX", scale=(1.0, 0.5, 0.5),
                 units=("pixel", "micrometer", "micrometer"),
@@ -602,6 +603,26 @@ def test_a_plate_comes_out_as_a_plate(plate, tmp_path):
     opened = yaozarrs.open_group(made).ome_metadata()
     assert len(opened.plate.wells) == 6
     assert {e.state for e in run(one) if e.image != failed.image} == {"kept"}
+
+
+def test_objects_of_a_plate_are_a_plate_of_labels_and_one_table(plate, tmp_path):
+    one = nd.Study(
+        inputs=({"plate": plate.name},), group="column", model="meanstd", workers=1,
+        outputs=("objects",), cell=8.0, folder="out", root=tmp_path,
+    )  # fmt: skip
+    assert {e.state for e in run(one)} == {"done"}
+    made = tmp_path / "out/plate7_objects.ome.zarr"
+    yaozarrs.validate_zarr_store(made)
+    assert not [*made.rglob("*.csv")]
+    with (tmp_path / "out/objects.csv").open(newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert {row["well"] for row in rows} == {f"{r}0{c}" for r in "AB" for c in "123"}
+    labels = np.asarray(nd.read(made / "A/2/1").data)
+    own = [row for row in rows if (row["well"], row["field"]) == ("A02", "1")]
+    assert [int(row["label"]) for row in own] == [*np.unique(labels)[1:]]
+    assert "DNA mean" in own[0]
+    assert (tmp_path / "out/report.html").exists()
+    assert {e.state for e in run(one)} == {"kept"}
 
 
 def test_fields_of_a_plate_can_come_out_as_files(plate, tmp_path):

@@ -256,7 +256,7 @@ def apply(
     recipe: opt.RecipeFile = None,
     save_recipe: opt.SaveRecipe = None,
 ) -> None:
-    """Write content-only, attribute-swapped and anomaly images, and content maps."""
+    """Write content-only, swapped and anomaly images, content maps, and objects."""
     if suffix is not None:
         suffix_of(Path(f"image{suffix}"))
     flags = opt.given(axes=axes, modality=modality, full_scale=full_scale, where=where)

@@ -54,8 +54,8 @@ class Grey:
 def measuring(rendering: Rendering, seed: int = 0) -> Generator[None, None, Grey]:
     """Measure how an image becomes grey, from some of its blocks.
 
-    The direction is that of the first principal component of channels that were each
-    brought to one range, with bright (or absorbing) objects up.
+    The direction is that of the first principal component of the channels that show
+    something, each brought to one range, with bright (or absorbing) objects up.
 
     Yields
     ------
@@ -86,7 +86,9 @@ def _direction(pixels: Doubles) -> Doubles:
     if len(pixels) == 1 or not pixels.size:
         return np.ones(len(pixels))
     low, high = np.percentile(pixels, _RANGE, axis=1)
-    unit = np.divide(1, high - low, out=np.zeros(len(pixels)), where=high > low)
+    shows = (high > low) & [_apart(channel) for channel in pixels]
+    used = shows if shows.any() else high > low
+    unit = np.divide(1, high - low, out=np.zeros(len(pixels)), where=used)
     centred = (pixels - pixels.mean(axis=1)[:, None]) * unit[:, None]
     first = np.linalg.eigh(centred @ centred.T)[1][:, -1]
     return np.asarray(first * unit * (1 if (first * unit).sum() >= 0 else -1))
@@ -94,5 +96,9 @@ def _direction(pixels: Doubles) -> Doubles:
 
 def _range(values: Doubles) -> tuple[float, float]:
     low, high = closed.limits(values)
-    apart = high > low and coherence(values > closed.otsu(values)) > COHERENT
-    return (low, high) if apart else (low, low)
+    return (low, high) if high > low and _apart(values) else (low, low)
+
+
+def _apart(values: Doubles) -> bool:
+    """Whether what is bright lies together, as in noise it does not."""
+    return bool(coherence(values > closed.otsu(values)) > COHERENT)

@@ -104,7 +104,8 @@ class Settings(Frozen):
     detector, detector_config
         Detector and its settings; outputs name the one that ``"default"`` was.
     cell
-        Diameter of a typical cell in pixels, for the detector; measured if ``None``.
+        Diameter of a typical cell in pixels, for the detector and for objects; measured
+        if ``None``.
     seed
         Seed of everything that samples.
     device
