@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_disentangle._version import __version__
 
 if TYPE_CHECKING:
-    from napari_disentangle.asking.ask import ask, questions
+    from napari_disentangle.asking.ask import ask, ask_steps, questions
     from napari_disentangle.audit.report import report
     from napari_disentangle.detector.detector import Detector, Score
     from napari_disentangle.detector.fit import fit_detector, fit_detector_steps
@@ -69,6 +69,7 @@ _HOME = {
     "add_objects": "layers.objects",
     "apply": "pipeline.output",
     "ask": "asking.ask",
+    "ask_steps": "asking.ask",
     "augment": "pipeline.augment",
     "code": "objects.coder",
     "code_steps": "objects.coder",
@@ -120,6 +121,7 @@ __all__ = [
     "add_objects",
     "apply",
     "ask",
+    "ask_steps",
     "augment",
     "code",
     "code_steps",

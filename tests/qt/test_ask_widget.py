@@ -257,8 +257,10 @@ def test_cancel_gives_the_window_back_at_once(asking, qtbot):
     asking.panel.question.setCurrentText("typical")
     qtbot.mouseClick(asking.panel.ask, Qt.MouseButton.LeftButton)
     assert asking.running
+    worker = asking._worker
     qtbot.mouseClick(asking.panel.cancel, Qt.MouseButton.LeftButton)
     assert not asking.running
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=2000)
     assert asking.panel.ask.isEnabled()
     assert said(asking) == "Cancelled."
     press(qtbot, asking, asking.panel.ask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from napari_disentangle.asking.populations import Populations
 from napari_disentangle.asking.separable import Separable
 from napari_disentangle.asking.teach import Teach
 from napari_disentangle.asking.typical import Typical
+from napari_disentangle.compute.iterators import finished
 from napari_disentangle.errors import DataError
 
 
@@ -22,8 +23,10 @@ class Question(Protocol):
     def roles(self) -> tuple[str, ...]:
         """Columns that are no features."""
 
-    def ask(self, table: Table, seed: int, asked: int) -> Finding:
-        """Answer from a table."""
+    def asking(
+        self, table: Table, seed: int, asked: int
+    ) -> Generator[None, None, Finding]:
+        """Answer from a table; yield wherever it can be stopped."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,12 @@ def questions() -> dict[str, Entry]:
     }
 
 
-def ask(
+def ask(question: str, table: Any, **options: Any) -> Finding:
+    """Ask a table of objects; see :func:`ask_steps`."""
+    return finished(_asking(question, table, **options))
+
+
+def ask_steps(
     question: str,
     table: Any,
     *,
@@ -58,7 +66,7 @@ def ask(
     seed: int = 0,
     asked: int = 1,
     **options: Any,
-) -> Finding:
+) -> Generator[Finding | None, None, None]:
     """Ask a table of objects.
 
     Parameters
@@ -77,11 +85,38 @@ def ask(
     **options
         Of the question, such as ``by="treatment"``.
 
+    Yields
+    ------
+    None or Finding
+        ``None`` wherever it can be stopped; at last the answer.
+
     Raises
     ------
     DataError
         If the table does not hold what is asked for.
     """
+    known: dict[str, Any] = {"features": features, "seed": seed, "asked": asked}
+    yield (yield from _asking(question, table, **known, **options))
+
+
+def _asking(
+    question: str,
+    table: Any,
+    *,
+    features: Sequence[str] | None = None,
+    seed: int = 0,
+    asked: int = 1,
+    **options: Any,
+) -> Generator[None, None, Finding]:
+    asking = _question(question, options)
+    yield
+    read = read_table(table, asking.roles, features)
+    yield
+    return (yield from asking.asking(read, seed, asked))
+
+
+def _question(question: str, options: Mapping[str, Any]) -> Question:
+    """The question with its columns."""
     if question not in _QUESTIONS:
         raise DataError(
             f"there is no question {question!r}: ask one of {', '.join(_QUESTIONS)}"
@@ -102,4 +137,4 @@ def ask(
             f"column{'s' * (len(lacking) > 1)}"
         )
     asking: Question = config(**options)
-    return asking.ask(read_table(table, asking.roles, features), seed, asked)
+    return asking

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +64,10 @@ class Populations:
         """Columns that are no features."""
         return tuple(one for one in (self.domain, self.groups, self.batch) if one)
 
-    def ask(self, table: Table, seed: int, asked: int) -> Finding:
-        """Answer from a table."""
+    def asking(
+        self, table: Table, seed: int, asked: int
+    ) -> Generator[None, None, Finding]:
+        """Answer from a table; yield wherever it can be stopped."""
         total, domain = len(table), table.role(self.domain, "domain")
         alone = self._unreplicated(table, domain)
         if alone:
@@ -74,12 +77,13 @@ class Populations:
         table, domain = table.only(kept), domain[kept]
         group = self._group(table, domain)
         values, guard = self._centred(table, domain)
-        guard = guard or self._few(asked) or _guard(values, domain, group, seed)
+        guard = guard or self._few(asked)
+        guard = guard or (yield from _guard(values, domain, group, seed))
         plot = dict(zip("xy", table.picture().T, strict=True))
         said = (*table.said, *small)
         if not guard.passed:
             return found("populations", "", guard, plot=plot, said=said)
-        shift = _shift(values, domain, group, self.k, seed)
+        shift = yield from _shift(values, domain, group, self.k, seed)
         column = np.zeros(total, np.int32)
         column[kept] = plot["population"] = shift.number
         return found(
@@ -182,20 +186,26 @@ class _Shift:
     remark: str
 
 
-def _shift(values: Doubles, domain: Array, group: Array, k: int, seed: int) -> _Shift:
+def _shift(
+    values: Doubles, domain: Array, group: Array, k: int, seed: int
+) -> Generator[None, None, _Shift]:
     """Find populations, and how their shares differ."""
     fine = FineGroups.of(values, k, group, seed)
+    yield
     shares, of = _shares(fine.kinds, group), _domains(group, domain)
     mean = _mean(shares, of)
     owner = populations(fine, domain, group, k, seed)
     number = np.asarray(_by_size(owner, fine.kinds, k)[owner][fine.kinds] + 1, np.int32)
+    yield
     made = {one: topics(mean, one, seed) for one in range(max(1, k - 1), k + 2)}
+    yield
     residuals = ", ".join(f"{t.residual:.3f} with {one}" for one, t in made.items())
     remark = (
         f"restarts agree by {made[k].agreement:.2f}; what populations leave "
         f"unexplained, in nats: {residuals}"
     )
     rows = _rows(number, domain, group, k, seed)
+    yield
     return _Shift(number, rows, _p(shares, of, k, seed), len(shares), remark)
 
 
@@ -237,7 +247,9 @@ def _large(domain: Array, k: int, name: str) -> tuple[Array, tuple[str, ...]]:
     return rows, tuple(said)
 
 
-def _guard(values: Doubles, domain: Array, group: Array, seed: int) -> Guard:
+def _guard(
+    values: Doubles, domain: Array, group: Array, seed: int
+) -> Generator[None, None, Guard]:
     """Replicates of one domain must not be told apart."""
     found: dict[str, tuple[float, float]] = {}
     for one in np.unique(domain):
@@ -246,6 +258,7 @@ def _guard(values: Doubles, domain: Array, group: Array, seed: int) -> Guard:
         own = np.flatnonzero(np.isin(group, names))
         if len(names) >= 2:
             apart = _apart(values[own], group[own], seed)
+            yield
             found[str(one)] = apart, apart - _NOISE / np.sqrt(len(own))
     if not found:
         return Guard(False, "nothing that is large enough has two replicates")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from napari_disentangle.asking.finding import (
     listed,
     p_text,
 )
-from napari_disentangle.asking.telling import Told, joined, read, told
+from napari_disentangle.asking.telling import Told, joined, reading, telling
 from napari_disentangle.audit.confounding import CONFOUNDED, cramers_v
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array
@@ -50,8 +50,10 @@ class Separable:
         """Columns that are no features."""
         return tuple(one for one in (self.by, self.groups, self.batch) if one)
 
-    def ask(self, table: Table, seed: int, asked: int) -> Finding:
-        """Answer from a table."""
+    def asking(
+        self, table: Table, seed: int, asked: int
+    ) -> Generator[None, None, Finding]:
+        """Answer from a table; yield wherever it can be stopped."""
         known = {self.by: table.role(self.by, "by")}
         groups = table.role(self.groups, "groups")
         if self.batch:
@@ -72,8 +74,8 @@ class Separable:
         tolds: dict[str, Told] = {}
         for name, labels in values.items():
             try:
-                ask = read if name == self.batch else told
-                tolds[name] = ask(kept.values, labels, group, seed)
+                ask = reading if name == self.batch else telling
+                tolds[name] = yield from ask(kept.values, labels, group, seed)
             except DataError as error:
                 guard = Guard(False, str(error))
                 return found("separable", "", guard, plot=plot, said=said)

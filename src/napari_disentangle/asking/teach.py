@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +60,10 @@ class Teach:
         own = self.labels if isinstance(self.labels, str) else None
         return tuple(one for one in (own, self.groups, self.batch) if one)
 
-    def ask(self, table: Table, seed: int, asked: int) -> Finding:
-        """Answer from a table."""
+    def asking(
+        self, table: Table, seed: int, asked: int
+    ) -> Generator[None, None, Finding]:
+        """Answer from a table; yield wherever it can be stopped."""
         names, said = _named(self.labels, table)
         rows = np.flatnonzero(names != "")
         kinds, y = np.unique(names[rows], return_inverse=True)
@@ -69,7 +71,10 @@ class Teach:
         groups = self._groups(table)
         fold, how = _folds(groups, rows, y, seed)
         x = table.values[rows]
-        held = {name: _held_out(x, y, fold, fit) for name, fit in FITS.items()}
+        held = {}
+        for name, fit in FITS.items():
+            held[name] = _held_out(x, y, fold, fit)
+            yield
         scores = {name: _balanced(one, y) for name, one in held.items()}
         best = max(scores, key=lambda name: scores[name])
         told = _calibrated(FITS[best](x, y)(table.values), held[best], y)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_disentangle.asking.finding import listed
 from napari_disentangle.audit.leak import FEWEST_GROUPS, recognise
-from napari_disentangle.audit.separable import FEWEST, PERMUTATIONS, separable
+from napari_disentangle.audit.separable import FEWEST, PERMUTATIONS, separating
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array, Doubles
 
@@ -43,7 +44,9 @@ class Told:
     least: float
 
 
-def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
+def telling(
+    values: Doubles, labels: Array, groups: Array, seed: int = 0
+) -> Generator[None, None, Told]:
     """Tell labels (n,) of rows (n, F) in other groups (n,).
 
     Of groups that have one label each by nearest neighbours, with one group of every
@@ -60,12 +63,14 @@ def told(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
     n = len(np.unique(groups))
     if int(holders.sum()) > n:
         return _read(x, labels, groups, seed)
-    one = separable(x, labels, groups, seed=seed)
+    one = yield from separating(x, labels, groups, seed=seed)
     least = 1 / min(1 + PERMUTATIONS, math.comb(n, int(holders[0])))
     return Told(one.accuracy, one.chance, one.p, len(x), n, least)
 
 
-def read(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
+def reading(
+    values: Doubles, labels: Array, groups: Array, seed: int = 0
+) -> Generator[None, None, Told]:
     """Read labels with the logistic probe, which finds them however faint they are.
 
     With whole groups left out, and p from resampled groups.
@@ -75,7 +80,9 @@ def read(values: Doubles, labels: Array, groups: Array, seed: int = 0) -> Told:
     DataError
         If a label is in fewer than two groups.
     """
-    return _read(*_sampled(values, labels, groups, seed), seed)
+    sampled = _sampled(values, labels, groups, seed)
+    yield
+    return _read(*sampled, seed)
 
 
 def _read(x: Doubles, labels: Array, groups: Array, seed: int) -> Told:

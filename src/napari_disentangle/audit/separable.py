@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_disentangle.audit.checks import numbered, table
 from napari_disentangle.audit.mixing import distances
+from napari_disentangle.compute.iterators import finished
 from napari_disentangle.image.arrays import Doubles, Mask
 
 _Numbers = NDArray[np.intp]
@@ -78,6 +79,19 @@ def separable(
     ValueError
         If a group has two labels, or a label fewer than two groups.
     """
+    arrays = (features, labels, groups)
+    return finished(separating(*arrays, neighbours, permutations, seed))
+
+
+def separating(
+    features: ArrayLike,
+    labels: ArrayLike,
+    groups: ArrayLike,
+    neighbours: int = 15,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Generator[None, None, Separable]:
+    """Do what :func:`separable` does; yield wherever it can be stopped."""
     x = table(features)
     _, y = numbered(labels, len(x), "labels")
     keys, group = numbered(groups, len(x), "groups")
@@ -95,10 +109,10 @@ def separable(
     found = _accuracy(others, group, of_group, neighbours, rng)
     p = np.nan
     if counts.min() >= FEWEST:
-        shuffled = [
-            _accuracy(others, group, one, neighbours, rng)
-            for one in _arrangements(of_group, permutations, rng)
-        ]
+        shuffled = []
+        for one in _arrangements(of_group, permutations, rng):
+            shuffled.append(_accuracy(others, group, one, neighbours, rng))
+            yield
         p = float(np.mean([found, *shuffled] >= np.float64(found)))
     alone = near != np.arange(len(x))[:, None]
     naive = _balanced([(y, _voted(near, alone, y, np.bincount(y), neighbours))])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,10 +25,10 @@ from napari_disentangle._qt.ask.tables import (
     with_tables,
 )
 from napari_disentangle._qt.objects import colours
-from napari_disentangle._qt.runs.worker import StepWorker
+from napari_disentangle._qt.runs.worker import Steps, StepWorker
 from napari_disentangle._qt.window.plan import said
 from napari_disentangle._qt.window.sight import follow_clicks, look_at
-from napari_disentangle.asking.ask import ask
+from napari_disentangle.asking.ask import ask_steps
 from napari_disentangle.asking.columns import text_of
 from napari_disentangle.asking.finding import Finding
 from napari_disentangle.errors import DataError, DisentangleError
@@ -139,16 +139,16 @@ class AskWidget(QWidget):  # type: ignore[misc]
                 )
             self._next = (table, question, options)
             asked = len(self._counted(table) | {_called(question, options)})
-            asking = partial(ask, question, dict(table.columns), **options)
+            asking = partial(ask_steps, question, dict(table.columns), **options)
             self._begin(partial(asking, asked=asked))
 
     def _counted(self, table: Gathered) -> set[str]:
         """Questions that these tables answered."""
         return self._questions.setdefault(tuple(map(id, table.layers)), set())
 
-    def _begin(self, asking: Callable[[], Finding]) -> None:
+    def _begin(self, asking: Callable[[], Steps]) -> None:
         self.panel.show_running(True)
-        worker = StepWorker(partial(_steps, asking))
+        worker = StepWorker(asking)
         worker.yielded.connect(partial(self._step, worker))
         worker.errored.connect(partial(self._broken, worker))
         worker.finished.connect(partial(self._ended, worker))
@@ -157,7 +157,7 @@ class AskWidget(QWidget):  # type: ignore[misc]
         worker.start()
 
     def cancel(self) -> None:
-        """Cancel (the button): what is still computed is thrown away."""
+        """Cancel (the button)."""
         if self._worker is not None:
             self._worker.quit()
             self._ended(self._worker)
@@ -317,12 +317,6 @@ class AskWidget(QWidget):  # type: ignore[misc]
             table, known = self._table(), read_file(Path(path), self._images())
             self._change(table, spread(table, known))
             self._say(f"Added: {', '.join(known)}.")
-
-
-def _steps(asking: Callable[[], Finding]) -> Generator[object, None, None]:
-    """Of a worker: it can be cancelled before it begins, and its answer thrown away."""
-    yield 0.0
-    yield asking()
 
 
 def _called(question: str, options: Mapping[str, Any]) -> str:
