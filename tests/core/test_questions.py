@@ -592,3 +592,23 @@ def test_small_groups_of_usual_objects_are_no_reason_to_refuse() -> None:
     rng = np.random.default_rng(0)
     table = table_of(rng.normal(size=(200, 5)), image_of=np.arange(200) // 5)
     assert nd.ask("typical", table, groups="image_of").guard.passed
+
+
+def test_a_kind_named_in_one_image_is_told_to_be_named_elsewhere() -> None:
+    rng = np.random.default_rng(0)
+    image = np.repeat(["one", "two", "three"], 40)
+    named = np.full(120, "", object)
+    named[:5] = "big"
+    named[[20, 45, 50, 85, 90]] = "small"
+    values = rng.normal(size=(120, 5)) + 6 * (np.arange(120) < 20)[:, None]
+    finding = nd.ask(
+        "teach", table_of(values, image=image, named=named), labels="named"
+    )
+    assert not finding.guard.passed
+    assert "all 5 big are of one" in finding.statement
+    named[60:62] = "big"
+    values[60:62] += 6
+    finding = nd.ask(
+        "teach", table_of(values, image=image, named=named), labels="named"
+    )
+    assert "all 5" not in finding.statement

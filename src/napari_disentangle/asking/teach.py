@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,8 @@ _FOLDS, _FEWEST, _NEXT = 5, 2, 10
 _PRIOR = 4.0
 # Correlation from which on two columns say the same.
 _ALIKE = 0.7
-_SHUFFLES = 1000
+# Shuffles of few names at most, of many a fifth; names that are shuffled at once.
+_SHUFFLES, _CELLS = 5000, 1_000_000
 _TEMPERATURES = 2.0 ** np.arange(-3, 12)
 _APART, _WITHIN = "in other groups", "in other objects of the same groups"
 BAYES, LOGISTIC = "concepts", "logistic regression"
@@ -81,8 +82,10 @@ class Teach:
         taught = _Taught(kinds, names, told, scores, best, how)
         columns = {"taught": kinds[told.argmax(1)], "taught p": told.max(1)}
         units = np.arange(len(rows)) if groups is None else groups[rows]
-        p = corrected(_p(held[best].argmax(1), y, units, seed), asked * len(FITS))
-        guard = self._guard(table, taught, p)
+        ways = [one.argmax(1) for one in held.values()]
+        p = corrected(_p(ways, y, units, seed), asked)
+        alone = _alone(names[rows], units) if how == _WITHIN else ""
+        guard = self._guard(table, taught, p, alone)
         figures = _relevances(table, names, self.batch)
         listing = [*taught.unsure(), *figures]
         plot = dict(zip("xy", table.picture().T, strict=True)) | columns
@@ -96,7 +99,7 @@ class Teach:
         many = image is not None and len(np.unique(image.astype(str))) > 1
         return image.astype(str) if image is not None and many else None
 
-    def _guard(self, table: Table, taught: _Taught, p: float) -> Guard:
+    def _guard(self, table: Table, taught: _Taught, p: float, alone: str) -> Guard:
         """Names must not be the batch, and be told where they were not learned."""
         names, n = taught.names, len(taught.kinds)
         score, rows = taught.scores[taught.best], names != ""
@@ -112,7 +115,7 @@ class Teach:
         if p > LEVEL:
             why = (
                 f"names are recognised with {score:.2f} {taught.how}, as chance may "
-                f"do ({p_text(p)}): name more objects"
+                f"do ({p_text(p)}): {alone or 'name more objects'}"
             )
             return Guard(False, why, figures)
         checked = taught.how == _APART
@@ -199,6 +202,22 @@ def _named(
         gone += [] if len(rows) else [number]
     said = (f"there is no object {listed(gone)}: named in vain",)
     return names.astype(str), said if gone else ()
+
+
+def _alone(names: Array, groups: Array) -> str:
+    """What to do where a kind was named in one group only, or nothing."""
+    pairs = {*zip(names.tolist(), groups.tolist(), strict=True)}
+    if len({*groups.tolist()}) < 2:
+        return ""
+    for kind in np.unique(names):
+        own = [group for name, group in pairs if name == kind]
+        if len(own) == 1:
+            return (
+                f"all {(names == kind).sum()} {kind} are of {own[0]}, so that kind and "
+                f"{own[0]} are not told apart; name {kind} elsewhere too, and others "
+                f"in {own[0]}"
+            )
+    return ""
 
 
 def _check(kinds: Array, y: Array) -> None:
@@ -304,27 +323,43 @@ def _held_out(x: Doubles, y: Array, fold: Array, fit: Fit) -> Doubles:
     return told
 
 
-def _p(told: Array, y: Array, units: Array, seed: int) -> float:
-    """How often shuffled names are told as well (told, y: (n,)).
+def _p(ways: Sequence[Array], y: Array, units: Array, seed: int) -> float:
+    """How often shuffled names (n,) are told as well by the better way (n,).
 
     Between groups where every group has one name, else within groups.
     """
     rng = np.random.default_rng(seed)
-    keys, unit = np.unique(units, return_inverse=True)
-    of_unit = np.array([y[unit == key][0] for key in range(len(keys))])
-    whole = len(keys) < len(y) and (of_unit[unit] == y).all()
-    found = []
-    for turn in range(1 + _SHUFFLES):
-        if whole or len(keys) == len(y):
-            other = rng.permutation(of_unit)[unit]
-        else:  # rows of a group stay in it
-            order = np.lexsort((rng.random(len(y)), unit))
-            other = np.empty_like(y)
-            other[np.argsort(unit, kind="stable")] = y[order]
-        true = other if turn else y
-        hit = told == true
-        found.append(np.mean([hit[true == k].mean() for k in np.unique(y)]))
-    return float(np.mean(np.array(found) >= found[0] - 1e-12))
+    true = _best(ways, y[None])
+    turns = min(_SHUFFLES, max(_SHUFFLES // 5, _CELLS // len(y)))
+    step = max(1, _CELLS // len(y))
+    parts = [min(step, turns - begin) for begin in range(0, turns, step)]
+    dealt = [_best(ways, _shuffled(y, units, n, rng)) for n in parts]
+    return float(np.mean(np.concatenate([true, *dealt]) >= true - 1e-12))
+
+
+def _shuffled(y: Array, units: Array, n: int, rng: np.random.Generator) -> Array:
+    """Names dealt anew so many times (n, rows)."""
+    _, first, unit = np.unique(units, return_index=True, return_inverse=True)
+    whole = bool((y[first][unit] == y).all())
+    if whole:
+        return np.asarray(rng.permuted(np.tile(y[first], (n, 1)), axis=1)[:, unit])
+    # rows of a group stay in it
+    order = np.argsort(unit + rng.random((n, len(y))), axis=1)
+    other = np.empty_like(order)
+    other[:, np.argsort(unit, kind="stable")] = y[order]
+    return other
+
+
+def _best(ways: Sequence[Array], names: Array) -> Doubles:
+    """Balanced accuracy of the better way, of many names (n, rows): (n,)."""
+    own = [names == k for k in range(names.max() + 1)]
+    scores = [
+        np.mean([(one & (told == k)).sum(1) / np.maximum(one.sum(1), 1)
+                 for k, one in enumerate(own)], axis=0)
+        for told in ways
+    ]  # fmt: skip
+    best: Doubles = np.max(scores, axis=0)
+    return best
 
 
 def _balanced(held: Doubles, y: Array) -> float:

@@ -99,7 +99,7 @@ class AskPanel(QWidget):  # type: ignore[misc]
 
     def _make_buttons(self) -> None:
         self.ask = named(QPushButton("&Ask"), "Ask", "Ask the table this question")
-        self.cancel = named(QPushButton("Cancel"), "Cancel", "Stop waiting for it")
+        self.cancel = named(QPushButton("Cancel"), "Cancel", "Stop; nothing is changed")
         tip = "Put what was found into the tables, and colour objects by it"
         self.keep = named(QPushButton("&Keep as columns"), "Keep as columns", tip)
         self.undo = named(
