@@ -7,6 +7,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from napari_disentangle._qt import check_napari
+
 RUN = """
 import napari
 from qtpy.QtCore import Qt
@@ -46,3 +48,15 @@ def test_a_run_ends_in_results(settings):
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert ran.stdout.count("[content-only]") == 2
+
+
+@pytest.mark.parametrize("version", ["0.9.0", "0.9.2rc1", "0.10.0", "1.0"])
+def test_newer_versions_of_napari_are_taken(version):
+    check_napari(version)
+
+
+def test_an_older_napari_is_one_sentence():
+    with pytest.raises(
+        ImportError, match=r"needs napari 0.9 or newer, and this is 0.8"
+    ):
+        check_napari("0.8.0")
