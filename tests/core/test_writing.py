@@ -394,6 +394,8 @@ CALLBACK = """
 import signal, sys, time, types, weakref
 from napari_disentangle.cli import begin
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # programs behind ignore it
+
 def main(args):
     one = type("One", (), {})()
     two = weakref.ref(one, lambda _: signal.raise_signal(signal.SIGINT))
@@ -460,3 +462,26 @@ def test_a_picture_is_read_upright(tmp_path: Path) -> None:
     field = nd.read(tmp_path / "x.png")
     assert field.plane_shape == (20, 32)
     assert np.array_equal(np.asarray(field.data), np.rot90(pixels, -1))
+
+
+def test_a_signal_between_the_last_two_steps_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(BaseException):
+        pass
+
+    rmdir, ended = Path.rmdir, []
+
+    def once(folder: Path) -> None:
+        if not ended:
+            ended.append(folder)
+            raise Ended
+        rmdir(folder)
+
+    monkeypatch.setattr(Path, "rmdir", once)
+    field = image(0, 64)
+    lazy = nd.apply(nd.fit(field, "identity"), field)
+    with pytest.raises(Ended):
+        for _ in nd.write(lazy, tmp_path / "a.ome.zarr"):
+            pass
+    assert names(tmp_path) == ["a.ome.zarr"]

@@ -304,11 +304,20 @@ def _release(folder: Path, lock: int, kept: bool) -> None:
     finally:
         if os.name == "nt":  # where nothing that is open can be taken away
             os.close(lock)
-        with suppress(OSError):
-            (folder / _LOCK).unlink()
-            folder.rmdir()
+        try:
+            _remove(folder)
+        except BaseException:  # a signal between the two
+            _remove(folder)
+            raise
         if os.name != "nt":
             os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Take an empty folder away, and its lock."""
+    with suppress(OSError):
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _empty(folder: Path) -> None:
