@@ -388,10 +388,25 @@ def test_no_file_is_replaced_and_no_two_layers_become_one(
     assert not smears.widget.running
     assert "wo layers would be called" in smears.panel.message.text()
     assert not list(tmp_path.iterdir())
-    for _ in range(2):
-        smears.widget.buttons.save_results(layers[:1], tmp_path, ".ome.tif")
+
+    def save(replace: bool = False) -> str:
+        smears.widget.buttons.save_results(layers[:1], tmp_path, ".ome.tif", replace)
         smears.wait(lambda: not smears.widget.running)
-    assert "exists already" in smears.panel.message.text()
+        return str(smears.panel.message.text())
+
+    save()
+    (path,) = tmp_path.iterdir()
+    first = path.stat().st_ino
+    assert "tick 'replace earlier results'" in save()
+    assert path.stat().st_ino == first
+    assert "exists already" not in save(replace=True)
+    assert path.stat().st_ino != first
+    path.write_bytes(b"mine")
+    assert "is no result of this plugin" in save(replace=True)
+    path.rename(f"{path}.csv")
+    assert "exists already" in save()  # a table would come beside it
+    assert "is no result of this plugin" in save(replace=True)
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"mine"]
 
 
 @pytest.mark.slow

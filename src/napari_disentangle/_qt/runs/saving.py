@@ -9,6 +9,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -24,6 +25,8 @@ from qtpy.QtWidgets import (
 from napari_disentangle._qt.window.parts import column, named, row, words
 from napari_disentangle._qt.window.wording import in_the_window
 from napari_disentangle.errors import DataError
+from napari_disentangle.files.registry import read_provenance
+from napari_disentangle.files.text import table_of
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.save import writing
 from napari_disentangle.pipeline.follow import Step
@@ -51,13 +54,16 @@ class Saving:
     files: Sequence[tuple[Path, tuple[Any, dict[str, Any], str]]]
 
     @classmethod
-    def of(cls, layers: Sequence[Any], folder: Path, suffix: str) -> Saving:
+    def of(
+        cls, layers: Sequence[Any], folder: Path, suffix: str, replace: bool = False
+    ) -> Saving:
         """Layers as files of a folder, named as they are.
 
         Raises
         ------
         DataError
-            If the folder is not there, or a file of it would be replaced.
+            If the folder is not there, or a file of it would be replaced that is no
+            result, or may not be.
         """
         if not folder.is_dir():
             raise DataError(f"there is no folder {str(folder)!r}: choose another")
@@ -68,11 +74,7 @@ class Saving:
                 raise DataError(
                     f"two layers would be called {path.name!r}: rename one of them"
                 )
-            if path.exists():
-                raise DataError(
-                    f"{path.name!r} exists already: choose another folder, or rename "
-                    "the layer"
-                )
+            _check_free(path, replace)
         return cls([(path, one.as_layer_data_tuple()) for path, one in pairs])
 
     def steps(self) -> Generator[Step | Saved, None, None]:
@@ -83,6 +85,30 @@ class Saving:
             for _ in writing(str(path), data, attributes):
                 yield told
             yield Saved(path)
+
+
+def _check_free(path: Path, replace: bool) -> None:
+    """Refuse to replace what is no result of ours, or may not be replaced."""
+    there = path if path.exists() else table_of(path)
+    if not there.exists():
+        return
+    if not replace:
+        raise DataError(
+            f"{there.name!r} exists already: tick 'replace earlier results', choose "
+            "another folder, or rename the layer"
+        )
+    if not (path.exists() and _is_ours(path)):
+        raise DataError(
+            f"{there.name!r} is no result of this plugin and is left alone: choose "
+            "another folder, or rename the layer"
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return "output" in read_provenance(path)
+    except DataError:
+        return False
 
 
 def _name(layer: Any, suffix: str) -> str:
@@ -114,6 +140,8 @@ class SaveDialog(QDialog):  # type: ignore[misc]
         self.format = named(QComboBox(), "format", "What kind of file")
         for suffix, text in FORMATS.items():
             self.format.addItem(text, suffix)
+        tip = "Files of earlier results that have these names are written anew"
+        self.replace = named(QCheckBox("replace earlier results"), "replace", tip)
         self.names = named(QListWidget(), "layers", "Check what is saved")
         for layer in self._layers:
             item = QListWidgetItem(layer.name)
@@ -129,6 +157,7 @@ class SaveDialog(QDialog):  # type: ignore[misc]
         rows = QVBoxLayout(self)
         for part in (top, words("Files are named as their layers:"), self.names):
             rows.addWidget(part)
+        rows.addWidget(self.replace)
         rows.addWidget(self.problem)
         rows.addWidget(buttons)
 
@@ -147,12 +176,13 @@ class SaveDialog(QDialog):  # type: ignore[misc]
         if found:
             self.folder.setText(found)
 
-    def chosen(self) -> tuple[list[Any], Path, str]:
-        """Layers, folder and ending."""
+    def chosen(self) -> tuple[list[Any], Path, str, bool]:
+        """Layers, folder, ending, and whether earlier results are replaced."""
         checked = [
             layer
             for i, layer in enumerate(self._layers)
             if self.names.item(i).checkState() == Qt.CheckState.Checked
         ]
         folder = Path(self.folder.text()).expanduser()
-        return checked, folder, str(self.format.currentData())
+        ending = str(self.format.currentData())
+        return checked, folder, ending, self.replace.isChecked()

@@ -186,10 +186,12 @@ class Buttons:
         with said(self.widget.say):
             self.widget.viewer.open(path, plugin=PLUGIN)
 
-    def save_results(self, layers: list[Any], place: Path, suffix: str) -> None:
+    def save_results(
+        self, layers: list[Any], place: Path, suffix: str, replace: bool = False
+    ) -> None:
         """Write layers of a run into a folder."""
         with said(self.widget.say):
-            self.widget.launch(Saving.of(layers, place, suffix).steps)
+            self.widget.launch(Saving.of(layers, place, suffix, replace).steps)
 
     def _report(self) -> None:
         with said(self.widget.say):
