@@ -250,8 +250,9 @@ class LastRun:
         made = [one for pair in pairs if (one := of_pair(pair.sources, pair.images))]
         limits = limits_of([data for data, _ in made])
         self._only([])
-        for data, attributes in made:
-            self.viewer.add_image(data, **attributes, contrast_limits=limits)
+        for number, (data, attributes) in enumerate(made):
+            layer = self.viewer.add_image(data, **attributes, contrast_limits=limits)
+            layer.colorbar.visible = number == 0  # one scale for all
 
 
 def _output(pair: Pair) -> Kind:
