@@ -83,7 +83,7 @@ def test_a_table_that_is_there_is_not_written_over(fields, tmp_path):
     folder.mkdir()
     mine = folder / "3_objects.ome.tif.csv"
     mine.write_text("mine")
-    with pytest.raises(DataError, match="exists already"):
+    with pytest.raises(DataError, match=r"is there without '3_objects\.ome\.tif'"):
         files(recipe_of(fields), folder)
     assert [path.name for path in folder.iterdir()] == [mine.name]
 
@@ -94,10 +94,23 @@ def test_labels_that_are_there_are_left_with_their_table(fields, tmp_path):
     table = Path(f"{first[0]}.csv")
     table.write_text("mine")
     first[1].unlink()
+    Path(f"{first[1]}.csv").unlink()
     (again,) = files(recipe_of(fields), folder, skip_existing=True)
     assert again == first[1]
     assert table.read_text() == "mine"
     assert len(rows(Path(f"{again}.csv"))) > 10
+
+
+def test_a_table_that_is_lacking_is_written_again(fields, tmp_path):
+    folder = tmp_path / "out"
+    _, second = files(recipe_of(fields), folder)
+    beside, before = Path(f"{second}.csv"), second.stat().st_mtime_ns
+    known = beside.read_bytes()
+    beside.unlink()
+    assert files(recipe_of(fields), folder, skip_existing=True) == [second]
+    assert beside.read_bytes() == known
+    assert second.stat().st_mtime_ns == before
+    assert not files(recipe_of(fields), folder, skip_existing=True)
 
 
 def test_an_empty_image_gives_empty_labels_and_a_sentence(fields, tmp_path):
@@ -172,5 +185,12 @@ def test_a_study_counts_all_images_in_one_table(fields, tmp_path):
     }
     counted = sum(row["image"] == "2.png" for row in table)
     assert int(images["2.png", "objects"]["objects"]) == counted > 10
+    beside = one.target / "2_objects.ome.tif.csv"
+    known = beside.read_bytes()
+    beside.unlink()
+    again = {e.image: e.state for e in nd.run_study(one) if e.output == "objects"}
+    assert again == {"2.png": "done", "3.png": "kept"}
+    assert beside.read_bytes() == known
+    assert rows(one.target / "objects.csv") == table
     labels = nd.read(one.target / "2_objects.ome.tif")
     assert int(np.asarray(labels.data).max()) == counted

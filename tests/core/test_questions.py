@@ -612,3 +612,22 @@ def test_a_kind_named_in_one_image_is_told_to_be_named_elsewhere() -> None:
         "teach", table_of(values, image=image, named=named), labels="named"
     )
     assert "all 5" not in finding.statement
+
+
+def test_a_well_of_two_plates_is_said_if_nobody_named_the_plates() -> None:
+    table = wells(3, 0)
+    well = np.array([name.split("_")[-1] for name in table["well"].astype(str)])
+    plate = np.arange(len(well)) % 2
+    finding = nd.ask("typical", table | {"well": well, "plate": plate}, groups="well")
+    assert any("is in 2 of 'plate'" in said for said in finding.said)
+    finding = nd.ask(
+        "typical", table | {"well": well, "plate": plate}, groups="well", batch="plate"
+    )
+    assert not any("is in 2 of" in said for said in finding.said)
+    finding = nd.ask("typical", table | {"plate": np.zeros(len(well))}, groups="well")
+    assert not any("is in 2 of" in said for said in finding.said)
+
+
+def test_one_column_named_twice_is_one_sentence() -> None:
+    with pytest.raises(DataError, match="named twice"):
+        nd.ask("separable", wells(3, 0), by="plate", groups="well", batch="plate")

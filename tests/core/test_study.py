@@ -634,6 +634,14 @@ def test_fields_of_a_plate_can_come_out_as_files(plate, tmp_path):
     assert len([*(tmp_path / "out").glob("plate7_[AB]0?_?_content.ome.tif")]) == 12
 
 
+def test_an_image_of_other_channels_is_named_before_anything_is_run(root):
+    grey = iio.imread(root / "raw/scanner_a/0.png")[..., 0]
+    iio.imwrite(root / "raw/scanner_a/grey.png", grey)
+    ((path, why),) = foresee(study(root)).troubles
+    assert path == "raw/scanner_a/grey.png"
+    assert "it has channels intensity, but the study has R, G, B" in why
+
+
 # --- what is wrong --------------------------------------------------------------------
 def test_every_bad_input_gets_its_line_and_the_good_ones_are_done(root):
     raw = root / "raw"

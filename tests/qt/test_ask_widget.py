@@ -268,6 +268,18 @@ def test_cancel_gives_the_window_back_at_once(asking, qtbot):
     asking.viewer.layers.remove(layer)
 
 
+def test_undo_goes_on_where_layers_are_gone(asking, qtbot):
+    first, *others = asking.viewer.layers
+    asking.viewer.layers.selection.active = first
+    first.selected_label = 3
+    asking.panel.name.setText("it")
+    press(qtbot, asking, asking.panel.name_it)
+    asking.viewer.layers.remove(first)
+    press(qtbot, asking, asking.panel.undo)
+    assert not asking.panel.undo.isEnabled()
+    assert all("named" not in layer.features for layer in others)
+
+
 def test_background_stays_clear_and_columns_of_two_types_are_coloured():
     plain = Labels(grid(), features={"kind": np.arange(N + 1) % 2})  # without index
     worded = Labels(grid(), features={"index": np.arange(1, N + 1), "kind": ["1"] * N})

@@ -19,6 +19,7 @@ import napari_disentangle as nd
 from napari_disentangle._qt.objects.colours import show
 from napari_disentangle.cli.main import main
 from napari_disentangle.files.text import table_of
+from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.objects import attach
 from napari_disentangle.pipeline.recipe import Recipe, Source
 from napari_disentangle.samples.data import SAMPLES
@@ -391,6 +392,31 @@ def test_columns_of_an_earlier_coding_do_not_stay(fields, qtbot):
     press(qtbot, fields, panel.code)
     assert "view 1" not in layer.features
     assert "area" in layer.features
+
+
+def test_all_objects_are_seen_after_undo_and_in_other_colours(fields, qtbot):
+    def seen():
+        QApplication.processEvents()
+        picture = fields.viewer.screenshot(flash=False)[..., :3].astype(int)
+        return np.ptp(picture, axis=-1) > 40  # images are grey
+
+    fields.viewer.fit_to_view()
+    found_and_coded(qtbot, fields)
+    first = seen()
+    for name in ("label", "area", "label", "group"):
+        fields.panel.colour.setCurrentText(name)
+        assert (seen() & first).sum() > 0.5 * first.sum()
+    press(qtbot, fields, fields.panel.undo)
+    assert (seen() & first).sum() > 0.5 * first.sum()
+
+
+def test_undo_of_coding_keeps_which_image_labels_are_of(fields, qtbot):
+    press(qtbot, fields, fields.panel.find)
+    layer = fields.viewer.layers["nuclei 2 [objects]"]
+    before = dict(layer.metadata[KEY])
+    press(qtbot, fields, fields.panel.code)
+    press(qtbot, fields, fields.panel.undo)
+    assert layer.metadata[KEY] == before
 
 
 @pytest.mark.slow

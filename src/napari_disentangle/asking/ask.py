@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Protocol
 
-from napari_disentangle.asking.columns import Table, read_table
+import numpy as np
+
+from napari_disentangle.asking.columns import Table, read_table, text_of
 from napari_disentangle.asking.finding import Finding, listed
 from napari_disentangle.asking.populations import Populations
 from napari_disentangle.asking.separable import Separable
@@ -14,6 +16,9 @@ from napari_disentangle.asking.teach import Teach
 from napari_disentangle.asking.typical import Typical
 from napari_disentangle.compute.iterators import finished
 from napari_disentangle.errors import DataError
+
+# What columns of batches are called.
+_BATCHES = ("plate", "batch", "slide", "scanner")
 
 
 class Question(Protocol):
@@ -112,7 +117,25 @@ def _asking(
     yield
     read = read_table(table, asking.roles, features)
     yield
-    return (yield from asking.asking(read, seed, asked))
+    answer = yield from asking.asking(read, seed, asked)
+    return replace(answer, said=(*answer.said, *_on_several(read, asking)))
+
+
+def _on_several(table: Table, asking: Question) -> Iterator[str]:
+    """Which groups have one name on several plates, if nobody named the plates."""
+    groups = getattr(asking, "groups", None)
+    if groups is None or getattr(asking, "batch", None) is not None:
+        return
+    own = table.role(groups, "groups")
+    for name in {*_BATCHES} & {*table.columns} - {*asking.roles}:
+        batch = np.array([text_of(one) for one in table.columns[name].tolist()])
+        pairs = np.stack([own, batch])[:, (own != "") & (batch != "")]
+        names, counts = np.unique(np.unique(pairs, axis=1)[0], return_counts=True)
+        if len(counts) and counts.max() > 1:
+            yield (
+                f"{groups} {names[counts.argmax()]} is in {counts.max()} of {name!r} "
+                f"and counts as one group: name batch={name!r}"
+            )
 
 
 def _question(question: str, options: Mapping[str, Any]) -> Question:

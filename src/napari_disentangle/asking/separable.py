@@ -54,6 +54,11 @@ class Separable:
         self, table: Table, seed: int, asked: int
     ) -> Generator[None, None, Finding]:
         """Answer from a table; yield wherever it can be stopped."""
+        if len({*self.roles}) < len(self.roles):
+            raise DataError(
+                f"one column is named twice ({listed(self.roles)}): the label, what "
+                "must not be split and the batch are three columns"
+            )
         known = {self.by: table.role(self.by, "by")}
         groups = table.role(self.groups, "groups")
         if self.batch:

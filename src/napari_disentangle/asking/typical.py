@@ -62,7 +62,8 @@ class Typical:
         if groups is not None:
             nearest = yield from _nearest(table, groups, seed)
             columns["typical of"] = nearest
-        guard = self._confounded(table, normal) or _guard(p, normal, groups)
+        named = bool(self.by and self.normal)
+        guard = self._confounded(table, normal) or _guard(p, normal, groups, named)
         order = np.argsort(p, kind="stable")[:10]
         rows = [
             {"row": int(row), "typical p": round(float(p[row]), 4)} for row in order
@@ -216,8 +217,10 @@ def _apart(one: Doubles, other: Doubles) -> Floats:
     return np.maximum(apart, 0, out=apart)
 
 
-def _guard(p: Array, normal: Array, groups: Array | None) -> Guard:
+def _guard(p: Array, normal: Array, groups: Array | None, named: bool) -> Guard:
     """Normal objects of every group must be about as usual as those of others."""
+    if not named:
+        return Guard(True, "no objects were named as normal", checked=False)
     if groups is None:
         why = "no groups were named, and wells may differ by themselves"
         return Guard(True, why, checked=False)

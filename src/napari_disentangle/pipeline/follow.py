@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from napari_disentangle.model.model import Model, Pool
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.pipeline import words
 from napari_disentangle.pipeline.inputs import Inputs
-from napari_disentangle.pipeline.kinds import KINDS, Ingredients, counting, need
+from napari_disentangle.pipeline.kinds import KINDS, Ingredients, Kind, counting, need
 from napari_disentangle.pipeline.output import Output, made_of
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
@@ -65,6 +65,7 @@ def follow(
     inputs: Inputs,
     detector: Detector | None = None,
     model: Model | None = None,
+    wanted: Callable[[Field, Kind], bool] = lambda image, kind: True,
 ) -> Iterator[Step | Failed | Output]:
     """Follow a recipe up to lazy outputs; nothing but samples is read.
 
@@ -79,6 +80,8 @@ def follow(
     model
         A fitted model, instead of the one that the recipe names. What it learned is
         found again only if the recipe names the file that it was saved to.
+    wanted
+        Which outputs of which images are made, of those that the recipe names.
 
     Yields
     ------
@@ -114,7 +117,8 @@ def follow(
             model, image, source, donor, recipe.strength, detector, pick(recipe.device)
         )
         try:
-            given = yield from _outputs(recipe, inputs, given)
+            kinds = [kind for kind in recipe.outputs if wanted(image, kind)]
+            given = yield from _outputs(recipe, inputs, given, kinds)
         except DisentangleError as error:
             if len(sources) == 1:
                 raise
@@ -123,12 +127,12 @@ def follow(
 
 
 def _outputs(
-    recipe: Recipe, inputs: Inputs, given: Ingredients
+    recipe: Recipe, inputs: Inputs, given: Ingredients, kinds: Sequence[Kind]
 ) -> Generator[Step | Output, None, Ingredients]:
-    """All outputs of one image; returns what they were made from."""
+    """Outputs of one image; returns what they were made from."""
     model, image, source = given.model, given.image, given.source
     resolved = _resolved(recipe, inputs, model, image, source, given.donor).to_json()
-    for kind in recipe.outputs:
+    for kind in kinds:
         if KINDS[kind].detects and given.detector is None:
             fitted = yield from _learn(model, recipe, inputs, image, source)
             given = replace(given, detector=fitted)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from napari_disentangle.files.text import csv_text, table_of, write_text
 from napari_disentangle.image.field import Field
 from napari_disentangle.pipeline.follow import Failed, Step, follow
 from napari_disentangle.pipeline.inputs import Inputs
-from napari_disentangle.pipeline.kinds import KINDS, OBJECTS, Kind, need
+from napari_disentangle.pipeline.kinds import KINDS, Kind, need
 from napari_disentangle.pipeline.output import Output
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
@@ -52,19 +53,17 @@ def run(
         check_expects(recipe.detector)
     _check_names(recipe, inputs, target, suffix, skip_existing)
     target.mkdir(parents=True, exist_ok=True)
-    for part in follow(recipe, inputs):
+    lacking = partial(_lacks, target, suffix) if skip_existing else _every
+    for part in follow(recipe, inputs, wanted=lacking):
         if not isinstance(part, Output):
             yield part
             continue
         path = target / _file_name(part.image, part.kind, suffix)
-        if skip_existing and path.exists():
-            tidy(path)
-            continue
         try:
+            if not (skip_existing and path.exists()):
+                yield from write(part.lazy, path)
             if part.table is not None:
-                # first: files that exist are skipped, and never lack their table
                 write_text(table_of(path), csv_text(part.table), skip_existing)
-            yield from write(part.lazy, path)
         except DisentangleError as error:
             if len(inputs.images) == 1 and not failed:
                 raise
@@ -73,25 +72,42 @@ def run(
             yield path
 
 
+def _every(image: Field, kind: Kind) -> bool:
+    return True
+
+
+def _lacks(folder: Path, suffix: str | None, image: Field, kind: Kind) -> bool:
+    """Whether an output or its table is not there yet."""
+    path = folder / _file_name(image, kind, suffix)
+    if path.exists():
+        tidy(path)
+    return not path.exists() or (_has_table(kind) and not table_of(path).exists())
+
+
+def _has_table(kind: Kind) -> bool:
+    return KINDS[kind].shown == "labels"
+
+
 def _check_names(
     recipe: Recipe, inputs: Inputs, folder: Path, suffix: str | None, skip: bool
 ) -> None:
     """Refuse before anything is computed what could not be written in the end."""
-    pairs = product(inputs.images, recipe.outputs)
+    pairs = [*product(inputs.images, recipe.outputs)]
     names = [_file_name(image, kind, suffix) for image, kind in pairs]
-    if need(recipe.outputs, "objects"):
-        names += [_table(image, suffix) for image in inputs.images]
-    for name in names:
+    for name, (_, kind) in zip(names, pairs, strict=True):
+        path = folder / name
+        table = table_of(path)
+        if _has_table(kind) and table.exists() and not path.exists():
+            raise DataError(
+                f"{table.name!r} is there without {name!r}: move it away, or choose "
+                "another folder"
+            )
         if names.count(name) > 1:
             raise DataError(f"two images would be written as {name!r}: rename one")
-        if (folder / name).exists() and not skip:
+        if path.exists() and not skip:
             raise DataError(
                 f"{name!r} exists already: choose another folder, or skip what exists"
             )
-
-
-def _table(image: Field, suffix: str | None) -> str:
-    return table_of(_file_name(image, OBJECTS, suffix)).name
 
 
 def _readable(recipe: Recipe) -> tuple[Inputs, list[Failed]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from napari_disentangle.study.plan import check_stale, planned
 from napari_disentangle.study.preview import middle
 from napari_disentangle.study.scan import Item, scan
 from napari_disentangle.study.study import Study
-from napari_disentangle.study.unit import unit, written
+from napari_disentangle.study.unit import other_channels, unit, written
 from napari_disentangle.study.verdict import warnings_of
 from napari_disentangle.study.workers import cores
 
@@ -132,16 +133,23 @@ def _room(size: float) -> str:
 
 
 def _troubles(study: Study, items: Sequence[Item]) -> Iterator[tuple[str, str]]:
-    """Images that cannot be opened, of so many that are tried."""
+    """Images that cannot be opened or go with the others, of so many that are tried."""
     every = math.ceil(len(items) / _OPENED) or 1
+    channels = {}
     for i, item in enumerate(items):
         if item.trouble:
             yield item.path, item.trouble
         elif i % every == 0:
             try:
-                opened(str(study.place(item.file)), item.reading)
+                image = opened(str(study.place(item.file)), item.reading)
+                named = image.channel_names
+                channels[item.path] = tuple(one for one in named if one != "alpha")
             except (DisentangleError, OSError) as error:
                 yield item.path, str(error)
+    (usual, _), *others = Counter(channels.values()).most_common() or [((), 0)]
+    for path, own in channels.items() if others else ():
+        if own != usual:
+            yield path, other_channels(own, usual)
 
 
 def _there(study: Study, items: Sequence[Item]) -> int:

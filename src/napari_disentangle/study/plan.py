@@ -77,7 +77,8 @@ def planned(
 def _there(made: Unit, kind: Kind, known: Mapping[Place, Record]) -> bool | None:
     """Whether an output is there as it would be made now; ``None`` if none is."""
     record = known.get((made.image, kind), {})
-    if record.get("state") != DONE or not made.files[kind].exists():
+    whole = made.files[kind].exists() and made.tabled(kind)
+    if record.get("state") != DONE or not whole:
         return None
     return bool(record["key"] == made.key)
 

@@ -65,6 +65,11 @@ class Unit:
     said: Mapping[str, Any]
     overwrite: bool = False
 
+    def tabled(self, kind: Kind) -> bool:
+        """Whether an output has its table, if it is to have one."""
+        place = counts_of(self.files[kind], self.beside[kind])
+        return KINDS[kind].shown != "labels" or place.exists()
+
 
 def unit(
     study: Study,
@@ -146,10 +151,15 @@ def _of_group(pool: Pooled, group: str, own: Plain) -> Plain:
 def _check_channels(own: Plain, reference: Plain) -> None:
     channels, usual = ([*one.json["channels"]] for one in (own, reference))
     if channels != usual:
-        raise DataError(
-            f"it has channels {', '.join(channels)}, but the study has "
-            f"{', '.join(usual)}: take it out, or normalise it by itself"
-        )
+        raise DataError(other_channels(channels, usual))
+
+
+def other_channels(own: Sequence[str], usual: Sequence[str]) -> str:
+    """Why an image of other channels cannot take part."""
+    return (
+        f"it has channels {', '.join(own)}, but the study has {', '.join(usual)}: take "
+        "it out, or normalise it by itself"
+    )
 
 
 def place_of(study: Study, item: Item, kind: Kind) -> Path:
@@ -214,13 +224,18 @@ def _written(task: Unit, part: Output) -> dict[str, Any]:
             f"{str(path)!r} is there already, from another recipe, reference or image: "
             "move it away, or add --overwrite"
         )
-    if part.table is not None:
-        place = counts_of(path, task.beside[part.kind])
-        write_text(place, csv_text(part.table), overwrite=True)
+    table = counts_of(path, task.beside[part.kind])
+    lies = part.table is not None and table.exists() and not there
+    if lies and not task.overwrite:
+        raise DataError(
+            f"{str(table)!r} is there already: move it away, or add --overwrite"
+        )
     if not ours:
         kept = {**part.lazy.provenance, STUDY_KEY: dict(task.said)}
         for _ in write(part.lazy, path, kept, overwrite=there):
             pass
+    if part.table is not None:
+        write_text(table, csv_text(part.table), overwrite=True)
     found = {} if part.codes is None else {"objects": len(part.codes.objects)}
     return (
         look_for(part, task.beside[part.kind])

@@ -164,7 +164,8 @@ class AskPanel(QWidget):  # type: ignore[misc]
         word = "passed" if guard.passed else "refused"
         word = word if guard.checked else "has nothing to check"
         colour = _PASSED if guard.passed else _REFUSED
-        self.guard.setText(f"Guard {word}: {guard.why}.")
+        told = guard.why in finding.statement  # a refusal says why by itself
+        self.guard.setText(f"Guard {word}." if told else f"Guard {word}: {guard.why}.")
         self.guard.setStyleSheet(f"color: {colour if guard.checked else GREY};")
         self.said.setText("\n".join(finding.said))
         objects = [row for row in finding.table if _OBJECT in row]

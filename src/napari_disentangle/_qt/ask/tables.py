@@ -189,7 +189,7 @@ def read_names(pattern: str, images: Sequence[str]) -> dict[str, list[str]]:
     DataError
         If it names nothing, or does not fit all of them.
     """
-    if re.search(r"\}\s*\{", pattern):
+    if "}{" in pattern:
         raise DataError("Put what stands between them between two names in braces.")
     parts = re.split(r"(\{[^\W\d]\w*\}|\*)", pattern)
     regex = "".join(

@@ -222,9 +222,7 @@ class AskWidget(QWidget):  # type: ignore[misc]
 
         def back() -> None:
             restore()
-            for layer, colormap in maps:
-                colours.show(self.viewer, layer, colours.LABEL)
-                layer.colormap = colormap
+            colours.restore(self.viewer, maps)
 
         self._undo.append(back)
         self.refresh()

@@ -69,10 +69,36 @@ def show_all(viewer: Any, layers: Sequence[Any], name: str) -> None:
     for layer in layers:
         # a new colormap tells of a label that nobody selected
         with layer.events.selected_label.blocker():
-            show(viewer, layer, name, known)
+            _show(viewer, layer, name, known)
+    _redraw(viewer)
 
 
-def show(viewer: Any, layer: Any, name: str, ends: Array | None = None) -> None:
+def show(viewer: Any, layer: Any, name: str) -> None:
+    """Colour the objects of one layer; see :func:`show_all`."""
+    show_all(viewer, [layer], name)
+
+
+def restore(viewer: Any, maps: Sequence[tuple[Any, Any]]) -> None:
+    """Give layers that are still there the colormaps that they had."""
+    there = {one.unique_id for one in viewer.layers}
+    for layer, colormap in maps:
+        if layer.unique_id in there:
+            with layer.events.selected_label.blocker():
+                forget(viewer, layer)
+                layer.colormap = colormap
+    _redraw(viewer)
+
+
+def _redraw(viewer: Any) -> None:
+    """Order the layers once more, as they are.
+
+    napari 0.9.2 draws labels no more whose colormap became one of another kind, until
+    layers are put in order.
+    """
+    viewer.layers.events.reordered()
+
+
+def _show(viewer: Any, layer: Any, name: str, ends: Array | None = None) -> None:
     """Colour the objects of a Labels layer by a column of its table.
 
     Labels too large for napari get a layer of their own that shows the colours.
@@ -80,12 +106,12 @@ def show(viewer: Any, layer: Any, name: str, ends: Array | None = None) -> None:
     known = layer.features
     if name == LABEL or name not in known.columns:
         layer.colormap = label_colormap()
-        _forget(viewer, layer)
+        forget(viewer, layer)
         return
     numbers = np.asarray(known.get("index", np.arange(len(known))))
     found = colours(known[name].to_numpy(), name == "group", ends)
     if not len(numbers) or numbers.max() < _MOST:
-        _forget(viewer, layer)
+        forget(viewer, layer)
         layer.colormap = _direct(numbers, found)
         return
     _beside(viewer, layer, numbers, found)
@@ -131,7 +157,8 @@ def _mine(viewer: Any, layer: Any) -> Any | None:
     return None
 
 
-def _forget(viewer: Any, layer: Any) -> None:
+def forget(viewer: Any, layer: Any) -> None:
+    """Take away the layer that shows the colours of another one, if there is one."""
     mine = _mine(viewer, layer)
     if mine is not None:
         viewer.layers.remove(mine)

@@ -256,7 +256,7 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     ) -> None:
         for layer in made:
             if layer in self.viewer.layers:
-                colours.show(self.viewer, layer, colours.LABEL)
+                colours.forget(self.viewer, layer)
                 self.viewer.layers.remove(layer)
         for layer in old:
             layer.visible = True
@@ -279,14 +279,14 @@ class ObjectsWidget(QWidget):  # type: ignore[misc]
     def _restoring(self) -> Callable[[], None]:
         """What brings back the tables as they are now."""
         before, every = self.shown, self._coding
-        kept = [(one, one.features.copy(), one.metadata, one.colormap) for one in every]
+        # napari empties and fills the metadata that a layer has
+        kept = [(one, one.features.copy(), dict(one.metadata)) for one in every]
+        maps = [(one, one.colormap) for one in every]
 
         def restore() -> None:
-            for layer, features, metadata, colormap in kept:
+            for layer, features, metadata in kept:
                 layer.features, layer.metadata = features, metadata
-                with layer.events.selected_label.blocker(self._label_selected):
-                    colours.show(self.viewer, layer, colours.LABEL)
-                    layer.colormap = colormap
+            colours.restore(self.viewer, maps)
             self._put(before)
 
         return restore
