@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_disentangle._qt.objects.colours import show_all
 
@@ -266,6 +266,19 @@ def test_cancel_gives_the_window_back_at_once(asking, qtbot):
     press(qtbot, asking, asking.panel.ask)
     assert f"n = {n} objects" in asking.panel.statement.text()
     asking.viewer.layers.remove(layer)
+
+
+def test_no_text_is_cut_when_a_section_opens(asking, qtbot):
+    def whole():
+        texts = [one for one in asking.findChildren(QLabel) if one.isVisible()]
+        return all(one.height() >= one.heightForWidth(one.width()) for one in texts)
+
+    asking.panel.question.setCurrentText("typical")
+    press(qtbot, asking, asking.panel.ask)
+    qtbot.waitUntil(whole, timeout=2000)
+    for _ in range(2):
+        qtbot.mouseClick(asking.panel.more.button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(whole, timeout=2000)
 
 
 def test_undo_goes_on_where_layers_are_gone(asking, qtbot):

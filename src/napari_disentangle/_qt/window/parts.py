@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QAbstractSpinBox,
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QScrollArea,
     QSizePolicy,
     QSlider,
     QTableWidget,
@@ -102,6 +103,15 @@ def read_only_table(rows: int) -> QTableWidget:
     return table
 
 
+def lay_out(widget: QWidget | None) -> None:
+    """Lay a widget and what it is in out anew: Qt keeps heights of texts of before."""
+    while widget is not None and not isinstance(widget, QScrollArea):
+        if widget.layout() is not None:
+            widget.layout().invalidate()
+            widget.layout().activate()
+        widget = widget.parentWidget()
+
+
 class Section(QWidget):  # type: ignore[misc]
     """A titled part that opens and closes; nothing in a closed one takes focus."""
 
@@ -136,6 +146,10 @@ class Section(QWidget):  # type: ignore[misc]
         self.button.setArrowType(arrow)
         self.content.setVisible(on)
         self.toggled.emit(on)
+        QTimer.singleShot(0, self._settle)
+
+    def _settle(self) -> None:
+        lay_out(self)
 
 
 class QuietWheel(QObject):  # type: ignore[misc]
