@@ -54,11 +54,7 @@ class Separable:
         self, table: Table, seed: int, asked: int
     ) -> Generator[None, None, Finding]:
         """Answer from a table; yield wherever it can be stopped."""
-        if len({*self.roles}) < len(self.roles):
-            raise DataError(
-                f"one column is named twice ({listed(self.roles)}): the label, what "
-                "must not be split and the batch are three columns"
-            )
+        _check_apart(self.roles)
         known = {self.by: table.role(self.by, "by")}
         groups = table.role(self.groups, "groups")
         if self.batch:
@@ -97,6 +93,14 @@ class Separable:
         # of every group once, however many objects it has
         once = np.unique(joined(group, *columns), return_index=True)[1]
         return _refusal(self.by, self.batch, *(one[once] for one in columns))
+
+
+def _check_apart(roles: tuple[str, ...]) -> None:
+    if len({*roles}) < len(roles):
+        raise DataError(
+            f"one column is named twice ({listed(roles)}): the label, what must not be "
+            "split and the batch are three columns"
+        )
 
 
 def _refusal(by: str, batch: str, one: Array, other: Array) -> str:

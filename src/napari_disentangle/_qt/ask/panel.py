@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QLineEdit, QPushButton, QTableWidgetItem, QWidget
 
 from napari_disentangle._qt.ask.form import QuestionForm
@@ -18,7 +18,6 @@ from napari_disentangle._qt.window.parts import (
     Section,
     column,
     flow,
-    lay_out,
     named,
     read_only_table,
     together,
@@ -174,10 +173,6 @@ class AskPanel(QWidget):  # type: ignore[misc]
         self._show_rows(self.objects, objects, called)
         self._show_rows(self.table, others, called)
         self._draw(finding.plot)
-        QTimer.singleShot(0, self._settle)
-
-    def _settle(self) -> None:
-        lay_out(self.answer)
 
     def _show_rows(
         self,

@@ -31,6 +31,7 @@ from napari_disentangle._qt.objects.gallery import Gallery
 from napari_disentangle._qt.window.parts import (
     Message,
     QuietWheel,
+    Settling,
     column,
     flow,
     named,
@@ -150,6 +151,7 @@ class ObjectsPanel(QWidget):  # type: ignore[misc]
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(inside)
+        Settling(inside)
         scroll.setMinimumWidth(_NARROW)
         # what there is stays at the top
         inside.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)

@@ -33,6 +33,7 @@ from napari_disentangle._qt.window.parts import (
     Message,
     QuietWheel,
     Section,
+    Settling,
     flow,
     named,
     row,
@@ -98,6 +99,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.scroll.setWidget(inside)
+        Settling(inside)
         self.scroll.setMinimumWidth(_NARROW)
         below = QVBoxLayout(self)
         below.setContentsMargins(*_MARGINS)

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QSlider,
     QTableWidget,
@@ -103,9 +102,42 @@ def read_only_table(rows: int) -> QTableWidget:
     return table
 
 
-def lay_out(widget: QWidget | None) -> None:
-    """Lay a widget and what it is in out anew: Qt keeps heights of texts of before."""
-    while widget is not None and not isinstance(widget, QScrollArea):
+class Settling(QObject):  # type: ignore[misc]
+    """Lays a widget out once more where texts in it are cut.
+
+    Qt keeps heights that texts had before a bar for scrolling took room, or before
+    they changed.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        self._widget, self._tried = widget, (0, 0)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self._settle)
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Look once all is in its place."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
+            self._later.start(0)
+        return False
+
+    def _settle(self) -> None:
+        texts = [one for one in self._widget.findChildren(QLabel) if one.isVisible()]
+        cut = [one for one in texts if one.height() < one.heightForWidth(one.width())]
+        seen = (self._widget.width(), self._widget.height())
+        if cut and seen != self._tried:
+            self._tried = seen
+            for one in cut:
+                lay_out(one.parentWidget(), self._widget)
+        elif not cut:
+            self._tried = (0, 0)
+
+
+def lay_out(widget: QWidget, around: QWidget) -> None:
+    """Lay a widget and what it is in out anew."""
+    while widget is not None and widget is not around.parentWidget():
         if widget.layout() is not None:
             widget.layout().invalidate()
             widget.layout().activate()
@@ -146,10 +178,6 @@ class Section(QWidget):  # type: ignore[misc]
         self.button.setArrowType(arrow)
         self.content.setVisible(on)
         self.toggled.emit(on)
-        QTimer.singleShot(0, self._settle)
-
-    def _settle(self) -> None:
-        lay_out(self)
 
 
 class QuietWheel(QObject):  # type: ignore[misc]
