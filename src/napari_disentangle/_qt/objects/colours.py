@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,11 @@ def _show(viewer: Any, layer: Any, name: str, ends: Array | None = None) -> None
     """
     known = layer.features
     if name == LABEL or name not in known.columns:
-        layer.colormap = label_colormap()
         forget(viewer, layer)
+        # one of another kind would take napari seconds, here and on the way back
+        if isinstance(layer.colormap, DirectLabelColormap):
+            own = np.asarray(known.get("index", np.arange(len(known))))
+            layer.colormap = _direct(own, _usual().map(own))
         return
     numbers = np.asarray(known.get("index", np.arange(len(known))))
     found = colours(known[name].to_numpy(), name == "group", ends)
@@ -115,6 +119,11 @@ def _show(viewer: Any, layer: Any, name: str, ends: Array | None = None) -> None
         layer.colormap = _direct(numbers, found)
         return
     _beside(viewer, layer, numbers, found)
+
+
+@cache
+def _usual() -> Any:
+    return label_colormap()
 
 
 def _direct(numbers: Array, found: Doubles) -> DirectLabelColormap:
