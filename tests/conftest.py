@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,3 +86,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the measuring images (../shared/data) are not here")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def learned_anew() -> Iterator[None]:
+    """What a test learns twice is learned twice."""
+    from napari_disentangle.detector import fit
+    from napari_disentangle.model.known import Known
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "KNOWN", Known(0))
+        yield

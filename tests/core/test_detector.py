@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from strategies import DETECTORS, LEARNERS, SCORERS, fitted, in_turn, scene, stored
 
 import napari_disentangle as nd
+from napari_disentangle.detector import fit
 from napari_disentangle.detector.calibration import calibration
 from napari_disentangle.detector.detector import HELD_OUT, SELF
+from napari_disentangle.model.known import Known
 from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.samples.synthetic import (
     ROSE,
@@ -276,6 +278,25 @@ def test_same_seed_same_map_and_another_seed_another_sample(normal, model):
     )
     assert one.hash == again.hash != other.hash
     assert one.score(normal[0]).z.tobytes() == again.score(normal[0]).z.tobytes()
+
+
+def test_what_was_learned_of_the_same_pixels_is_found_again(normal, model, monkeypatch):
+    monkeypatch.setattr(fit, "KNOWN", Known(4))
+    plain = {"normals": normal, "detector": "mahalanobis", "on": model}
+    first, again = ([*nd.fit_detector_steps(**plain)] for _ in range(2))
+    assert len(first) > len(again) == 1
+    assert again[0].hash == first[-1].hash
+    assert again[0].fitted_on == first[-1].fitted_on == tuple(normal)
+    data = np.array(normal[0].data)
+    data[:9] = 255 - data[:9]
+    for other in (
+        {"normals": [replace(normal[0], data=data), *normal[1:]]},
+        {"normals": normal[:-1]},
+        {"seed": 1},
+        {"cell": 20.0},
+        {"on": nd.fit(normal, "meanstd")},
+    ):
+        assert len([*nd.fit_detector_steps(**plain | other)]) > 1
 
 
 @pytest.mark.parametrize("name", ["knn", "context"])

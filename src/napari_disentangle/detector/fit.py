@@ -1,7 +1,7 @@
 """Learning normal: from images, or marked parts of images, to a detector."""
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
@@ -23,10 +23,14 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Span
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.fit import fit
+from napari_disentangle.model.known import Known, digest
 from napari_disentangle.model.model import Model, check_images
 from napari_disentangle.model.render import Rendering
 
 _One = TypeVar("_One")
+# Detectors that were learned last, and pixels of normals that are looked at for that.
+KNOWN: Known[Detector] = Known(4)
+_PIXELS = 2**24
 
 # Most blocks that the features of normal are learned from, or checked on.
 _SEEN_BLOCKS = 192
@@ -128,6 +132,44 @@ def learning(
     _check(on, seed, cell)
     detector = named(detector, is_alone(many))
     chosen = settings(detector, config)
+    said_of = (detector, repr(chosen), int(seed), cell)
+    key = _key(many, sources, on, said_of) if isinstance(on, Model) else None
+    found = None if key is None else KNOWN.get(key)
+    if found is None:
+        found = yield from _learning(many, detector, chosen, on, seed, sources, cell)
+        if key is not None:
+            KNOWN.keep(key, replace(found, fitted_on=()))
+    return replace(found, fitted_on=tuple(many))
+
+
+def _key(
+    normals: Sequence[Field], sources: Sequence[Attribute], on: Model, known: Hashable
+) -> Hashable | None:
+    """What tells what is learned; ``None`` where that takes files, or too long."""
+    arrays = [one for image in normals for one in (image.levels[0], image.where)]
+    plain = [one for one in arrays if one is not None]
+    if not all(isinstance(one, np.ndarray) for one in plain):
+        return None
+    if sum(one.size for one in plain) > _PIXELS:
+        return None
+    said = [
+        (i.name, i.axes, i.channel_names, i.modality, i.full_scale, i.scale)
+        for i in normals
+    ]
+    looks = [(one.to_json(), one.status) for one in (on.reference, *sources)]
+    marked = tuple(image.where is not None for image in normals)
+    return (known, on.hash, repr(said), repr(looks), marked, digest(plain))
+
+
+def _learning(
+    many: Sequence[Field],
+    detector: str,
+    chosen: Any,
+    on: Model | Literal["default"] | None,
+    seed: int,
+    sources: Sequence[Attribute],
+    cell: float | None,
+) -> Generator[float, None, Detector]:
     whole = [replace(image, where=None) for image in many]
     model = fit(whole) if on == "default" else on or fit(many[0], "identity")
     renderings, said = yield from _contents(model, many, sources)
