@@ -13,6 +13,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.layers.opened import open_again
 from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.recipe import Recipe, Source
+from napari_disentangle.study.check import foresee
 
 SAMPLES = resources.files("napari_disentangle.samples")
 
@@ -113,6 +114,21 @@ def test_a_table_that_is_lacking_is_written_again(fields, tmp_path):
     assert not files(recipe_of(fields), folder, skip_existing=True)
 
 
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr"])
+def test_smaller_levels_hold_no_other_objects(tmp_path, suffix):
+    y, x = np.mgrid[:601, :900]
+    cells = (np.hypot(y % 30 - 15, x % 30 - 15) < 9) * 900
+    image = nd.Field(cells.astype(np.uint16), "YX", modality="fluorescence", name="a")
+    lazy = nd.apply(nd.fit(image), image, "objects")
+    path = tmp_path / f"a{suffix}"
+    for _ in nd.write(lazy, path):
+        pass
+    first, *smaller = (np.asarray(level) for level in nd.read(path).levels)
+    assert smaller
+    for n, level in enumerate(smaller, start=1):
+        np.testing.assert_array_equal(level, first[:: 2**n, :: 2**n])
+
+
 def test_an_empty_image_gives_empty_labels_and_a_sentence(fields, tmp_path):
     empty = nd.Field(np.zeros((64, 80), np.uint8), "YX", name="empty")
     lazy = nd.apply(nd.fit(fields), empty, "objects")
@@ -194,3 +210,58 @@ def test_a_study_counts_all_images_in_one_table(fields, tmp_path):
     assert rows(one.target / "objects.csv") == table
     labels = nd.read(one.target / "2_objects.ome.tif")
     assert int(np.asarray(labels.data).max()) == counted
+
+
+def study(tmp_path, **said):
+    known = {
+        "inputs": [{"files": ["2.png", "3.png"]}],
+        "labels": {"field": "([0-9]).png"},
+        "group": "field",
+        "workers": 1,
+        "folder": "out",
+    }
+    return nd.Study.from_json(known | said).at(tmp_path)
+
+
+def test_what_is_too_large_for_objects_has_its_other_outputs(
+    fields, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("napari_disentangle.objects.finding._MOST", 99)
+    one = study(tmp_path, outputs=["objects", "content"])
+    found = {(e.image, e.output): e.state for e in nd.run_study(one) if e.output}
+    assert {k: v for k, v in found.items() if k[1] == "content"} == {
+        ("2.png", "content"): "done",
+        ("3.png", "content"): "done",
+    }
+    assert {v for (_, kind), v in found.items() if kind == "objects"} == {"failed"}
+    said = [words for words in foresee(one).remarks if "no objects of" in words]
+    assert len(said) == 2
+    recipe = recipe_of(fields[:1]).model_copy(
+        update={"outputs": ("objects", "content")}
+    )
+    with pytest.raises(DataError, match="can be labelled at once"):
+        files(recipe, tmp_path / "alone")
+    assert [path.name for path in (tmp_path / "alone").iterdir()] == ["2_content.png"]
+
+
+def test_labels_of_another_recipe_get_no_table(fields, tmp_path):
+    folder = tmp_path / "out"
+    first, _ = files(recipe_of(fields), folder)
+    Path(f"{first}.csv").unlink()
+    steps = [*nd.run(recipe_of(fields, cell=60), folder, skip_existing=True)]
+    (failed,) = [one.reason for one in steps if hasattr(one, "reason")]
+    assert "is of another recipe" in failed
+    assert not Path(f"{first}.csv").exists()
+
+
+def test_a_study_of_objects_alone_is_reported(fields, tmp_path):
+    one = study(tmp_path, outputs=["objects"], labels={"label": "([0-9]).png"})
+    one = one.model_copy(update={"group": None})
+    assert {e.state for e in nd.run_study(one) if e.output} == {"done"}
+    assert "is no image that could be compared" in (
+        one.target / "report.html"
+    ).read_text("utf-8")
+    assert {row["image label"] for row in rows(one.target / "objects.csv")} == {
+        "2",
+        "3",
+    }

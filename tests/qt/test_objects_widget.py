@@ -263,6 +263,12 @@ def test_objects_are_an_output_of_add_layers(fields, qtbot):
         np.testing.assert_allclose(layer.extent.world, image.extent.world)
         assert (layer.features["area"] > 0).all()
         assert nd.add_layers(viewer, model, image, ["objects"]) == [layer]
+    layer.data[:5] = 7
+    layer.refresh()
+    (again,) = nd.add_layers(viewer, model, image, ["objects"])
+    assert again is not layer
+    assert layer in viewer.layers
+    assert (layer.data[:5] == 7).all()
 
 
 def test_a_saved_layer_of_objects_opens_with_its_table(fields, qtbot, tmp_path):

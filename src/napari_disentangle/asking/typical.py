@@ -210,7 +210,8 @@ def _distances(
 
 def _apart(one: Doubles, other: Doubles) -> Floats:
     """Squared distances; single precision takes half the time."""
-    a, b = one.astype(np.float32), other.astype(np.float32)
+    middle = other.mean(0)  # far from 0 little is left of small distances
+    a, b = ((side - middle).astype(np.float32) for side in (one, other))
     apart: Floats = (-2 * a) @ b.T
     apart += (a**2).sum(1)[:, None]
     apart += (b**2).sum(1)

@@ -49,6 +49,11 @@ class Operation:
         return "cpu"
 
     @property
+    def numbers(self) -> bool:
+        """Whether its values are numbers of objects, of which there are no means."""
+        return False
+
+    @property
     def own_channels(self) -> tuple[str, ...] | None:
         """Names of the result's channels: ``None`` for the image's, empty for none."""
         return None
@@ -80,7 +85,14 @@ class Operation:
 
 @dataclass(frozen=True)
 class Unchanged(Operation):
-    """The operation that leaves planes as they are."""
+    """The operation that leaves planes as they are: of images, or of labels."""
+
+    labels: bool = False
+
+    @property
+    def numbers(self) -> bool:
+        """Whether they are labels."""
+        return self.labels
 
     def __call__(self, plane: Array, lead: Lead) -> Array:
         """Return the plane."""

@@ -11,11 +11,10 @@ from zarr import Group
 from napari_disentangle.compute.lazy import TILE, LazyImage, Record
 from napari_disentangle.errors import AxesError, DataError
 from napari_disentangle.files.address import Remote, address, reached
-from napari_disentangle.image.arrays import Array
+from napari_disentangle.files.halves import Permuted, averaged, halving, thinned
 from napari_disentangle.image.axes import typed_letters
 from napari_disentangle.image.channels import RGB
 from napari_disentangle.image.field import check_size
-from napari_disentangle.image.tiling import Span, tiles
 from napari_disentangle.image.units import PIXEL, is_size, unit_name
 from napari_disentangle.model.encode import Limits, limits
 
@@ -179,14 +178,15 @@ def fill(lazy: LazyImage, arrays: Sequence[Any], record: Record) -> Iterator[int
     Levels whose chunks are whole in a tile are made from it while it is there.
     """
     order, own = order_of(lazy), lazy.levels
+    smaller = thinned if lazy.operation.numbers else averaged
     along = arrays[: _along(lazy.tile)] if len(own) == 1 else arrays[:1]
-    yield from lazy.fill(_Permuted(along, lazy.axes, order), record)
+    yield from lazy.fill(Permuted(along, lazy.axes, order, smaller), record)
     done = lazy.parts()
     for i, target in enumerate(arrays[len(along) :], len(along)):
         if i < len(own):
-            steps = own[i].fill(_Permuted([target], lazy.axes, order), record)
+            steps = own[i].fill(Permuted([target], lazy.axes, order, smaller), record)
         else:
-            steps = _halve(arrays[i - 1], target, lazy.tile, record, i)
+            steps = halving((arrays[i - 1], target), lazy.tile, record, i, smaller)
         for _ in steps:
             yield done
 
@@ -240,26 +240,6 @@ def _own(attrs: Mapping[str, Any]) -> Mapping[str, Any]:
     """What this package wrote among the attributes of a group."""
     own = attrs.get(KEY, {})
     return own if isinstance(own, dict) else {}
-
-
-class _Permuted:
-    """Lets tiles be written to arrays whose axes come in another order.
-
-    The arrays are levels of a pyramid; Y and X are the last axes.
-    """
-
-    def __init__(self, arrays: Sequence[Any], axes: str, order: str) -> None:
-        self.arrays = arrays
-        self.places = [axes.index(axis) for axis in order]
-
-    def __setitem__(self, key: tuple[slice, ...], values: Array) -> None:
-        *lead, y, x = (key[i] for i in self.places)
-        values = values.transpose(self.places)
-        for i, array in enumerate(self.arrays):
-            if i:
-                y, x = (slice(s.start // 2, -(-s.stop // 2)) for s in (y, x))
-                values = _mean2(values).astype(array.dtype)
-            array[(*lead, y, x)] = values
 
 
 def _by_axes(shape: Mapping[str, int], order: str) -> tuple[int, ...]:
@@ -367,34 +347,3 @@ def _array(path: Path, group: Any, name: str) -> Any:
     if np.dtype(array.dtype).hasobject or any(bad in names for bad in _RUNS_CODE):
         raise DataError(f"{path.name!r} holds pickled objects and is not opened")
     return Remote(path, array) if address(path) else array
-
-
-def _halve(
-    source: Any, target: Any, tile: int, record: Record, level: int
-) -> Iterator[int]:
-    """Means of 2 x 2 pixels; Y and X are the last axes."""
-    *lead, h, w = target.shape
-    whole = (Span(0, h), Span(0, w))
-    for index in np.ndindex(*lead):
-        for part in tiles(whole, (h, w), tile):
-            name = f"half {level} {index} {part.inner[0].start} {part.inner[1].start}"
-            if name not in record.done:
-                y, x = (slice(2 * s.start, 2 * s.stop) for s in part.inner)
-                block = np.asarray(source[(*index, y, x)])
-                inner = (*index, *(s.slice for s in part.inner))
-                target[inner] = _mean2(block).astype(target.dtype)
-                record.add(name)
-            yield 0
-
-
-def _mean2(block: Array) -> Array:
-    """Means (..., h / 2, w / 2) of 2 x 2 pixels, the last of an odd number doubled."""
-    *lead, h, w = block.shape
-    if h % 2 or w % 2:
-        beyond = [(0, 0) for _ in lead]
-        block = np.pad(block, [*beyond, (0, h % 2), (0, w % 2)], mode="edge")
-    kind = np.float64 if block.dtype.itemsize > 2 else np.float32
-    columns = np.add(block[..., ::2], block[..., 1::2], dtype=kind)
-    mean: Array = np.add(columns[..., ::2, :], columns[..., 1::2, :])
-    np.multiply(mean, 0.25, out=mean)
-    return np.rint(mean, out=mean) if block.dtype.kind in "ui" else mean

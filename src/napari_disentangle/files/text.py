@@ -117,7 +117,7 @@ def write_text(path: str | Path, text: str, overwrite: bool = False) -> None:
     Raises
     ------
     DataError
-        If the file exists already, or its folder does not.
+        If the file exists already, its folder does not, or it cannot be written.
     """
     place = Path(path)
     check_place(place, overwrite)
@@ -129,6 +129,11 @@ def write_text(path: str | Path, text: str, overwrite: bool = False) -> None:
     except FileExistsError as error:
         raise DataError(
             f"{place.name!r} exists already: choose another name"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{place.name!r} cannot be written ({error.strerror or error}): make room "
+            "or choose another folder, and run again"
         ) from error
     finally:
         partial.unlink(missing_ok=True)

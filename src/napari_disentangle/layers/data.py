@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
+
+import numpy as np
 
 from napari_disentangle.detector.detector import Score
 from napari_disentangle.detector.export import named
@@ -145,6 +148,11 @@ def region_data(
     return labels, _linked(own | _geometry(output, style), style), "labels"
 
 
+def made_of(labels: Any) -> int:
+    """What tells whether labels were painted since they were made."""
+    return crc32(np.ascontiguousarray(labels).data)
+
+
 def _labels(output: Output, codes: Codes, style: Style) -> LayerData:
     """Objects, with their table as features."""
     known = {
@@ -152,11 +160,10 @@ def _labels(output: Output, codes: Codes, style: Style) -> LayerData:
         "metadata": {KEY: dict(output.lazy.provenance) | {"layer": style.name}},
         "features": dict(output.table or {}),
     }
-    return (
-        codes.objects.labels[0],
-        _linked(known | _geometry(output, style), style),
-        "labels",
-    )
+    labels = codes.objects.labels[0]
+    linked = _linked(known | _geometry(output, style), style)
+    linked["metadata"][LINK]["made"] = made_of(labels)
+    return labels, linked, "labels"
 
 
 def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:

@@ -102,7 +102,7 @@ def labels_image(
 ) -> LazyImage:
     """Labels of one of the images, to be written with how they came about."""
     kept = {**_kept(objects, objects.images[number], codes), TABLE: True}
-    return LazyImage(objects.drawn(number), Unchanged(), provenance=kept)
+    return LazyImage(objects.drawn(number), Unchanged(True), provenance=kept)
 
 
 def lies_on(layer: Any, image: Field, source: Any) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_disentangle.layers.data import KEY, LINK, LayerData
-from napari_disentangle.pipeline.kinds import KINDS
+from napari_disentangle.layers.data import KEY, LINK, LayerData, made_of
+from napari_disentangle.pipeline.kinds import KINDS, OBJECTS
 
 # Outlines of regions, in pixels of the screen, so that what is inside can be seen; in a
 # colour that neither the map nor stained tissue has.
@@ -89,12 +89,16 @@ def put_layer(viewer: Any, data: LayerData) -> Before:
     same = [one for one in viewer.layers if identity(one.metadata) == tag]
     for other in [one for one in viewer.layers if _more_maps(one, tag)]:
         viewer.layers.remove(other)
-    if same and _fits(same[0], array, attributes, kind):
+    if same and _changed(same[0], attributes):
+        link = same[0].metadata[LINK]
+        same[0].metadata = {**same[0].metadata, LINK: {**link, "kept": True}}
+    elif same and _fits(same[0], array, attributes, kind):
         before = Before.of(same[0])
         _renew(same[0], array, attributes)
         return before
-    for old in same:
-        viewer.layers.remove(old)
+    else:
+        for old in same:
+            viewer.layers.remove(old)
     return Before(_new(viewer, array, attributes, kind))
 
 
@@ -118,6 +122,14 @@ def _shown(metadata: Any) -> str:
 def _barred(layer: Any) -> bool:
     known = identity(layer.metadata) and hasattr(layer, "rgb")
     return bool(known and layer.colorbar.visible)
+
+
+def _changed(layer: Any, attributes: dict[str, Any]) -> bool:
+    """Whether a person painted objects, or knows more of them: they are kept."""
+    if attributes["metadata"][KEY]["output"] != OBJECTS:
+        return False
+    more = {*layer.features.columns} - {*attributes["features"]}
+    return bool(more) or layer.metadata[LINK].get("made") != made_of(layer.data)
 
 
 def _more_maps(layer: Any, tag: Identity | None) -> bool:

@@ -1,13 +1,15 @@
 """From the tuple of a napari layer to what can be written into a file."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.compute.operation import Unchanged
-from napari_disentangle.files.registry import Done, write
+from napari_disentangle.errors import DataError
+from napari_disentangle.files.registry import Done, read_provenance, write
 from napari_disentangle.files.text import TABLE, csv_text, table_of, write_text
 from napari_disentangle.image.arrays import Doubles
 from napari_disentangle.image.field import Field
@@ -19,10 +21,14 @@ DISPLAY = "display"
 
 
 def as_it_is(
-    data: Any, attributes: dict[str, Any], provenance: Mapping[str, Any]
+    data: Any,
+    attributes: dict[str, Any],
+    provenance: Mapping[str, Any],
+    labels: bool = False,
 ) -> LazyImage:
-    """An array to be written, from the data and attributes of an image layer."""
-    return LazyImage(_field(data, attributes), Unchanged(), provenance=provenance)
+    """An array to be written, from the data and attributes of a layer."""
+    whole = _field(data, attributes)
+    return LazyImage(whole, Unchanged(labels), provenance=provenance)
 
 
 def _field(data: Any, attributes: dict[str, Any]) -> Field:
@@ -66,10 +72,36 @@ def writing(path: str, data: Any, attributes: dict[str, Any]) -> Iterator[Done]:
     features = attributes.get("features", {})
     columns = {str(name): np.asarray(features[name]) for name in features}
     rows = max(map(len, columns.values()), default=0)
-    kept = {**kept, **({TABLE: True} if rows else {})}
-    yield from write(as_it_is(data, attributes, kept), path, overwrite=True)
     if rows:
-        write_text(table_of(path), csv_text(columns), overwrite=True)
+        _make_way(Path(path))
+    kept = {**kept, **({TABLE: True} if rows else {})}
+    labels = "features" in attributes
+    yield from write(as_it_is(data, attributes, kept, labels), path, overwrite=True)
+    if rows:
+        write_text(table_of(path), csv_text(columns))
+
+
+def _make_way(path: Path) -> None:
+    """Take the table of labels away that are written anew.
+
+    Raises
+    ------
+    DataError
+        If it is of something else.
+    """
+    table = table_of(path)
+    if table.exists():
+        if not has_table(path):
+            raise DataError(f"{table.name!r} exists already: choose another name")
+        table.unlink()
+
+
+def has_table(path: Path) -> bool:
+    """Whether a file of labels says that the table beside it is its own."""
+    try:
+        return bool(path.exists() and read_provenance(path).get(TABLE))
+    except DataError:
+        return False
 
 
 def _display(attributes: dict[str, Any]) -> dict[str, Any]:

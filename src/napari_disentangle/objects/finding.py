@@ -152,7 +152,7 @@ def _of_image(
     """Labels of an image, and what is to be said of it."""
     image = rendering.field
     every = list(places(image))
-    _check_size(image, len(every))
+    check_size(image)
     preparation = preparing(finder, rendering, diameter, seed)
     finding = yield from changed(preparation, lambda _: 0.0)
     labels = np.zeros(image.grid_shape, np.int32)
@@ -173,7 +173,15 @@ def _of_image(
     return labels, [] if labels.any() else [f"no object was found in {image.name!r}"]
 
 
-def _check_size(image: Field, n: int) -> None:
+def check_size(image: Field) -> None:
+    """Refuse an image that is too large to be labelled.
+
+    Raises
+    ------
+    DataError
+        With its size, and how much can be.
+    """
+    n = sum(1 for _ in places(image))
     every = 4 * math.prod(image.grid_shape)
     if every > IN_MEMORY_LIMIT:
         raise DataError(

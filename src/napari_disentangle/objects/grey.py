@@ -86,7 +86,9 @@ def _direction(pixels: Doubles) -> Doubles:
     if len(pixels) == 1 or not pixels.size:
         return np.ones(len(pixels))
     low, high = np.percentile(pixels, _RANGE, axis=1)
-    shows = (high > low) & [_apart(channel) for channel in pixels]
+    shows = np.array([
+        high[i] > low[i] and _apart(one) for i, one in enumerate(pixels)
+    ])  # fmt: skip
     used = shows if shows.any() else high > low
     unit = np.divide(1, high - low, out=np.zeros(len(pixels)), where=used)
     centred = (pixels - pixels.mean(axis=1)[:, None]) * unit[:, None]

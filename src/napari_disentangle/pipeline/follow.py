@@ -116,30 +116,41 @@ def follow(
         given = Ingredients(
             model, image, source, donor, recipe.strength, detector, pick(recipe.device)
         )
-        try:
-            kinds = [kind for kind in recipe.outputs if wanted(image, kind)]
-            given = yield from _outputs(recipe, inputs, given, kinds)
-        except DisentangleError as error:
-            if len(sources) == 1:
-                raise
-            yield Failed(image.name, str(error))
+        kinds = [kind for kind in recipe.outputs if wanted(image, kind)]
+        given, refused = yield from _outputs(recipe, inputs, given, kinds)
+        if refused and len(sources) == 1:
+            raise refused[0]  # once all that can be made is made
+        for reason in dict.fromkeys(map(str, refused)):
+            yield Failed(image.name, reason)
         detector = given.detector if inputs.normals else detector
 
 
 def _outputs(
     recipe: Recipe, inputs: Inputs, given: Ingredients, kinds: Sequence[Kind]
+) -> Generator[Step | Output, None, tuple[Ingredients, list[DisentangleError]]]:
+    """Outputs of an image; returns what they were made from, and what refused some."""
+    refused = []
+    for kind in kinds:
+        try:
+            given = yield from _output(recipe, inputs, given, kind)
+        except DisentangleError as error:
+            refused.append(error)
+    return given, refused
+
+
+def _output(
+    recipe: Recipe, inputs: Inputs, given: Ingredients, kind: Kind
 ) -> Generator[Step | Output, None, Ingredients]:
-    """Outputs of one image; returns what they were made from."""
+    """One output of an image; returns what it was made from."""
     model, image, source = given.model, given.image, given.source
     resolved = _resolved(recipe, inputs, model, image, source, given.donor).to_json()
-    for kind in kinds:
-        if KINDS[kind].detects and given.detector is None:
-            fitted = yield from _learn(model, recipe, inputs, image, source)
-            given = replace(given, detector=fitted)
-        if KINDS[kind].needs == "objects":
-            given = replace(given, codes=(yield from _objects(recipe, given)))
-        told = replace(given, source=words.told(source, words.losses(kind, given)))
-        yield made_of(kind, told, resolved)
+    if KINDS[kind].detects and given.detector is None:
+        fitted = yield from _learn(model, recipe, inputs, image, source)
+        given = replace(given, detector=fitted)
+    if KINDS[kind].needs == "objects":
+        given = replace(given, codes=(yield from _objects(recipe, given)))
+    told = replace(given, source=words.told(source, words.losses(kind, given)))
+    yield made_of(kind, told, resolved)
     return given
 
 

@@ -140,7 +140,7 @@ def _predicted(given: Ingredients) -> LazyImage:
 def _labels(given: Ingredients) -> LazyImage:
     if given.codes is None:
         raise DataError("objects have to be found first: use nd.apply")
-    return LazyImage(given.codes.objects.drawn(0), Unchanged())
+    return LazyImage(given.codes.objects.drawn(0), Unchanged(labels=True))
 
 
 def counting(

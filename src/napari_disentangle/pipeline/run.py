@@ -9,7 +9,13 @@ from pathlib import Path
 from napari_disentangle.detector.registry import check_expects
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.files.place import tidy
-from napari_disentangle.files.registry import Done, read, suffix_like, write
+from napari_disentangle.files.registry import (
+    Done,
+    read,
+    read_provenance,
+    suffix_like,
+    write,
+)
 from napari_disentangle.files.text import csv_text, table_of, write_text
 from napari_disentangle.image.field import Field
 from napari_disentangle.pipeline.follow import Failed, Step, follow
@@ -62,6 +68,11 @@ def run(
         try:
             if not (skip_existing and path.exists()):
                 yield from write(part.lazy, path)
+            elif not _is_same(path, part):
+                raise DataError(
+                    f"{path.name!r} has no table, and is of another recipe: move it "
+                    "away, and run again"
+                )
             if part.table is not None:
                 write_text(table_of(path), csv_text(part.table), skip_existing)
         except DisentangleError as error:
@@ -70,6 +81,12 @@ def run(
             yield Failed(part.image.name, str(error))
         else:
             yield path
+
+
+def _is_same(path: Path, part: Output) -> bool:
+    """Whether labels that are there are those that would be made now."""
+    known, now = read_provenance(path), part.lazy.provenance
+    return all(known.get(key) == now.get(key) for key in ("objects", "codes"))
 
 
 def _every(image: Field, kind: Kind) -> bool:

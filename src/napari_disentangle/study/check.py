@@ -15,6 +15,9 @@ import numpy as np
 
 from napari_disentangle.errors import DataError, DisentangleError
 from napari_disentangle.model.attribute import average
+from napari_disentangle.model.fit import unfitted
+from napari_disentangle.objects.finding import check_size
+from napari_disentangle.pipeline.kinds import OBJECTS
 from napari_disentangle.study.ledger import Record
 from napari_disentangle.study.looks import (
     Looks,
@@ -23,6 +26,7 @@ from napari_disentangle.study.looks import (
     Pooled,
     look_of,
     measured,
+    model_of,
     opened,
     pooled,
     usual_channels,
@@ -114,7 +118,10 @@ def foresee(study: Study) -> Foreseen:
         len(items),
         there,
         troubles,
-        [*_remarks(study, items, [record for _, record in found])],
+        [
+            *_remarks(study, items, [record for _, record in found]),
+            *_too_large(study, usable[:: math.ceil(len(usable) / _OPENED) or 1]),
+        ],
         _BEGIN + seconds * left / (study.workers or cores()),
         size * left,
         shutil.disk_usage(_on_disk(study.target)).free,
@@ -141,15 +148,37 @@ def _troubles(study: Study, items: Sequence[Item]) -> Iterator[tuple[str, str]]:
             yield item.path, item.trouble
         elif i % every == 0:
             try:
-                image = opened(str(study.place(item.file)), item.reading)
-                named = image.channel_names
-                channels[item.path] = tuple(one for one in named if one != "alpha")
+                channels[item.path] = _channels(study, item)
             except (DisentangleError, OSError) as error:
                 yield item.path, str(error)
-    (usual, _), *others = Counter(channels.values()).most_common() or [((), 0)]
-    for path, own in channels.items() if others else ():
+    often = Counter(channels.values())
+    usual = max(often, key=lambda one: (often[one], one), default=())
+    for path, own in channels.items():
         if own != usual:
             yield path, other_channels(own, usual)
+
+
+def _channels(study: Study, item: Item) -> tuple[str, ...]:
+    """The channels that the model sees of an image.
+
+    Raises
+    ------
+    DataError
+        If it cannot be opened, or is not for this model.
+    """
+    image = opened(str(study.place(item.file)), item.reading)
+    model = unfitted(image, model_of(study), **study.config)
+    model.channel_index(image)
+    return model.channels
+
+
+def _too_large(study: Study, items: Sequence[Item]) -> Iterator[str]:
+    """Images whose objects cannot be labelled; what else is asked for can be made."""
+    for item in items if OBJECTS in study.outputs else ():
+        try:
+            check_size(opened(str(study.place(item.file)), item.reading))
+        except DisentangleError as error:
+            yield f"no objects of {item.path}: {error}"
 
 
 def _there(study: Study, items: Sequence[Item]) -> int:

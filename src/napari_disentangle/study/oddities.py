@@ -108,7 +108,9 @@ def look_for(part: Output, path: Path) -> dict[str, Any]:
         "axis_labels": tuple(image.grid_axes.lower()),
         "name": stem,
     }
-    lazy = as_it_is(labels.astype(np.uint32), attributes, dict(part.lazy.provenance))
+    lazy = as_it_is(
+        labels.astype(np.uint32), attributes, dict(part.lazy.provenance), True
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in write(lazy, path.with_name(f"{stem}.ome.tif"), overwrite=True):
         pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -59,7 +60,10 @@ def write_report(
     known = dict(sorted(known.items()))  # not in the order in which it was made
     done = _done(study, items, known)
     tasks = [*_tasks(study, done)]
-    seen = [one for _, one in crew.each(compared, tasks) if isinstance(one, Facts)]
+    looked = [one for _, one in crew.each(compared, tasks) if isinstance(one, Facts)]
+    # a model leaves channels alone that it does not know
+    usual = Counter(one.channels for one in looked).most_common(1)
+    seen = [one for one in looked if one.channels == usual[0][0]]
     seen.sort(key=lambda one: one.image)
     said = {
         **_told(study, items, known, seen),
@@ -130,11 +134,10 @@ def _recipe(study: Study) -> str:
 
 
 def _done(study: Study, items: Sequence[Item], known: Known) -> list[Item]:
-    """Images whose output that is compared with them is there."""
-    states = {
-        item.path: known.get((item.path, str(_compared(study))), {}) for item in items
-    }
-    return [item for item in items if states[item.path].get("state") == DONE]
+    """Images of which there is what is compared with them, or else the first output."""
+    kind = _compared(study) or study.outputs[0]
+    there = (known.get((item.path, kind), {}).get("state") for item in items)
+    return [item for item, one in zip(items, there, strict=True) if one == DONE]
 
 
 def _compared(study: Study) -> Kind | None:

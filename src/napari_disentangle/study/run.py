@@ -341,8 +341,15 @@ def _counted(run: _Run, items: Sequence[Item]) -> Iterator[dict[str, object]]:
             place = place_of(run.study, item, OBJECTS)
             path = counts_of(place, beside(run.study, item, OBJECTS))
             said = {"image": item.path, **item.labels}
-            with path.open(newline="", encoding="utf-8") as file:
-                yield from (said | row for row in csv.DictReader(file))
+            if path.exists():  # else it is made again by the next run
+                with path.open(newline="", encoding="utf-8") as file:
+                    for row in csv.DictReader(file):
+                        yield {_apart(k, row): v for k, v in said.items()} | row
+
+
+def _apart(name: str, row: Mapping[str, object]) -> str:
+    """What a column of images is called beside those of objects."""
+    return f"image {name}" if name in row else name
 
 
 def _plate(path: Path, item: Item) -> Path:

@@ -185,13 +185,17 @@ def beside(study: Study, item: Item, kind: Kind) -> Path:
 # --- in any process -------------------------------------------------------------------
 def rendered(task: Unit) -> list[Record]:
     """Write all outputs of one image; a record for each, failed ones included."""
+    made: list[Record] = []
     try:
-        return [*written(task, opened(task.path, task.reading))]
+        made.extend(written(task, opened(task.path, task.reading)))
+        return made
     except DisentangleError as error:
         reason = str(error)
     except OSError as error:
         reason = f"{Path(task.path).name!r} cannot be read ({error.strerror or error})"
-    return failures(task.image, task.files, reason)
+    known = {record["output"] for record in made}
+    left = [kind for kind in task.files if kind not in known]
+    return [*made, *failures(task.image, left, reason)]
 
 
 def failures(image: str, kinds: Iterable[Kind], reason: str) -> list[Record]:

@@ -10,7 +10,7 @@ from napari_disentangle.study.figures import Figures
 from napari_disentangle.study.ledger import Record
 from napari_disentangle.study.scan import Item, well_of
 from napari_disentangle.study.study import Study
-from napari_disentangle.study.unit import FAILED
+from napari_disentangle.study.unit import DONE, FAILED
 
 # What is called mixed, kept, alike, of one level, and read by a probe.
 _MIXED, _KEPT, _ALIKE, _LEVEL, _READ = 0.1, 0.9, 0.95, 1.15, 0.3
@@ -64,7 +64,9 @@ def verdict(
 ) -> Iterator[str]:
     """Three sentences: is it alike, is biology kept, is the image kept."""
     if found is None:
-        yield "No output is there yet."
+        made = any(record["state"] == DONE for record in known.values())
+        maps = "What was made is no image that could be compared with its own."
+        yield maps if made else "No output is there yet."
         return
     controlled = bool(study.controls) and not math.isnan(found.level.after)
     alike = _on_controls(found) if controlled else _on_batches(found)

@@ -17,6 +17,8 @@ LABEL = "label"
 _SHADES, _RANGE = 64, (1, 99)
 # Of labels beyond this, napari draws no colours of ours unless numba is there.
 _MOST = 2**16
+# Numbers that have a colour beyond those that there are, for what is painted next.
+_SPARE = 256
 # Readable for the colour-blind (Okabe and Ito 2008), and beyond them napari's own.
 _KINDS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 # Of no object, and of one that was painted since.
@@ -109,7 +111,7 @@ def _show(viewer: Any, layer: Any, name: str, ends: Array | None = None) -> None
         forget(viewer, layer)
         # one of another kind would take napari seconds, here and on the way back
         if isinstance(layer.colormap, DirectLabelColormap):
-            own = np.asarray(known.get("index", np.arange(len(known))))
+            own = np.arange(1, 1 + _SPARE + int(np.max(layer.data, initial=0)))
             layer.colormap = _direct(own, _usual().map(own))
         return
     numbers = np.asarray(known.get("index", np.arange(len(known))))

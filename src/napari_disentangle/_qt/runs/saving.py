@@ -28,7 +28,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.files.registry import read_provenance
 from napari_disentangle.files.text import table_of
 from napari_disentangle.layers.data import KEY
-from napari_disentangle.layers.save import writing
+from napari_disentangle.layers.save import has_table, writing
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
 
@@ -97,16 +97,18 @@ def _check_free(path: Path, replace: bool) -> None:
             f"{there.name!r} exists already: tick 'replace earlier results', choose "
             "another folder, or rename the layer"
         )
-    if not (path.exists() and _is_ours(path)):
+    whose = path if not _is_ours(path) else table_of(path)
+    if whose == path or (whose.exists() and not has_table(path)):
         raise DataError(
-            f"{there.name!r} is no result of this plugin and is left alone: choose "
+            f"{(whose if whose.exists() else there).name!r} is no result of this "
+            "plugin and is left alone: choose "
             "another folder, or rename the layer"
         )
 
 
 def _is_ours(path: Path) -> bool:
     try:
-        return "output" in read_provenance(path)
+        return path.exists() and "output" in read_provenance(path)
     except DataError:
         return False
 

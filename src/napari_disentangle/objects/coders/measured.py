@@ -64,7 +64,9 @@ def measuring_in(
     parts: list[dict[str, Array]] = []
     both = zip(shown, objects.labels, strict=True)
     for number, (rendering, labels) in enumerate(both, start=1):
-        parts += _of_image(rendering, labels)
+        for part in _of_image(rendering, labels):
+            parts.append(part)
+            yield (number - 1) / len(objects.images)
         yield number / len(objects.images)
     return joined(parts, "area")
 
