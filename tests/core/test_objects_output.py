@@ -234,14 +234,22 @@ def test_what_is_too_large_for_objects_has_its_other_outputs(
         ("3.png", "content"): "done",
     }
     assert {v for (_, kind), v in found.items() if kind == "objects"} == {"failed"}
-    said = [words for words in foresee(one).remarks if "no objects of" in words]
-    assert len(said) == 2
     recipe = recipe_of(fields[:1]).model_copy(
         update={"outputs": ("objects", "content")}
     )
     with pytest.raises(DataError, match="can be labelled at once"):
         files(recipe, tmp_path / "alone")
     assert [path.name for path in (tmp_path / "alone").iterdir()] == ["2_content.png"]
+
+
+def test_what_is_too_large_for_objects_is_foreseen(fields, tmp_path, monkeypatch):
+    def refuse(image):
+        raise DataError("it is too large")
+
+    monkeypatch.setattr("napari_disentangle.study.check.check_size", refuse)
+    said = foresee(study(tmp_path, outputs=["objects", "content"])).remarks
+    assert "no objects of 2.png: it is too large" in said
+    assert not any("no objects" in words for words in foresee(study(tmp_path)).remarks)
 
 
 def test_labels_of_another_recipe_get_no_table(fields, tmp_path):

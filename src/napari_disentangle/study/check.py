@@ -118,10 +118,7 @@ def foresee(study: Study) -> Foreseen:
         len(items),
         there,
         troubles,
-        [
-            *_remarks(study, items, [record for _, record in found]),
-            *_too_large(study, usable[:: math.ceil(len(usable) / _OPENED) or 1]),
-        ],
+        [*_remarks(study, items, [record for _, record in found])],
         _BEGIN + seconds * left / (study.workers or cores()),
         size * left,
         shutil.disk_usage(_on_disk(study.target)).free,
@@ -174,10 +171,15 @@ def _channels(study: Study, item: Item) -> tuple[str, ...]:
 
 def _too_large(study: Study, items: Sequence[Item]) -> Iterator[str]:
     """Images whose objects cannot be labelled; what else is asked for can be made."""
-    for item in items if OBJECTS in study.outputs else ():
+    every = math.ceil(len(items) / _OPENED) or 1
+    for item in items[::every] if OBJECTS in study.outputs else ():
         try:
-            check_size(opened(str(study.place(item.file)), item.reading))
-        except DisentangleError as error:
+            image = opened(str(study.place(item.file)), item.reading)
+        except (DisentangleError, OSError):
+            continue  # said before
+        try:
+            check_size(image)
+        except DataError as error:
             yield f"no objects of {item.path}: {error}"
 
 
@@ -246,6 +248,7 @@ def _remarks(
     """What to think of before a study is run."""
     groups = _counted(items)
     yield from warnings_of(study, items)
+    yield from _too_large(study, items)
     for group, (n, controls) in groups.items():
         if study.controls and controls == 0:
             yield f"group {group!r} has no control among {n} images: none is rendered"
