@@ -299,7 +299,9 @@ def test_what_was_learned_of_the_same_pixels_is_found_again(normal, model, monke
         assert len([*nd.fit_detector_steps(**plain | other)]) > 1
 
 
-@pytest.mark.parametrize("name", ["knn", "context"])
+@pytest.mark.parametrize(
+    "name", ["knn", pytest.param("context", marks=pytest.mark.slow)]
+)
 def test_threads_do_not_change_what_is_learned(normal, name):
     import torch
 
@@ -313,7 +315,9 @@ def test_threads_do_not_change_what_is_learned(normal, name):
     assert len(hashes) == 1
 
 
-@pytest.mark.parametrize("name", ["context", "fader"])
+@pytest.mark.parametrize(
+    "name", ["fader", pytest.param("context", marks=pytest.mark.slow)]
+)
 def test_learning_leaves_random_numbers_of_others_alone(name):
     normal = [picture(tissue(0, 64), VIOLET), picture(tissue(1, 64), ROSE)]
     torch.manual_seed(7)

@@ -117,6 +117,7 @@ def test_everything_is_on_the_device_of_the_signal(detectors):
         assert (found.device.type, found.shape) == ("meta", (maps, 27, 44))
 
 
+@pytest.mark.slow
 def test_detectors_by_filters_see_on_an_nvidia_gpu_and_nowhere_else(detectors):
     for name in nd.detectors():
         view = type(detectors[0].view)(name, None)

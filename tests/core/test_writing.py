@@ -324,7 +324,11 @@ def test_a_lock_is_of_one_process_and_gone_with_it(tmp_path: Path) -> None:
 
 
 # --- signals ----------------------------------------------------------------------
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+SIGNALS = [
+    signal.SIGINT,
+    *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP)),
+    signal.SIGKILL,
+]
 
 
 @pytest.fixture(scope="module")

@@ -145,6 +145,7 @@ def test_the_networks_are_the_published_ones(settings: Any, expected: Any) -> No
     }
 
 
+@pytest.mark.slow
 def test_the_networks_have_as_many_parameters_as_published() -> None:
     net = network(fitted())
     parts = (net.content, net.attribute, net.generator)
@@ -190,6 +191,7 @@ def returned(steps: Any) -> Any:
             return end.value
 
 
+@pytest.mark.slow
 def test_frozen_statistics_are_those_of_training() -> None:
     """A normalisation that was never fitted would be none."""
     model = fitted(1, "frozen")
@@ -202,7 +204,9 @@ def test_frozen_statistics_are_those_of_training() -> None:
     assert all(np.abs(spread - 1).max() > 1e-2 for spread in spreads)
 
 
-@pytest.mark.parametrize("down", [1, pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize(
+    "down", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))]
+)
 def test_statistics_of_an_image_are_those_of_instance_normalisation(down: int) -> None:
     model, image = fitted(down), odd("float32")
     net = network(model)
@@ -300,6 +304,7 @@ def large() -> Any:
     return nd.Field(data.astype("uint8"), "YXC", name="large")
 
 
+@pytest.mark.slow
 def test_no_seams_on_a_slide_but_with_statistics_of_tiles(large: Any) -> None:
     """Only a row of tiles is computed."""
     model = fitted()

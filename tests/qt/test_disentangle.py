@@ -418,6 +418,7 @@ def test_check_my_gpu_says_what_would_be_used(desk: Any) -> None:
     assert desk.said
 
 
+@pytest.mark.slow
 def test_showing_the_widget_does_not_import_torch() -> None:
     import subprocess
 
