@@ -158,12 +158,12 @@ def _small() -> Any:
 )
 def test_a_bomb_is_one_sentence_at_once(tmp_path: Path, name: str) -> None:
     path = bombs(tmp_path)[name]
-    began = time.monotonic()
+    began = time.process_time()
     is_recipe = path.suffix in (".yaml", ".json")
     use: Any = nd.Recipe.load if is_recipe else lambda one: nd.read(one).plane()
     with pytest.raises((DisentangleError, ValueError)) as error:
         use(path)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert "\n" not in str(error.value)
 
 
