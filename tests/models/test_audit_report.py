@@ -116,3 +116,15 @@ def test_what_cannot_be_compared_is_one_sentence(images: Any, labels: Any) -> No
     model = nd.fit(SLIDES[0], "mk")
     with pytest.raises(nd.DisentangleError, match=r"give|compares|leave"):
         nd.report(model, images, **labels)
+
+
+def test_parts_with_unknown_pixels_are_left_out():
+    rng = np.random.default_rng(0)
+    values = rng.gamma(2, 1, (2, 600, 600)).astype(np.float32)
+    values[1, :100, :100] = np.nan
+    images = [nd.Field(one, "YX", name=f"image {i}") for i, one in enumerate(values)]
+    report = nd.report(nd.fit(images, "meanstd"), images)
+    assert np.isfinite(report.rows[1].gradients)
+    nowhere = nd.Field(np.where(np.eye(600) > 0, np.nan, values[0]), "YX", name="holes")
+    with pytest.raises(DataError, match="'holes' has no part"):
+        nd.report(nd.fit(images, "meanstd"), [images[0], nowhere])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_disentangle._qt.runs.saving import Saving
+from napari_disentangle.files.registry import read_provenance
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.samples.data import load
 
@@ -407,6 +409,62 @@ def test_no_file_is_replaced_and_no_two_layers_become_one(
     assert "exists already" in save()  # a table would come beside it
     assert "is no result of this plugin" in save(replace=True)
     assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"mine"]
+
+
+def test_what_is_saved_is_of_one_moment_and_opens_under_any_name(
+    smears: Any, tmp_path: Path
+) -> None:
+    smears.panel.choose_task("swap")
+    smears.run()
+    (layer,) = smears.widget.last.pairs()[0].layers
+    layer.name = "final"
+    saving = Saving.of([layer], tmp_path, ".ome.tif")
+    pixels = np.array(layer.data)
+    smears.panel.strength.setValue(20)
+    smears.settle()
+    assert not np.array_equal(layer.data, pixels)
+    for _ in saving.steps():
+        pass
+    (path,) = tmp_path.iterdir()
+    assert read_provenance(path)["recipe"]["strength"] == 1
+    smears.widget.buttons.open_results(str(path))
+    again = smears.viewer.layers[-1]
+    assert again.name == "final [1]"  # beside the one that is there
+    np.testing.assert_array_equal(again.data, pixels)
+    path.write_bytes(b"mine")
+    smears.widget.buttons.open_results(str(path))
+    assert "is no result of this plugin" in smears.panel.message.text()
+
+
+def test_differences_of_images_with_unknown_pixels_are_seen(desk: Any) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        data = rng.gamma(2, 1 + number, (64, 64)).astype(np.float32)
+        data[:9, :9] = np.nan if number else 0
+        desk.viewer.add_image(data, name=f"image {number}")
+    desk.panel.images.each_its_own.trigger()
+    desk.run()
+    desk.click(desk.panel.modes["difference"])
+    ends = desk.viewer.layers[-1].contrast_limits
+    assert np.isfinite(ends).all()
+    assert ends[0] < 0 < ends[1]
+    desk.click(desk.panel.modes["result"])
+    assert any("[content-only]" in name for name in _visible(desk))
+
+
+def test_a_look_of_another_kind_is_refused_before_run(
+    smears: Any, tmp_path: Path
+) -> None:
+    smears.panel.choose_task("swap")
+    smears.run()
+    place = str(tmp_path / "mylook")
+    smears.widget.buttons.save_look(smears.widget.given_look(), place)
+    assert "Saved: mylook.json" in smears.panel.message.text()
+    smears.viewer.layers.clear()
+    smears.viewer.add_image(np.arange(4096, dtype=np.uint8).reshape(64, 64), name="one")
+    smears.widget.buttons.use_look(f"{place}.json")
+    assert not smears.panel.run.isEnabled()
+    assert "The loaded look is of images with R, G, B" in smears.panel.message.text()
 
 
 @pytest.mark.slow

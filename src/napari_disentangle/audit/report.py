@@ -171,16 +171,17 @@ def _check(images: Sequence[Field], *labels: Sequence[Hashable] | None) -> None:
 
 
 def _places(image: Field, seed: int) -> list[Block]:
-    """Parts that are large enough for every measure."""
+    """Parts that are large enough for every measure, and in which all is known."""
     found = [
         block
         for block in blocks(image, EDGE, TILES, seed)
         if min(len(block.y), len(block.x)) >= SMALLEST
+        and np.isfinite(_plane(image, block)).all()
     ]
     if not found:
         raise DataError(
-            f"{image.name!r} has no part of {SMALLEST} x {SMALLEST} pixels to look at: "
-            "give larger images"
+            f"{image.name!r} has no part of {SMALLEST} x {SMALLEST} pixels without NaN "
+            "to look at: give larger images, or leave it out"
         )
     return found
 

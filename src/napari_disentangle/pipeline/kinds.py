@@ -28,8 +28,8 @@ EXPECTED: Kind = "expected"
 OBJECTS: Kind = "objects"
 
 NO_OTHER_LOOK = (
-    "content-only has the look of the image, because no other look takes part: add "
-    "images, a donor or a reference"
+    "content-only has the look of the image, because that is the reference, or no "
+    "other look takes part: add images, a donor or a reference"
 )
 
 

@@ -181,7 +181,8 @@ class BatchPanel(QWidget):  # type: ignore[misc]
         self.values.setVisible(self.control.currentText() != NONE)
         self.groups.setText(_told(items))
         self.controls.setText(_controls(items, self.control.currentText() != NONE))
-        self.overview.show_items(items, self.control.currentText() != NONE)
+        asked = self.control.currentText() != NONE and bool(self.values.text().strip())
+        self.overview.show_items(items, asked)
 
     def show_running(self, on: bool) -> None:
         """Show what can be done while it runs, or while nothing does."""

@@ -152,7 +152,7 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         known = states(self.study)
         done = {image for (image, _), one in known.items() if one["state"] == DONE}
         n = len(self.items)
-        left = "" if len(done) >= n else "; Run goes on"
+        left = "" if len(done) >= n else "; Run does the rest if nothing is changed"
         found = f"{len(done)} of {n} images are done{left}."
         self.panel.source.setText(found if known else f"{n} images were found.")
         for (image, _), record in known.items():
@@ -287,7 +287,8 @@ class BatchWidget(QWidget):  # type: ignore[misc]
         if self._failed:
             reasons = [f"{image}: {why}" for image, why in self._failed.items()]
             what = "1 image is" if len(reasons) == 1 else f"{len(reasons)} images are"
-            lines += [f"{what} not done, the others are", *reasons]
+            rest = "" if whole else ", the others are"
+            lines += [f"{what} not done{rest}", *reasons]
         else:
             lines = lines or [self._end()]
         if self._remarks and not self._previews:

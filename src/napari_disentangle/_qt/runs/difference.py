@@ -46,7 +46,8 @@ def of_pair(
 
 def limits_of(differences: Sequence[Array]) -> tuple[float, float]:
     """One scale for all, the same on both sides of none."""
-    ends = [float(np.quantile(np.abs(one), _HELD)) for one in differences if one.size]
+    known = [one[np.isfinite(one)] for one in differences]
+    ends = [float(np.quantile(np.abs(one), _HELD)) for one in known if one.size]
     most = max([*ends, 1e-6])
     step = 10 ** np.floor(np.log10(most)) / 2  # ends that a bar of colours can show
     most = float(np.ceil(most / step) * step)

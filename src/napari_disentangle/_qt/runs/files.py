@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_disentangle._qt.window.model_box import ModelFile
 from napari_disentangle.errors import ModelFileError
+from napari_disentangle.files.text import write_text
 from napari_disentangle.image.field import Modality
 from napari_disentangle.model.attribute import Attribute
 
@@ -54,9 +55,17 @@ def read_look(path: str) -> Attribute:
         ) from error
 
 
-def write_look(look: Attribute, path: str) -> None:
-    """Save an attribute."""
-    Path(path).write_text(json.dumps(look.to_json(), indent=1), encoding="utf-8")
+def write_look(look: Attribute, path: str) -> Path:
+    """Save an attribute; returns where.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written there.
+    """
+    place, given = with_suffix(path, ".json")
+    write_text(place, json.dumps(look.to_json(), indent=1), given)
+    return place
 
 
 def read_model(path: str, modality: Modality | None) -> ModelFile:

@@ -75,7 +75,7 @@ class Saving:
                     f"two layers would be called {path.name!r}: rename one of them"
                 )
             _check_free(path, replace)
-        return cls([(path, one.as_layer_data_tuple()) for path, one in pairs])
+        return cls([(path, _as_it_is(one)) for path, one in pairs])
 
     def steps(self) -> Generator[Step | Saved, None, None]:
         """Write all files, one by one."""
@@ -85,6 +85,12 @@ class Saving:
             for _ in writing(str(path), data, attributes):
                 yield told
             yield Saved(path)
+
+
+def _as_it_is(layer: Any) -> tuple[Any, dict[str, Any], str]:
+    """The layer now: napari changes the metadata that a layer has in its place."""
+    data, attributes, kind = layer.as_layer_data_tuple()
+    return data, {**attributes, "metadata": dict(attributes["metadata"])}, kind
 
 
 def _check_free(path: Path, replace: bool) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Layer
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication
@@ -31,6 +32,8 @@ from napari_disentangle._qt.window.plan import said
 from napari_disentangle._qt.window.recall import recall
 from napari_disentangle._qt.window.sight import PLUGIN
 from napari_disentangle._qt.window.tasks import GUIDE, TASKS
+from napari_disentangle.errors import DataError
+from napari_disentangle.layers.opened import reader
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.pipeline.recipe import Recipe
 
@@ -117,9 +120,7 @@ class Buttons:
             look, told = recall(self.panel, Recipe.load(path))
             if look is not None:
                 self._take(look, name)
-            self.widget.say(f"The panel shows what {name} says.")
-            for line in told:
-                self.widget.add_words(line)
+            self.panel.message.say([f"The panel shows what {name} says.", *told])
 
     # --- looks --------------------------------------------------------------------
     def _load_look(self) -> None:
@@ -141,7 +142,12 @@ class Buttons:
         if look is None:
             self.widget.say("Run a swap first: then the look that it gave is kept.")
             return
-        ask_to_save(self.widget, "Save look", LOOKS, partial(write_look, look))
+        ask_to_save(self.widget, "Save look", LOOKS, partial(self.save_look, look))
+
+    def save_look(self, look: Attribute, path: str) -> None:
+        """Write a look to a file; the name gets the ending that looks have."""
+        with said(self.widget.say):
+            self.widget.say(f"Saved: {write_look(look, path).name}")
 
     # --- models -------------------------------------------------------------------
     def _load_model(self) -> None:
@@ -179,18 +185,28 @@ class Buttons:
         self.dialog.open()
 
     def _open_again(self) -> None:
-        ask_to_open(self.widget, "Results", "*.tif *.png", self.open_results)
+        pattern = "*.tif *.png zarr.json"  # Zarr is a folder, which is not chosen
+        ask_to_open(self.widget, "Results", pattern, self.open_results)
 
     def open_results(self, path: str) -> None:
-        """Open a file that was saved here, as the layer that it was."""
+        """Open a file that was saved here as the layer that it was, however named."""
+        place = Path(path).parent if Path(path).name == "zarr.json" else Path(path)
         with said(self.widget.say):
-            self.widget.viewer.open(path, plugin=PLUGIN)
+            read = reader(str(place))
+            if read is None:
+                raise DataError(
+                    f"{place.name!r} is no result of this plugin: open it with File > "
+                    "Open"
+                )
+            for one in read(str(place)):
+                self.widget.viewer.add_layer(Layer.create(*one))
 
     def save_results(
         self, layers: list[Any], place: Path, suffix: str, replace: bool = False
     ) -> None:
         """Write layers of a run into a folder."""
         with said(self.widget.say):
+            self.widget.settle()  # what is saved is not written to any more
             self.widget.launch(Saving.of(layers, place, suffix, replace).steps)
 
     def _report(self) -> None:

@@ -58,11 +58,11 @@ def preferred_device() -> str:
     return str(get_plugin_settings("napari-disentangle").processing.device)
 
 
-def obstacle(panel: Panel, chosen: Chosen, look: bool) -> str:
+def obstacle(panel: Panel, chosen: Chosen, look: Attribute | None) -> str:
     """Why Run cannot be pressed, and what to do; empty if it can."""
     if not panel.images.table.layers():
         return "Open images, or press Try it: it opens two blood smears."
-    reason = why_not(panel.task, chosen, look)
+    reason = why_not(panel.task, chosen, look is not None) or _unlike(chosen, look)
     if reason or panel.task != ODD:
         return reason
     if panel.normal.kind == OTHERS and not chosen.of(NORMAL):
@@ -70,6 +70,20 @@ def obstacle(panel: Panel, chosen: Chosen, look: bool) -> str:
     if panel.normal.kind == PAINTED and not panel.normal.marks.count():
         return "Add a Shapes or Labels layer and paint what is normal."
     return ""
+
+
+def _unlike(chosen: Chosen, look: Attribute | None) -> str:
+    """Why a loaded look is not for these images, or nothing."""
+    if look is None or not chosen.images:
+        return ""
+    own = chosen.images[0].field.channel_names
+    lacking = [name for name in look.channels if name not in own]
+    if not lacking or len(own) == len(look.channels) == 1:
+        return ""
+    return (
+        f"The loaded look is of images with {', '.join(look.channels)}, and these have "
+        f"{', '.join(own)}: load another, or set the role of one to 'reference look'."
+    )
 
 
 def plan_of(panel: Panel, layers: Any, saved: Attribute | None) -> Plan:
@@ -81,7 +95,7 @@ def plan_of(panel: Panel, layers: Any, saved: Attribute | None) -> Plan:
         If something is missing or does not fit.
     """
     chosen = panel.images.chosen()
-    reason = obstacle(panel, chosen, saved is not None)
+    reason = obstacle(panel, chosen, saved)
     if reason:
         raise DataError(reason)
     if panel.task == ODD:

@@ -75,7 +75,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._live = Live(viewer)
         self._fit: FitJob | None = None
         self._follow_slider = qthrottled(self.follow, timeout=_SLIDER_MS)
-        self._rest_slider = qdebounced(self._settle, timeout=_REST_MS)
+        self._rest_slider = qdebounced(self.settle, timeout=_REST_MS)
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
@@ -145,7 +145,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         panel.show_plan([field.name for field in fields])
         panel.normal.say(words_for(panel.task, chosen, panel.normal.kind))
         self.regions.show_cell(fields)
-        reason = obstacle(panel, chosen, self.buttons.look is not None)
+        reason = obstacle(panel, chosen, self.buttons.look)
         panel.run.setEnabled(not reason)
         panel.run.setToolTip(reason or "Make the layers (Ctrl+Enter)")
         self._show_reason(reason)
@@ -373,7 +373,8 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         """Show the strength of the slider where it is seen."""
         self._live.follow(self._swaps, self.panel.strength.value() / 100)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Bring all swaps to the strength of the slider, if one lags behind."""
         self._live.settle(self._swaps, self.panel.strength.value() / 100)
 
 

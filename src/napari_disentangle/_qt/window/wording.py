@@ -22,6 +22,12 @@ _CONTROLS = (
         r"there is no q (share of false ones): it takes \2 normal parts for \3 places, "
         r"and \1 could be set aside",
     ),
+    (r"every image was matched by itself, which also", "matching images one by one"),
+    (
+        r"use look: group with controls where treatments are compared",
+        "where treatments are compared, let images of a group share a look, and name "
+        "controls",
+    ),
     (r"\(--overwrite\)", "(tick 'replace earlier results')"),
     (r", or add --overwrite", ", or tick 'replace earlier results'"),
     (r" \(reference: \{.*\}\)", " (in its recipe.yaml)"),
