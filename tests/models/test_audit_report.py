@@ -127,7 +127,8 @@ def test_parts_with_unknown_pixels_are_left_out():
     images = [nd.Field(one, "YX", name=f"image {i}") for i, one in enumerate(values)]
     report = nd.report(nd.fit(images, "meanstd"), images)
     assert np.isfinite(report.rows[1].gradients)
-    values[0, ::50, ::50] = np.nan
-    nowhere = nd.Field(values[0].copy(), "YX", name="holes")
+    holes = values[0].copy()
+    holes[::50, ::50] = np.nan
+    nowhere = nd.Field(holes, "YX", name="holes")
     with pytest.raises(DataError, match="'holes' has no part"):
         nd.report(nd.fit(images, "meanstd"), [images[0], nowhere])
