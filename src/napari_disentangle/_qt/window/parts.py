@@ -26,6 +26,8 @@ from superqt import QFlowLayout
 from napari_disentangle._qt.window.wording import in_the_window
 
 _MARGIN = 4
+# After the last change of a layout.
+_CALM_MS = 80
 # That a box shows at least.
 _LETTERS = 6
 
@@ -120,7 +122,7 @@ class Settling(QObject):  # type: ignore[misc]
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Look once all is in its place."""
         if event.type() in (QEvent.Type.Resize, QEvent.Type.LayoutRequest):
-            self._later.start(0)
+            self._later.start(_CALM_MS)
         return False
 
     def _settle(self) -> None:
