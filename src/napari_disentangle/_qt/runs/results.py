@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_disentangle._qt.runs.difference import MARK, limits_of, of_pair
-from napari_disentangle._qt.runs.job import Result
-from napari_disentangle.layers.data import KEY, LINK
+from napari_disentangle.layers.data import KEY, LINK, LayerData
 from napari_disentangle.layers.put import Before, put_layer, untouched
 from napari_disentangle.layers.style import same
 from napari_disentangle.pipeline.kinds import CONTENT, KINDS, Kind
@@ -76,15 +75,26 @@ class LastRun:
         self.show(RESULT)
         self.forget()
 
-    def add(self, result: Result, sources: tuple[Any, ...]) -> list[Any]:
-        """Put a result into the viewer; the first of its place is seen."""
-        before = tuple(put_layer(self.viewer, data) for data in result.layers)
+    def add(
+        self, data: LayerData, sources: tuple[Any, ...], known: Pair | None
+    ) -> Pair:
+        """Put a layer of a result into the viewer; the first of its place is seen.
+
+        Parameters
+        ----------
+        data, sources
+            The layer, and those of its image.
+        known
+            What was put of this result before; the new pair takes its place.
+        """
+        self._pairs = [pair for pair in self._pairs if pair is not known]
+        before = (*(known.before if known else ()), put_layer(self.viewer, data))
         pair = Pair(sources, before)
         seen = not any(_overlap(pair, other) for other in self._pairs)
         self._pairs.append(pair)
         if pair.fresh:
             self._see(pair, seen)
-        return pair.layers
+        return pair
 
     def finish(self) -> None:
         """Show all content-only of a channel alike bright."""

@@ -91,6 +91,11 @@ class Turns(QTimer):  # type: ignore[misc]
         self._calls.append(partial(call, *given))
         self.start()
 
+    def then(self, call: Callable[..., None], *given: Any) -> None:
+        """Call this next, before all that was added."""
+        self._calls.appendleft(partial(call, *given))
+        self.start()
+
     def _next(self) -> None:
         call = self._calls.popleft()
         if self._calls:

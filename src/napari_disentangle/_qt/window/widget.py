@@ -16,7 +16,7 @@ from napari_disentangle._qt.images.table import REFERENCE
 from napari_disentangle._qt.numbers.data import Figures
 from napari_disentangle._qt.runs.job import Job, Result
 from napari_disentangle._qt.runs.live import Live
-from napari_disentangle._qt.runs.results import RESULT, SIDE, LastRun
+from napari_disentangle._qt.runs.results import RESULT, SIDE, LastRun, Pair
 from napari_disentangle._qt.runs.worker import Idle, StepWorker, Turns
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
 from napari_disentangle._qt.window.buttons import Buttons
@@ -277,16 +277,21 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
                 self.panel.model.add(step.file)
         self.panel.fitting.show_step(step)
 
-    def _add(self, result: Result) -> None:
+    def _add(self, result: Result, known: Pair | None = None) -> None:
+        """Put one layer after the other: the window draws in between."""
         name, sources = result.output.image.name, self._sources[result.picked]
         there = {layer.unique_id for layer in self.viewer.layers}
-        if not all(layer.unique_id in there for layer in sources):
+        if not known and not all(layer.unique_id in there for layer in sources):
             self._note([f"{name}: removed, so nothing was added"])
             return
-        layers = self.last.add(result, sources)
+        done = len(known.before) if known else 0
+        pair = self.last.add(result.layers[done], sources, known)
+        if done + 1 < len(result.layers):
+            self._turns.then(self._add, result, pair)
+            return
         if result.output.donor is not None:
             self._swaps.append(result)
-        self.regions.add(result, layers)
+        self.regions.add(result, pair.layers)
         for remark in result.remarks:
             names = self._notes.setdefault(remark, [])
             if name not in names:
