@@ -10,7 +10,9 @@ import pytest
 import napari_disentangle as nd
 from napari_disentangle.cli.main import main
 from napari_disentangle.errors import DataError
+from napari_disentangle.files.text import table_of
 from napari_disentangle.layers.opened import open_again
+from napari_disentangle.layers.save import write_layer, writing
 from napari_disentangle.pipeline.inputs import Inputs
 from napari_disentangle.pipeline.recipe import Recipe, Source
 from napari_disentangle.study.check import foresee
@@ -273,3 +275,24 @@ def test_a_study_of_objects_alone_is_reported(fields, tmp_path):
         "2",
         "3",
     }
+
+
+def test_labels_saved_anew_never_lie_beside_another_table(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    labels, other = (np.full((600, 600), n, np.int32) for n in (1, 2))
+    named = {"metadata": {}, "axis_labels": ("y", "x")}
+    write_layer(str(path), labels, named | {"features": {"index": [1]}})
+    first = (path.read_bytes(), table_of(path).read_text())
+    steps = writing(str(path), other, named | {"features": {"index": [2]}})
+    next(steps)
+    assert not table_of(path).exists()  # who is killed here leaves labels alone
+    steps.close()
+    assert (path.read_bytes(), table_of(path).read_text()) == first
+    write_layer(str(path), other, named | {"features": {"index": [2]}})
+    assert table_of(path).read_text() == "index\n2\n"
+    write_layer(str(path), other, named | {"features": {}})
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    table_of(path).write_text("mine")
+    with pytest.raises(DataError, match="exists already"):
+        write_layer(str(path), other, named | {"features": {"index": [2]}})
+    assert table_of(path).read_text() == "mine"

@@ -14,7 +14,6 @@ from napari_disentangle.asking.populations import Populations
 from napari_disentangle.asking.separable import Separable
 from napari_disentangle.asking.teach import Teach
 from napari_disentangle.asking.typical import Typical
-from napari_disentangle.compute.iterators import finished
 from napari_disentangle.errors import DataError
 
 # What columns of batches are called.
@@ -60,7 +59,9 @@ def questions() -> dict[str, Entry]:
 
 def ask(question: str, table: Any, **options: Any) -> Finding:
     """Ask a table of objects; see :func:`ask_steps`."""
-    return finished(_asking(question, table, **options))
+    *_, found = ask_steps(question, table, **options)
+    assert found is not None
+    return found
 
 
 def ask_steps(
@@ -100,25 +101,12 @@ def ask_steps(
     DataError
         If the table does not hold what is asked for.
     """
-    known: dict[str, Any] = {"features": features, "seed": seed, "asked": asked}
-    yield (yield from _asking(question, table, **known, **options))
-
-
-def _asking(
-    question: str,
-    table: Any,
-    *,
-    features: Sequence[str] | None = None,
-    seed: int = 0,
-    asked: int = 1,
-    **options: Any,
-) -> Generator[None, None, Finding]:
     asking = _question(question, options)
-    yield
+    yield None
     read = read_table(table, asking.roles, features)
-    yield
+    yield None
     answer = yield from asking.asking(read, seed, asked)
-    return replace(answer, said=(*answer.said, *_on_several(read, asking)))
+    yield replace(answer, said=(*answer.said, *_on_several(read, asking)))
 
 
 def _on_several(table: Table, asking: Question) -> Iterator[str]:
@@ -127,7 +115,8 @@ def _on_several(table: Table, asking: Question) -> Iterator[str]:
     if groups is None or getattr(asking, "batch", None) is not None:
         return
     own = table.role(groups, "groups")
-    for name in {*_BATCHES} & {*table.columns} - {*asking.roles}:
+    there = (name for name in _BATCHES if name in table.columns)
+    for name in (name for name in there if name not in asking.roles):
         batch = np.array([text_of(one) for one in table.columns[name].tolist()])
         pairs = np.stack([own, batch])[:, (own != "") & (batch != "")]
         names, counts = np.unique(np.unique(pairs, axis=1)[0], return_counts=True)

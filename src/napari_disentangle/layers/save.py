@@ -1,8 +1,10 @@
 """From the tuple of a napari layer to what can be written into a file."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -72,17 +74,19 @@ def writing(path: str, data: Any, attributes: dict[str, Any]) -> Iterator[Done]:
     features = attributes.get("features", {})
     columns = {str(name): np.asarray(features[name]) for name in features}
     rows = max(map(len, columns.values()), default=0)
-    if rows:
-        _make_way(Path(path))
     kept = {**kept, **({TABLE: True} if rows else {})}
-    labels = "features" in attributes
-    yield from write(as_it_is(data, attributes, kept, labels), path, overwrite=True)
+    labels = as_it_is(data, attributes, kept, "features" in attributes)
+    with _set_aside(Path(path), rows > 0):
+        yield from write(labels, path, overwrite=True)
     if rows:
         write_text(table_of(path), csv_text(columns))
 
 
-def _make_way(path: Path) -> None:
-    """Take the table of labels away that are written anew.
+@contextmanager
+def _set_aside(path: Path, replaced: bool) -> Iterator[None]:
+    """Take the table of labels away that are written anew; it is back if that fails.
+
+    Whatever ends the program, no labels lie beside the table of others.
 
     Raises
     ------
@@ -90,10 +94,20 @@ def _make_way(path: Path) -> None:
         If it is of something else.
     """
     table = table_of(path)
-    if table.exists():
-        if not has_table(path):
-            raise DataError(f"{table.name!r} exists already: choose another name")
-        table.unlink()
+    own = table.exists() and has_table(path)
+    if replaced and table.exists() and not own:
+        raise DataError(f"{table.name!r} exists already: choose another name")
+    if not own:
+        yield
+        return
+    aside = table.with_name(f".{table.name}.{uuid4().hex}")
+    table.rename(aside)
+    try:
+        yield
+    except BaseException:
+        aside.rename(table)
+        raise
+    aside.unlink()
 
 
 def has_table(path: Path) -> bool:

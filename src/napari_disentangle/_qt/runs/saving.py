@@ -103,13 +103,14 @@ def _check_free(path: Path, replace: bool) -> None:
             f"{there.name!r} exists already: tick 'replace earlier results', choose "
             "another folder, or rename the layer"
         )
-    whose = path if not _is_ours(path) else table_of(path)
-    if whose == path or (whose.exists() and not has_table(path)):
-        raise DataError(
-            f"{(whose if whose.exists() else there).name!r} is no result of this "
-            "plugin and is left alone: choose "
-            "another folder, or rename the layer"
-        )
+    if _is_ours(path):
+        there = table_of(path)
+        if not there.exists() or has_table(path):
+            return
+    raise DataError(
+        f"{there.name!r} is no result of this plugin and is left alone: choose another "
+        "folder, or rename the layer"
+    )
 
 
 def _is_ours(path: Path) -> bool:

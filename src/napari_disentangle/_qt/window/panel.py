@@ -196,7 +196,8 @@ class Panel(QWidget):  # type: ignore[misc]
         )
         self.copy_recipe = _button("Copy recipe", "What Run does, for the command line")
         self.load_recipe = _button("Load recipe ...", "Choose what a recipe says")
-        self.open_again = _button("Open results ...", "Open results saved before")
+        tip = "Open results saved before; of OME-Zarr choose zarr.json in the folder"
+        self.open_again = _button("Open results ...", tip)
         return Section(
             "Computer",
             "Device, script, recipe and files",
