@@ -9,7 +9,6 @@ A pixel is judged by its value and by a map of its plane of at most 1 MPix, so t
 does not matter in which tile it is read.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from threading import Lock, RLock
@@ -21,27 +20,19 @@ from numpy.typing import NDArray
 
 from napari_disentangle.image.arrays import Array, Mask, finite
 from napari_disentangle.image.axes import Lead
+from napari_disentangle.image.padding import (
+    BLOCK,
+    NEAR,
+    RINGING,
+    frayed,
+    like,
+    straight_areas,
+)
 
 # Pixels of a map, and of the largest plane without a pyramid that is gone through.
 _MAP, _READ = 2**20, 2**26
 # Edge in pixels of what is read at once.
 _TILE = 512
-# JPEG changes a value by so much, in images of 8 bits.
-_NEAR = 3
-# Pixels of the smallest area, and edge of the smallest block that no border touches.
-_LEAST, _BLOCK = 16, 8
-# Edge of the blocks of JPEG, how far from its value padding is beside an edge, and
-# blocks in a straight run of edges.
-_JPEG, _RINGING, _BLOCKS_RUN = 8, 40, 5
-# Blocks over which colours ring, which are kept at half of the resolution.
-_FRAYED = 2
-# Share of an edge that has to be straight; runs along an axis, in pixels, and lines in
-# any direction, as a share of the image, that are.
-_STRAIGHT, _RUN, _LINE = 0.8, 12, 0.12
-# How far from a line an edge in another direction may be.
-_OFF = 1.0
-# Areas that are looked at, the largest first.
-_AREAS = 64
 # Share of 3 x 3 pixels that stray ones fill at most, and how far dead and saturated
 # ones are from their neighbours, as a share of the full scale.
 _ALONE, _FAR = 5.5 / 9, (0.02, 0.1)
@@ -118,7 +109,7 @@ class Padding:
                 np.rint(at * (m - 1) / max(n - 1, 1)).astype(int)
                 for at, m, n in zip((y, x), near.shape, self.shape, strict=True)
             )
-            found |= _like(plane, value, self.off) & near[np.ix_(rows, columns)]
+            found |= like(plane, value, self.off) & near[np.ix_(rows, columns)]
         return found
 
 
@@ -169,16 +160,22 @@ def _found(image: Planes, lead: Lead) -> Padding | None:
 def padding(image: Planes, lead: Lead) -> Padding | None:
     """Find the padding of one plane; ``None`` if there is none."""
     plane = _sampled(image, lead)
-    if plane is None or min(plane.shape[1:]) < _BLOCK:
+    if plane is None or min(plane.shape[1:]) < BLOCK:
         return None
     # dark fluorescence is within a few levels of zero everywhere
     jpeg = image.modality == "brightfield" and plane.dtype == np.uint8
-    off = _NEAR if jpeg else 0
+    off = NEAR if jpeg else 0
     values = _values(image)
-    areas = [_straight_areas(_like(plane, value, off)) for value in values]
-    if jpeg and not any(area.any() for area in areas):
-        off, step = _RINGING, max(image.plane_shape) / max(plane.shape[1:])
-        areas = [_whole_blocks(_like(plane, value, _NEAR), step) for value in values]
+    areas = [straight_areas(like(plane, value, off)) for value in values]
+    if jpeg:
+        step = max(image.plane_shape) / max(plane.shape[1:])
+        more = [
+            frayed(plane, value, area, step)
+            for value, area in zip(values, areas, strict=True)
+        ]
+        if any(part.any() for part in more):
+            off = RINGING
+            areas = [one | other for one, other in zip(areas, more, strict=True)]
     pairs = zip(values, areas, strict=True)
     found = [(value, near) for value, near in pairs if near.any()]
     if not found:
@@ -253,11 +250,6 @@ def colours(image: Planes) -> list[int]:
     return [i for i, name in enumerate(image.channel_names) if name != "alpha"]
 
 
-def _like(plane: Array, value: float, off: int) -> Mask:
-    low, high = value - off, value + off
-    return np.asarray(((plane >= low) & (plane <= high)).all(axis=0))
-
-
 def _wider(near: Mask) -> Mask:
     """One pixel more on all sides: an edge lies between two pixels of the map."""
     from scipy.ndimage import binary_dilation
@@ -286,94 +278,3 @@ def stray(image: Planes, plane: Array) -> Mask:
         far = np.abs(near - value) > least * image.full_scale
         found |= same & (share < _ALONE) & far
     return found
-
-
-# --- straight edges -------------------------------------------------------------------
-def _straight_areas(alike: Mask, run: int = _RUN) -> Mask:
-    """The areas (h, w) of one value whose edges are straight."""
-    from scipy.ndimage import find_objects, label
-
-    found = np.zeros(alike.shape, bool)
-    if not alike.any() or alike.all():
-        return found
-    parts, _ = label(alike)
-    sizes = np.bincount(parts.ravel())
-    order = [i for i in np.argsort(sizes)[::-1] if i and sizes[i] >= _LEAST]
-    places = find_objects(parts)
-    for number in order[:_AREAS]:
-        place = places[number - 1]
-        part = parts[place] == number
-        if _is_padding(part, place, alike.shape, run):
-            found[place] |= part
-    return found
-
-
-def _whole_blocks(alike: Mask, step: float) -> Mask:
-    """Areas of one value whose edges JPEG has frayed, and the pixels around them.
-
-    Blocks that are of one value as a whole have straight edges, if padding has them;
-    ringing reaches over the rest of a block.
-
-    Parameters
-    ----------
-    alike
-        Pixels of a map that have the value (h, w).
-    step
-        Pixels of the plane to one of the map.
-    """
-    from scipy.ndimage import binary_dilation
-
-    edge = max(2, round(_JPEG / step))
-    lacking = [(0, -n % edge) for n in alike.shape]
-    cut = np.pad(alike, lacking, mode="edge").reshape(
-        -(-alike.shape[0] // edge), edge, -(-alike.shape[1] // edge), edge
-    )
-    whole: Mask = np.asarray(cut.all(axis=(1, 3)))
-    areas = _straight_areas(whole, _BLOCKS_RUN)
-    grown = binary_dilation(areas, np.ones((3, 3), bool), _FRAYED)
-    return np.kron(grown, np.ones((edge, edge), bool))[
-        : alike.shape[0], : alike.shape[1]
-    ]
-
-
-def _is_padding(
-    part: Mask, place: Sequence[slice], shape: Sequence[int], run: int
-) -> bool:
-    """Whether an area is at a border or a whole block, and its edges are straight."""
-    sides = [(at.start == 0, at.stop == n) for at, n in zip(place, shape, strict=True)]
-    at_border = np.pad(part, [(int(a), int(b)) for a, b in sides], mode="edge")
-    lengths = np.concatenate([*_runs(at_border, sides)])
-    along = lengths[lengths >= run].sum() / max(lengths.sum(), 1)
-    if not any(one for side in sides for one in side):
-        whole = bool(part.all()) and min(part.shape) >= _BLOCK
-        return whole or bool(along == 1)
-    if along >= _STRAIGHT or not lengths.sum():
-        return bool(lengths.sum())
-    lines = np.array([*_lines(at_border, sides)])
-    long = lines >= _LINE * min(shape)
-    return bool(lines[long].sum() >= _STRAIGHT * lines.sum())
-
-
-def _runs(part: Mask, sides: Sequence[tuple[bool, bool]]) -> Iterator[NDArray[np.intp]]:
-    """Lengths of the straight pieces of the edge of an area, along both axes.
-
-    The area is repeated beyond the borders of the image, where it has no edge.
-    """
-    outside = [(0 if a else 1, 0 if b else 1) for a, b in sides]
-    whole = np.pad(part, outside)
-    for turned in (whole, whole.T):
-        for rising in (True, False):
-            above, below = turned[:-1], turned[1:]
-            edge = below & ~above if rising else above & ~below
-            ends = np.diff(np.pad(edge, [(0, 0), (1, 1)]).astype(np.int8), axis=1)
-            yield np.flatnonzero(ends.ravel() < 0) - np.flatnonzero(ends.ravel() > 0)
-
-
-def _lines(part: Mask, sides: Sequence[tuple[bool, bool]]) -> Iterator[float]:
-    """Lengths of the lines that an edge in any direction is made of."""
-    from skimage.measure import approximate_polygon, find_contours
-
-    outside = [(0 if a else 1, 0 if b else 1) for a, b in sides]
-    for contour in find_contours(np.pad(part, outside).astype(float), 0.5):
-        corners = approximate_polygon(contour, _OFF)
-        yield from np.linalg.norm(np.diff(corners, axis=0), axis=1)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import nn
 from torch.nn.functional import avg_pool2d, pad
 
@@ -169,11 +170,24 @@ def seen(
     known = avg_pool2d(signal.isfinite().to(signal), STRIDE)
     small = avg_pool2d(signal.nan_to_num(), STRIDE) / known  # NaN where nothing is
     anchor, scale = (v[..., None, None] for v in middle_frame(moments))
-    framed = (small - anchor) / scale
-    centred = small - mean[..., None, None].to(small)
+    shown = _filled(small)
+    framed = (shown - anchor) / scale
+    centred = shown - mean[..., None, None].to(small)
     white = torch.einsum("bij,bjhw->bihw", whitening(covariance).to(small), centred)
     maps = torch.cat([framed, white], dim=1).nan_to_num().clamp(-_LIMIT, _LIMIT)
     return maps, small
+
+
+def _filled(signal: torch.Tensor) -> torch.Tensor:
+    """A signal (B, C, h, w) that goes on where it is not known, as at a border."""
+    known = signal.isfinite().all(dim=1)
+    if bool(known.all()):
+        return signal
+    filled = signal.clone()
+    for one, own in zip(filled, known.cpu().numpy(), strict=True):
+        y, x = distance_transform_edt(~own, return_distances=False, return_indices=True)
+        one.copy_(one[:, y, x])
+    return filled
 
 
 def whitening(covariance: torch.Tensor) -> torch.Tensor:
