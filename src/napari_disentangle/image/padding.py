@@ -51,7 +51,7 @@ class Edge(NamedTuple):
 
 
 CLEAN = Edge(12, 0.8, 1.0)
-_DARK, _OF_BLOCKS = Edge(12, 0.65, 2.0), Edge(5, 0.7, 1.0)
+_DARK, _OF_BLOCKS = Edge(12, 0.65, 2.0), Edge(5, 0.8, 1.0)
 
 
 def like(plane: Array, value: float, off: int) -> Mask:

@@ -33,6 +33,8 @@ from napari_disentangle.image.padding import (
 _MAP, _READ = 2**20, 2**26
 # Edge in pixels of what is read at once.
 _TILE = 512
+# Pixels beside padding that JPEG has mixed with it.
+_BLURRED = 4
 # Share of 3 x 3 pixels that stray ones fill at most, and how far dead and saturated
 # ones are from their neighbours, as a share of the full scale.
 _ALONE, _FAR = 5.5 / 9, (0.02, 0.1)
@@ -255,6 +257,16 @@ def _wider(near: Mask) -> Mask:
     from scipy.ndimage import binary_dilation
 
     return np.asarray(binary_dilation(near, np.ones((3, 3), bool)))
+
+
+def blurred(image: Planes, known: Mask, lead: Lead) -> Mask:
+    """Pixels (h, w) of a region that JPEG has mixed with the padding beside them."""
+    from scipy.ndimage import binary_dilation
+
+    padded = _found(image, lead)
+    if padded is None or padded.off < RINGING:
+        return np.zeros(known.shape, bool)
+    return known & np.asarray(binary_dilation(~known, np.ones((3, 3), bool), _BLURRED))
 
 
 # --- single pixels --------------------------------------------------------------------

@@ -24,7 +24,7 @@ from napari_disentangle.image.signal import (
     plane_to_signal,
 )
 from napari_disentangle.image.tiling import Block, Span, blocks, tiles
-from napari_disentangle.image.valid import searched, stray
+from napari_disentangle.image.valid import blurred, searched, stray
 from napari_disentangle.model.attribute import pooled
 from napari_disentangle.model.base import Method, Sample, Values
 from napari_disentangle.model.known import Known, digest
@@ -351,7 +351,8 @@ def _read(field: Field, block: Block, index: Sequence[int]) -> Part:
     y, x = block.y.slice, block.x.slice
     plane = field.plane(block.lead, y, x)
     valid = field.valid(plane, block.lead, y, x)
-    allowed = valid & field.mask(block.lead, y, x) & ~stray(field, plane)
+    odd = stray(field, plane) | blurred(field, valid, block.lead)
+    allowed = valid & field.mask(block.lead, y, x) & ~odd
     # in one order, as single precision adds up to other digits in another one
     pixels = np.ascontiguousarray(plane[list(index)])
     signal = _signal(field, pixels, natural_space(field.modality))
