@@ -231,6 +231,13 @@ def test_padding_that_jpeg_has_frayed_does_not_move_a_look(
     assert moved < (0.5 if name in ("affine", "balanced", "levels") else 1.1)
 
 
+def test_a_black_pen_is_image() -> None:
+    pixels = TISSUE.copy()
+    pixels[:200, 100:130] = 18
+    assert valid(nd.Field(pixels, "YXC")).all()
+    assert valid(nd.Field(as_jpeg(pixels), "YXC")).all()
+
+
 def test_jpeg_of_a_slide_without_padding_is_valid_as_a_whole() -> None:
     """Also one that is overexposed, so that its empty part is white."""
     for gain in (1.0, 1.1):

@@ -27,6 +27,8 @@ _JPEG, _FRAYED = 8, 2
 _WHOLE, _ENDS = 0.98, 0.5
 
 
+# Share of a dark area that is of the value itself.
+_CORE = 0.5
 # Share of a plane around an image that was turned, at least; degrees by which its sides
 # are off, the share of them that is not farther off, and of those across the longest.
 _CORNERS, _TURNED, _SQUARE, _ACROSS = 0.01, 4.0, 0.8, 0.1
@@ -82,14 +84,27 @@ def straight_areas(alike: Mask, edge: Edge = CLEAN) -> Mask:
 def frayed(plane: Array, value: float, known: Mask, step: float) -> Mask:
     """Padding (h, w) beside what is known, of a value that JPEG has blurred."""
     near = like(plane, value, RINGING)
+    if np.count_nonzero(near) < _LEAST:
+        return np.zeros(near.shape, bool)
+    exact = like(plane, value, NEAR)
     found = _bands(near)
     if value == 0:  # hardly a pixel of an image is as dark
-        found |= straight_areas(near, _DARK)
+        found |= _cored(straight_areas(near, _DARK), exact)
     else:
         found |= _around(near)
     found &= ~known
-    exact = like(plane, value, NEAR) & ~known & ~found
-    return np.asarray(found | _whole_blocks(exact, step))
+    return np.asarray(found | _whole_blocks(exact & ~(known | found), step))
+
+
+def _cored(areas: Mask, exact: Mask) -> Mask:
+    """Areas (h, w) that are mostly of the value itself; a stroke of a pen is not."""
+    from scipy.ndimage import label
+
+    parts, _ = label(areas)
+    sizes = np.bincount(parts.ravel())
+    inside = np.bincount(parts.ravel(), weights=exact.ravel())
+    most = inside >= _CORE * np.maximum(sizes, 1)
+    return np.asarray(areas & most[parts])
 
 
 def _around(alike: Mask) -> Mask:
@@ -100,16 +115,18 @@ def _around(alike: Mask) -> Mask:
     alike
         Pixels near the value (h, w).
     """
+    image, nothing = ~alike, np.zeros(alike.shape, bool)
+    if alike[:: len(alike) - 1, :: alike.shape[1] - 1].sum() < 2 or not image.any():
+        return nothing
     from scipy.ndimage import binary_dilation, binary_erosion
     from skimage.morphology import convex_hull_image
 
-    image = ~alike
-    outside: Mask = ~np.asarray(convex_hull_image(image)) if image.any() else image
-    if outside.mean() < _CORNERS or not _square(image):
-        return np.zeros(alike.shape, bool)
-    edge = ~outside & ~binary_erosion(~outside, border_value=1)
+    hull = np.asarray(convex_hull_image(image))
+    if (~hull).mean() < _CORNERS or not _square(image):
+        return nothing
+    edge = hull & ~binary_erosion(hull, border_value=1)
     touched = binary_dilation(image, iterations=2)[edge].mean()
-    return outside if touched >= _ENDS else np.zeros(alike.shape, bool)
+    return np.asarray(~hull) if touched >= _ENDS else nothing
 
 
 def _square(image: Mask) -> bool:
@@ -178,8 +195,10 @@ def _bands(alike: Mask) -> Mask:
         Pixels near the value, as far as JPEG may have moved them (h, w).
     """
     found = np.zeros(alike.shape, bool)
-    for own, other, bands in ((alike, alike.T, found), (alike.T, alike, found.T)):
-        inside = own[:, ~_whole(other)]
+    lines, columns = _whole(alike), _whole(alike.T)
+    ways = (alike, columns, found), (alike.T, lines, found.T)
+    for own, across, bands in ways if lines.any() or columns.any() else ():
+        inside = own[:, ~across]
         rows = _whole(inside)
         ends = np.append(np.flatnonzero(np.diff(np.pad(rows, 1).astype(np.int8))), 0)
         for start, stop in zip(ends[:-1:2], ends[1::2], strict=False):

@@ -266,7 +266,8 @@ def blurred(image: Planes, known: Mask, lead: Lead) -> Mask:
     padded = _found(image, lead)
     if padded is None or padded.off < RINGING:
         return np.zeros(known.shape, bool)
-    return known & np.asarray(binary_dilation(~known, np.ones((3, 3), bool), _BLURRED))
+    near = binary_dilation(~known, np.ones((3, 3), bool), _BLURRED)
+    return np.asarray(known & near)
 
 
 # --- single pixels --------------------------------------------------------------------

@@ -133,6 +133,7 @@ class ClassWise(PixelMethod):
         matrix, offset = palettes.correction(own, other, net.rule)
         found = palettes.held(matrix), offset
         moved, shift = palettes.between(own, other, found)
+        moved, shift = palettes.gentle(moved, shift, own)
         return moved[0].numpy(), shift[0].numpy()
 
     def classes(self, values: Values) -> tuple[Values, Values]:

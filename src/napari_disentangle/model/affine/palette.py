@@ -18,6 +18,8 @@ _NOTHING = 1e-9
 _LITTLE = 0.02
 # Most and least that the correction may stretch a colour.
 _STRETCH = 6.0
+# Most that a swap may stretch the signal: contrast, and noise with it.
+_STEEPEST = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +158,22 @@ def held(matrix: torch.Tensor) -> torch.Tensor:
         return matrix
     held: torch.Tensor = (left * kept[:, None, :]) @ right - one
     return held
+
+
+def gentle(
+    matrix: torch.Tensor, offset: torch.Tensor, source: Palette
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """An affine map of the signal that does not raise contrast without end.
+
+    A hardly stained image would become noise. Where a direction of colours is stretched
+    less than was asked, the background still lands where it was to.
+    """
+    left, stretch, right = torch.linalg.svd(matrix)
+    kept = (left * stretch.clamp(max=_STEEPEST)[:, None, :]) @ right
+    if bool((stretch <= _STEEPEST).all()):
+        return matrix, offset
+    level = source.moments[:, : matrix.shape[-1], None].to(matrix)
+    return kept, offset + ((matrix - kept) @ level)[..., 0]
 
 
 def _background(source: Palette, target: Palette) -> torch.Tensor:
