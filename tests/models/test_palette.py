@@ -36,12 +36,11 @@ NOTHING = torch.zeros(1, 3, 3, dtype=torch.float64), torch.zeros(1, 3).double()
 def drawn(seed: int) -> Palette:
     """A palette as images have it: a light background, and colours beyond it."""
     rng = np.random.default_rng(seed)
-    background, foreground = rng.uniform(0, 0.1, 3), rng.uniform(0.2, 0.8, 3)
-    spread, share = np.log(rng.uniform(0.05, 0.3, 3)), np.full(3, rng.uniform(0.1, 0.9))
-    moments = np.concatenate([background, foreground, spread, share])
+    low, log_range = rng.uniform(0, 0.1, 3), np.log(rng.uniform(0.2, 1.2, 3))
+    ends = np.concatenate([low, log_range])
     colours = rng.uniform(0, 1.2, (CLASSES, 3))
     masses = rng.dirichlet(np.ones(CLASSES))
-    return Palette(*(torch.from_numpy(v[None]) for v in (moments, colours, masses)))
+    return Palette(*(torch.from_numpy(v[None]) for v in (ends, colours, masses)))
 
 
 def rule(seed: int) -> Rule:
@@ -82,10 +81,10 @@ def test_the_size_of_an_image_changes_nothing(seed: int, times: float) -> None:
     rng = np.random.default_rng(seed)
     classes = torch.from_numpy(rng.dirichlet(np.ones(CLASSES), (1, 8, 8))).movedim(3, 1)
     signal = torch.from_numpy(rng.uniform(0, 1, (1, 3, 8, 8)))
-    moments = drawn(seed).moments
+    ends = drawn(seed).ends
     one, other = (
-        palette(moments, classes, signal),
-        palette(moments, classes * times, signal),
+        palette(ends, classes, signal),
+        palette(ends, classes * times, signal),
     )
     torch.testing.assert_close(one.masses, other.masses, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(one.colours, other.colours, rtol=1e-6, atol=1e-9)
@@ -97,7 +96,7 @@ def test_the_order_of_classes_means_nothing(seed: int) -> None:
     order = np.random.default_rng(seed).permutation(CLASSES)
 
     def mixed(one: Palette) -> Palette:
-        return Palette(one.moments, one.colours[:, order], one.masses[:, order])
+        return Palette(one.ends, one.colours[:, order], one.masses[:, order])
 
     found = swap(source, target, how)
     again = swap(mixed(source), mixed(target), replace(how, trust=how.trust[order]))

@@ -3,7 +3,7 @@
 Moments take the tissue's composition for its stain. Here small networks sort pixels
 into classes that do not depend on the look, and the attribute is a palette: the mean
 colour and the share of every class. A swap takes the source's colours to the donor's as
-far as both have the classes, and is ``balanced`` where they have none. OUR CHOICE.
+far as both have the classes, and is ``percentile`` where they have none. OUR CHOICE.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ from napari_disentangle.model.base import (
     Values,
     Weights,
     apply_affine,
-    per_channel,
 )
-from napari_disentangle.model.closed import balanced, vote
+from napari_disentangle.model.closed import percentile, vote
 from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.statistics import balanced as both_alike
 from napari_disentangle.model.statistics import moments
@@ -66,7 +65,7 @@ class Vote(AffineMethod):
 class ClassWise(PixelMethod):
     """The model with trained weights, for images of C channels with K classes.
 
-    The values of an attribute are the moments of `balanced` (4C), the colours of the
+    The values of an attribute are those of `percentile` (2C), the colours of the
     classes (K * C), and their shares (K).
     """
 
@@ -97,13 +96,13 @@ class ClassWise(PixelMethod):
                 f"what was learned is for {net.channels} channels together, but these "
                 f"are {len(channels)}: choose another model"
             )
-        known = per_channel("background", "foreground", "log spread", "share")
+        known = percentile.METHOD.names
         classes = range(1, net.classes + 1)
         colours = (f"{c} of class {k}" for k in classes for c in channels)
         return (*known(channels), *colours, *(f"share of class {k}" for k in classes))
 
     def estimate(self, sample: Sample, config: Any) -> Values:
-        """Moments, and the palette."""
+        """Percentiles, and the palette."""
         import torch
 
         from napari_disentangle.model.affine.net import seen
@@ -118,11 +117,12 @@ class ClassWise(PixelMethod):
             classes.append(self._net(maps).flatten(2))
             signals.append(small.flatten(2))
         pixels = torch.cat(classes, 2)[..., None], torch.cat(signals, 2)[..., None]
-        return _values(palette(known[0], *pixels))
+        ends = torch.from_numpy(percentile.ends(sample.signal)[None])
+        return _values(palette(ends, *pixels))
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content (C, ...) of a signal: in the frame of the closed form."""
-        return apply_affine(x, *balanced.METHOD.frame(source[: 4 * len(x)]))
+        return apply_affine(x, *percentile.METHOD.frame(source[: 2 * len(x)]))
 
     def map_between(self, source: Values, target: Values) -> Affine:
         """Affine map of the signal from one attribute to another."""
@@ -178,7 +178,7 @@ def _shown(tiles: Sequence[tuple[Array, float]]) -> Iterator[Array]:
 
 
 def _values(one: Palette) -> Values:
-    parts = one.moments, one.colours.flatten(1), one.masses
+    parts = one.ends, one.colours.flatten(1), one.masses
     return np.concatenate([part[0].numpy() for part in parts])
 
 
@@ -189,8 +189,8 @@ def _palette(values: Values, channels: int) -> Palette:
     from napari_disentangle.model.affine.palette import Palette
 
     known = torch.from_numpy(np.asarray(values, np.float64)[None])
-    classes = (known.shape[1] - 4 * channels) // (channels + 1)
-    sizes = [4 * channels, classes * channels, classes]
+    classes = (known.shape[1] - 2 * channels) // (channels + 1)
+    sizes = [2 * channels, classes * channels, classes]
     found, colours, masses = torch.split(known, sizes, dim=1)
     return Palette(found, colours.reshape(1, classes, channels), masses)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import torch
 
-from napari_disentangle.model.statistics import anchor_and_scale, share, weight
-
 # Of masses, so that a class that is missing has a colour as well.
 _NOTHING = 1e-9
 # The correction counts half as much where classes have this much in common; two images
 # of the same masses have 0.5.
 _LITTLE = 0.02
+# Spreads in the range between the ends: of a normal distribution, nearly.
+_SPREADS = 4.0
 # Most and least that the correction may stretch a colour.
 _STRETCH = 6.0
 # Most that a swap may stretch the signal: contrast, and noise with it.
@@ -28,38 +28,36 @@ class Palette:
 
     Attributes
     ----------
-    moments
-        Of the closed form `balanced` (B, 4C).
+    ends
+        Low percentile and log range of the closed form `percentile` (B, 2C).
     colours
         Mean signal of every class (B, K, C).
     masses
         Share of every class (B, K).
     """
 
-    moments: torch.Tensor
+    ends: torch.Tensor
     colours: torch.Tensor
     masses: torch.Tensor
 
     def part(self, rows: slice) -> Palette:
         """Some of the images."""
-        return Palette(self.moments[rows], self.colours[rows], self.masses[rows])
+        return Palette(self.ends[rows], self.colours[rows], self.masses[rows])
 
     def only(self, classes: slice) -> Palette:
         """Some of the classes, as if there were no others."""
         masses = self.masses[:, classes]
         total = masses.sum(dim=1, keepdim=True) + _NOTHING
-        return Palette(self.moments, self.colours[:, classes], masses / total)
+        return Palette(self.ends, self.colours[:, classes], masses / total)
 
 
-def palette(
-    moments: torch.Tensor, classes: torch.Tensor, signal: torch.Tensor
-) -> Palette:
+def palette(ends: torch.Tensor, classes: torch.Tensor, signal: torch.Tensor) -> Palette:
     """Colours of classes.
 
     Parameters
     ----------
-    moments
-        Of the images (B, 4C).
+    ends
+        Of the images (B, 2C).
     classes
         Shares (B, K, h, w) of every pixel.
     signal
@@ -73,7 +71,7 @@ def palette(
     mean = sums.sum(dim=1, keepdim=True) / total[..., None]
     few = _NOTHING * total
     colours = (sums + few[..., None] * mean) / (masses + few)[..., None]
-    return Palette(moments, colours, masses / total)
+    return Palette(ends, colours, masses / total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +113,7 @@ def correction(
         Matrix (B, C, C) and offset (B, C): ``z`` becomes ``z + matrix @ z + offset``.
         Both are zero if the palettes are the same or have nothing in common.
     """
-    background = _background(source, target)
-    x, y = (_standard(one, background) for one in (source, target))
+    x, y = (_standard(one) for one in (source, target))
     common = rule.trust * source.masses * target.masses
     common = common / (source.masses + target.masses + _NOTHING)
     total = common.sum(dim=1, keepdim=True)
@@ -139,9 +136,8 @@ def between(
     source: Palette, target: Palette, found: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Affine map (B, C, C), (B, C) of the signal: the closed form and a correction."""
-    background = _background(source, target)
-    anchor_s, scale_s = anchor_and_scale(source.moments, background)
-    anchor_t, scale_t = anchor_and_scale(target.moments, background)
+    anchor_s, scale_s = frame(source.ends)
+    anchor_t, scale_t = frame(target.ends)
     matrix, offset = found
     whole = matrix + torch.eye(matrix.shape[-1]).to(matrix)
     moved = scale_t[..., None] * whole / scale_s[:, None, :]
@@ -172,19 +168,19 @@ def gentle(
     kept = (left * stretch.clamp(max=_STEEPEST)[:, None, :]) @ right
     if bool((stretch <= _STEEPEST).all()):
         return matrix, offset
-    level = source.moments[:, : matrix.shape[-1], None].to(matrix)
+    level = source.ends[:, : matrix.shape[-1], None].to(matrix)
     return kept, offset + ((matrix - kept) @ level)[..., 0]
 
 
-def _background(source: Palette, target: Palette) -> torch.Tensor:
-    """Weight of the background, in both frames."""
-    both = share(source.moments) + share(target.moments)
-    background: torch.Tensor = weight(both / 2)
-    return background
+def frame(ends: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Anchor and scale (B, C): the middle of the range, and a part of it."""
+    low, log_range = ends.chunk(2, dim=-1)
+    span = log_range.exp()
+    return low + span / 2, span / _SPREADS
 
 
-def _standard(one: Palette, background: torch.Tensor) -> torch.Tensor:
+def _standard(one: Palette) -> torch.Tensor:
     """Colours (B, K, C) in the frame of the closed form."""
-    anchor, scale = anchor_and_scale(one.moments, background)
+    anchor, scale = frame(one.ends)
     standard: torch.Tensor = (one.colours - anchor[:, None]) / scale[:, None]
     return standard

@@ -20,6 +20,7 @@ from napari_disentangle.model.affine.palette import (
     correction,
     palette,
 )
+from napari_disentangle.model.closed import percentile
 from napari_disentangle.model.statistics import balanced, moments
 
 Tiles = Sequence[Sequence[Floats]]
@@ -45,6 +46,8 @@ class View:
     ----------
     signal
         (B, C, h, w).
+    ends
+        Of the closed form `percentile` (B, 2C).
     moments
         Of the closed form `balanced` (B, 4C).
     mean, covariance
@@ -52,6 +55,7 @@ class View:
     """
 
     signal: torch.Tensor
+    ends: torch.Tensor
     moments: torch.Tensor
     mean: torch.Tensor
     covariance: torch.Tensor
@@ -190,7 +194,7 @@ def _palettes(net: Readers, swaps: Swaps) -> tuple[Palette, Palette]:
     pairs = zip(vars(swaps.source).values(), vars(swaps.donor).values(), strict=True)
     both = View(*(torch.cat(pair) for pair in pairs))
     maps, small = seen(both.signal, both.moments, both.mean, both.covariance)
-    found = palette(both.moments, net(maps), small)
+    found = palette(both.ends, net(maps), small)
     n = len(swaps.truth)
     return found.part(slice(n)), found.part(slice(n, None))
 
@@ -209,7 +213,7 @@ def view(signal: torch.Tensor) -> View:
 
 def _measure(tile: Array) -> tuple[Any, ...]:
     own = rows(tile)
-    return moments(*own, "brightfield"), *balanced(*own)
+    return percentile.ends(own[0]), moments(*own, "brightfield"), *balanced(*own)
 
 
 def rows(tile: Array) -> tuple[Array, Mask]:

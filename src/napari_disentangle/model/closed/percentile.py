@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.model.base import (
     Affine,
     AffineMethod,
@@ -36,9 +37,13 @@ class Config(Settings):
 
 
 def _estimate(sample: Sample, config: Config) -> Values:
-    percents = (config.low, config.high)
-    low, high = np.percentile(sample.signal, percents, axis=1)
-    return np.concatenate([low, log_std(high - low, low)])
+    return ends(sample.signal, config.low, config.high)
+
+
+def ends(signal: Array, low: float = Config.low, high: float = Config.high) -> Values:
+    """Low percentile and log range (2C,) of pixels (C, N)."""
+    least, most = np.percentile(signal, (low, high), axis=1)
+    return np.concatenate([least, log_std(most - least, least)])
 
 
 def _frame(values: Values) -> Affine:
