@@ -27,6 +27,7 @@ from napari_disentangle.compute.device import out_of_memory
 from napari_disentangle.compute.lazy import TILE, LazyImage
 from napari_disentangle.compute.operation import Gradual
 from napari_disentangle.errors import DeviceMemoryError, MemoryRemark
+from napari_disentangle.model import measure
 
 
 class Sink:
@@ -197,6 +198,49 @@ def test_no_memory_at_all_ends_in_one_sentence(error):
     words = "no memory left for computing 'slide 7' in tiles of 45 x 45 pixels on cpu"
     with pytest.warns(MemoryRemark), pytest.raises(DeviceMemoryError, match=words):
         np.asarray(LazyImage(field, Full(inner, 0)))
+
+
+class Once:
+    """Something that runs out of memory when it is called for the n-th time."""
+
+    def __init__(self, call, n, error=MemoryError):
+        self.call, self.n, self.error, self.calls = call, n, error, 0
+
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        if self.calls == self.n:
+            raise self.error("CUDA out of memory")
+        return self.call(*args, **kwargs)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+@pytest.mark.parametrize(
+    ("owner", "step"),
+    [(nd.Field, "plane"), (measure, "find_foreground"), (measure, "outliers")],
+)
+def test_every_read_and_every_step_of_measuring_may_run_out(
+    owner, step, error, monkeypatch
+):
+    field = nd.Field(scene("YX", (300, 300)), "YX", name="slide 7")
+    model = nd.fit(field, "balanced")
+
+    def measured(n):
+        """What is measured if the n-th call runs out of memory, and calls made."""
+        counted = Once(getattr(owner, step), n, error)
+        measure.KNOWN.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, step, lambda *a, **k: counted(*a, **k))
+            return model.attribute(field).values, counted.calls
+
+    usual, calls = measured(0)
+    assert calls
+    words = (
+        r"measuring 'slide 7' in blocks of 128 x 128 pixels on cpu: it is tried once"
+    )
+    for n in range(1, calls + 1):
+        with pytest.warns(MemoryRemark, match=words):
+            found, _ = measured(n)
+        np.testing.assert_array_equal(found, usual)
 
 
 @pytest.mark.parametrize(

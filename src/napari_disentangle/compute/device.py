@@ -2,12 +2,16 @@
 
 import importlib
 import os
-from collections.abc import Generator, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
-from napari_disentangle.errors import DeviceMemoryError
+from napari_disentangle.errors import DeviceMemoryError, MemoryRemark
+
+Result = TypeVar("Result")
+Yielded = TypeVar("Yielded")
 
 # Without this, waiting threads of torch spin and steal the cores from the window.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -108,6 +112,34 @@ def memory_errors(doing: str) -> Iterator[None]:
             f"there is no memory left for {doing}: close other programs or images "
             "and run again"
         ) from error
+
+
+def once_more(
+    doing: str, steps: Callable[[], Generator[Yielded, None, Result]]
+) -> Generator[Yielded, None, Result]:
+    """Do steps that cannot be made smaller; out of memory, try them again.
+
+    By then what the first try held is free, and often what ran beside it.
+
+    Warns
+    -----
+    MemoryRemark
+        That memory ran out, and for what.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If it runs out again.
+    """
+    try:
+        return (yield from steps())
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+    words = f"there is no memory left for {doing}: it is tried once more"
+    warnings.warn(words, MemoryRemark, stacklevel=2)
+    with memory_errors(doing):
+        return (yield from steps())
 
 
 def use_threads(n: int) -> None:

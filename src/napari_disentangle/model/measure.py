@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_disentangle.compute.device import one_thread
+from napari_disentangle.compute.device import once_more, one_thread
 from napari_disentangle.compute.iterators import within
 from napari_disentangle.image.arrays import Array, Mask, chosen, finite, varies
 from napari_disentangle.image.axes import Lead
@@ -144,8 +144,10 @@ def _measure(
     sizes = [field.size(axis) for axis in axes]
     groups = _groups(field, axes)
     looks = []
+    doing = f"measuring {field.name!r} in blocks of {_BLOCK} x {_BLOCK} pixels on cpu"
     for leads in groups:
-        looks.append((yield from _measure_planes(reader, field, index, leads)))
+        steps = partial(_measure_planes, reader, field, index, leads)
+        looks.append((yield from once_more(doing, steps)))
         yield
     found = [look for look in looks if not look.blank]
     rows = np.stack([look.values for look in looks])
