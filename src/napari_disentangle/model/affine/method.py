@@ -27,7 +27,7 @@ from napari_disentangle.model.base import (
     Weights,
     apply_affine,
 )
-from napari_disentangle.model.closed import percentile, vote
+from napari_disentangle.model.closed import balanced, percentile, vote
 from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.statistics import balanced as both_alike
 from napari_disentangle.model.statistics import moments
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Tiles that the networks see, of an image that has more.
 _TILES = 16
+# Values of `balanced` per channel.
+_MOMENTS = 4
 # Smallest edge in pixels of a tile that the networks are shown.
 _SMALLEST = 16
 
@@ -65,8 +67,8 @@ class Vote(AffineMethod):
 class ClassWise(PixelMethod):
     """The model with trained weights, for images of C channels with K classes.
 
-    The values of an attribute are those of `percentile` (2C), the colours of the
-    classes (K * C), and their shares (K).
+    The values of an attribute are the moments of `balanced` (4C), the ends of
+    `percentile` (2C), the colours of the classes (K * C), and their shares (K).
     """
 
     weights: Weights
@@ -96,13 +98,14 @@ class ClassWise(PixelMethod):
                 f"what was learned is for {net.channels} channels together, but these "
                 f"are {len(channels)}: choose another model"
             )
-        known = percentile.METHOD.names
+        forms = balanced.METHOD, percentile.METHOD
+        known = [name for form in forms for name in form.names(channels)]
         classes = range(1, net.classes + 1)
         colours = (f"{c} of class {k}" for k in classes for c in channels)
-        return (*known(channels), *colours, *(f"share of class {k}" for k in classes))
+        return (*known, *colours, *(f"share of class {k}" for k in classes))
 
     def estimate(self, sample: Sample, config: Any) -> Values:
-        """Percentiles, and the palette."""
+        """Moments and ends, and the palette."""
         import torch
 
         from napari_disentangle.model.affine.net import seen
@@ -118,11 +121,11 @@ class ClassWise(PixelMethod):
             signals.append(small.flatten(2))
         pixels = torch.cat(classes, 2)[..., None], torch.cat(signals, 2)[..., None]
         ends = torch.from_numpy(percentile.ends(sample.signal)[None])
-        return _values(palette(ends, *pixels))
+        return np.concatenate([found, _values(palette(ends, *pixels))])
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content (C, ...) of a signal: in the frame of the closed form."""
-        return apply_affine(x, *percentile.METHOD.frame(source[: 2 * len(x)]))
+        return apply_affine(x, *balanced.METHOD.frame(source[: _MOMENTS * len(x)]))
 
     def map_between(self, source: Values, target: Values) -> Affine:
         """Affine map of the signal from one attribute to another."""
@@ -188,7 +191,8 @@ def _palette(values: Values, channels: int) -> Palette:
 
     from napari_disentangle.model.affine.palette import Palette
 
-    known = torch.from_numpy(np.asarray(values, np.float64)[None])
+    kept = np.asarray(values, np.float64)[None, _MOMENTS * channels :]
+    known = torch.from_numpy(kept)
     classes = (known.shape[1] - 2 * channels) // (channels + 1)
     sizes = [2 * channels, classes * channels, classes]
     found, colours, masses = torch.split(known, sizes, dim=1)
