@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 NAME = "affine-brightfield"
 SEED = 0
-STEPS, QUICK_STEPS = 6000, 1
+STEPS, QUICK_STEPS = 3000, 1
 # Networks of a model.
 READERS = 2
 # Known looks are dealt over pairs of these, for the audit in a card.

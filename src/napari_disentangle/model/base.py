@@ -50,6 +50,9 @@ class Sample:
     tiles
         The same pixels where they lie: signals (C, h, w), NaN where a pixel does not
         count, each with its number of foreground pixels.
+    every
+        The same with the pixels that are far from all others; ``None`` if there are
+        none, or the method takes all pixels.
     """
 
     signal: Doubles
@@ -57,6 +60,7 @@ class Sample:
     white: Doubles
     modality: Modality
     tiles: Sequence[tuple[Doubles, float]] = ()
+    every: Sample | None = None
 
     @property
     def tissue(self) -> Doubles:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -171,8 +171,7 @@ def _measure(
 def sample(method: Method, field: Field, index: Sequence[int]) -> Sample:
     """Pixels of an image from which :func:`measure` takes one attribute of it all."""
     parts = _parts(field, index, list(field.leads()))
-    inliers, foreground = _told_apart(method, field, parts)
-    samples = [_sample(method, field, part, foreground) for part in inliers]
+    _, samples, foreground = _told_apart(method, field, parts)
     return _join(samples, foreground)
 
 
@@ -262,8 +261,7 @@ def _measure_parts(
     parts: list[Part],
 ) -> Generator[None, None, _Look]:
     method, config, _ = reader
-    inliers, foreground = _told_apart(method, field, parts)
-    samples = [_sample(method, field, part, foreground) for part in inliers]
+    inliers, samples, foreground = _told_apart(method, field, parts)
     every = np.concatenate(
         [chosen(part.plane, part.allowed) for part in inliers], axis=1
     )
@@ -332,11 +330,19 @@ def _inliers(method: Method, parts: list[Part], foreground: Foreground) -> list[
 
 def _told_apart(
     method: Method, field: Field, parts: list[Part]
-) -> tuple[list[Part], Foreground]:
-    """The blocks without outliers, and what tells their foreground."""
+) -> tuple[list[Part], list[Sample], Foreground]:
+    """The blocks without outliers, their pixels, and what tells their foreground."""
     foreground = _foreground(field, parts)
+    every = [_sample(method, field, part, foreground) for part in parts]
     inliers = _inliers(method, parts, foreground)
-    return inliers, foreground if inliers is parts else _foreground(field, inliers)
+    if inliers is parts:
+        return parts, every, foreground
+    foreground = _foreground(field, inliers)
+    samples = [
+        replace(_sample(method, field, part, foreground), every=whole)
+        for part, whole in zip(inliers, every, strict=True)
+    ]
+    return inliers, samples, foreground
 
 
 def _foreground(field: Field, parts: Sequence[Part]) -> Foreground:
@@ -378,12 +384,16 @@ def _sample(method: Method, field: Field, part: Part, foreground: Foreground) ->
 
 
 def _join(samples: Sequence[Sample], foreground: Foreground) -> Sample:
+    wholes = [s.every for s in samples if s.every is not None]
+    every = _join(wholes, foreground) if wholes else None
     signal = np.concatenate([s.signal for s in samples], axis=1)
     mask = np.concatenate([s.foreground for s in samples])
     tiles = [tile for s in samples for tile in s.tiles]
-    return Sample(signal, mask, foreground.white, foreground.modality, tiles)
+    white, modality = foreground.white, foreground.modality
+    return Sample(signal, mask, white, modality, tiles, every)
 
 
 def _enough(method: Method, sample: Sample) -> bool:
     pixels = sample.tissue if method.masked else sample.signal
-    return pixels.shape[1] >= _FEWEST and varies(pixels)
+    some = pixels.shape[1] >= _FEWEST and varies(pixels)
+    return some and (sample.every is None or _enough(method, sample.every))

@@ -114,8 +114,7 @@ def correction(
         Both are zero if the palettes are the same or have nothing in common.
     """
     x, y = (_standard(one) for one in (source, target))
-    common = rule.trust * source.masses * target.masses
-    common = common / (source.masses + target.masses + _NOTHING)
+    common = _common(source, target, rule)
     total = common.sum(dim=1, keepdim=True)
     n = x.shape[-1]
     known = torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
@@ -130,6 +129,23 @@ def correction(
         kept = weights.sum(dim=1, keepdim=True) + _NOTHING
         weights = weights * (total / kept)
     return found.mT[..., :n], found.mT[..., n]
+
+
+def apart(source: Palette, target: Palette, rule: Rule) -> float:
+    """Mean squared difference of the classes that both have, after the closed form."""
+    x, y = (_standard(one) for one in (source, target))
+    common = _common(source, target, rule)
+    found = (common * (y - x).square().sum(dim=-1)).sum()
+    return float(found / (common.sum() + _NOTHING))
+
+
+def _common(source: Palette, target: Palette, rule: Rule) -> torch.Tensor:
+    """Weights (B, K) of classes: what both have of them, times how far trusted."""
+    both = source.masses * target.masses
+    common: torch.Tensor = (
+        rule.trust * both / (source.masses + target.masses + _NOTHING)
+    )
+    return common
 
 
 def between(
