@@ -44,9 +44,11 @@ _TILES = 16
 _MOMENTS = 4
 # In names of values that are of all pixels.
 _EVERY = " of all pixels"
-# Pixels far from all others count where squared differences of classes are so many
-# times less with them. Chosen on swaps of one half of the open sources, and on pen.
-_BETTER = 0.5
+# Pixels far from all others count where squared differences of classes are this share
+# of those without them, and not where they are that. Chosen on swaps of one half of the
+# open sources, and on pen.
+_BETTER, _ALIKE = 0.4, 0.55
+_SAME = 1e-12
 # Smallest edge in pixels of a tile that the networks are shown.
 _SMALLEST = 16
 
@@ -182,17 +184,19 @@ class ClassWise(PixelMethod):
         """Palettes of two looks that can be compared.
 
         With pixels far from all others where both have such, as few cells on an empty
-        slide: colours of classes then agree much better.
+        slide: colours of classes then agree much better. In between, some of both, so
+        that nothing jumps while a person changes the strength.
         """
-        from napari_disentangle.model.affine.palette import apart
+        from napari_disentangle.model.affine.palette import apart, blended
 
         net = self._net
         own, own_every = _palettes(source, net.channels)
         other, other_every = _palettes(target, net.channels)
-        without = apart(own, other, net.rule)
-        if apart(own_every, other_every, net.rule) < _BETTER * without:
-            return own_every, other_every
-        return own, other
+        pairs = (own, other), (own_every, other_every)
+        without, every = (apart(*pair, net.rule) for pair in pairs)
+        ratio = every / max(without, _SAME)
+        share = min(max((_ALIKE - ratio) / (_ALIKE - _BETTER), 0.0), 1.0)
+        return blended(own, own_every, share), blended(other, other_every, share)
 
     @property
     def _net(self) -> Readers:

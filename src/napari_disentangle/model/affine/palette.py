@@ -74,6 +74,18 @@ def palette(ends: torch.Tensor, classes: torch.Tensor, signal: torch.Tensor) -> 
     return Palette(ends, colours, masses / total)
 
 
+def blended(one: Palette, other: Palette, share: float) -> Palette:
+    """A palette with a share of another of the same image."""
+    parts = ((1 - share) * one.masses, share * other.masses)
+    masses = parts[0] + parts[1]
+    few = _NOTHING * (parts[0] == 0) * (parts[1] == 0)
+    weights = [
+        (part + few)[..., None] / (masses + 2 * few)[..., None] for part in parts
+    ]
+    colours = weights[0] * one.colours + weights[1] * other.colours
+    return Palette((1 - share) * one.ends + share * other.ends, colours, masses)
+
+
 @dataclass(frozen=True, eq=False)
 class Rule:
     """How much classes say about a swap; learned.
