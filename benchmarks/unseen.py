@@ -1,7 +1,7 @@
 """Known-truth swaps of images whose source no network has seen.
 
-``python benchmarks/unseen.py`` trains one model without each part of the sources (an
-hour of two cores, kept in ``.benchmarks``), swaps what that model never saw, and writes
+``python benchmarks/unseen.py`` trains one model without each part of the sources
+(forty minutes of two cores, kept in ``.benchmarks``), swaps what that model never saw, and writes
 its section of ``docs/studies.md``. ``--quick`` trains a step and prints one row.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -221,5 +221,5 @@ def test_nothing_jumps_while_the_strength_changes() -> None:
     shown = [
         model.render(image, own.mix(look, s), own).astype(float) for s in strengths
     ]
-    steps = [np.abs(b - a).mean() for a, b in zip(shown, shown[1:], strict=False)]
+    steps = [np.abs(b - a).mean() for a, b in pairwise(shown)]
     assert max(steps) < 4 * np.median(steps)
