@@ -1,4 +1,4 @@
-"""Train the bundled model: ``python benchmarks/train_zoo.py``, fifteen minutes, two cores.
+"""Train the bundled model: ``python benchmarks/train_zoo.py``, 15 minutes, two cores.
 
 Only on images that may be redistributed and on none that a benchmark reports, but for
 sources too small to be split, which are reported with models that never saw them.

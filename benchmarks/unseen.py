@@ -1,8 +1,8 @@
 """Known-truth swaps of images whose source no network has seen.
 
-``python benchmarks/unseen.py`` trains one model without each part of the sources
-(forty minutes of two cores, kept in ``.benchmarks``), swaps what that model never saw, and writes
-its section of ``docs/studies.md``. ``--quick`` trains a step and prints one row.
+``python benchmarks/unseen.py`` trains one model without each part of the sources (45
+minutes of two cores, kept in ``.benchmarks``), swaps what that model never saw, and
+writes its section of ``docs/studies.md``. ``--quick`` trains a step and prints one row.
 """
 
 from __future__ import annotations
