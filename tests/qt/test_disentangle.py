@@ -50,6 +50,26 @@ def _warmth(image: np.ndarray) -> float:
     return float((image[..., 0].astype(float) - image[..., 2]).mean())
 
 
+def test_a_class_map_is_labels_that_follow_every_run(smears: Any) -> None:
+    smears.panel.model.setCurrentText("affine")
+    smears.panel.method.open()
+    smears.wait(smears.panel.classes.isVisible)
+    smears.panel.scroll.ensureWidgetVisible(smears.panel.classes)
+    smears.click_box(smears.panel.classes)
+    assert smears.panel.outputs() == ("swap", "classes")
+    smears.run()
+    made = smears.layer("[classes]")
+    assert type(made).__name__ == "Labels"
+    assert made.data.min() > 0
+    names = smears.names
+    smears.run()
+    assert smears.names == names
+    smears.panel.model.setCurrentText("mk")
+    smears.run()
+    assert any("only 'affine' sorts the pixels" in words for words in smears.said)
+    assert any("[swapped]" in name for name in smears.names)
+
+
 @pytest.mark.slow
 def test_content_maps_are_added_if_their_box_is_checked(smears: Any) -> None:
     from qtpy.QtWidgets import QApplication

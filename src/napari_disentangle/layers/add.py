@@ -49,7 +49,7 @@ def add_layers(
         An Image layer, or a list of layers that are the channels of one image.
     outputs
         Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``,
-        ``"objects"``;
+        ``"classes"``, ``"objects"``;
         ``None`` is the first three, or two of them without a donor.
     donor
         For a swap: a layer, several layers, a Field, several, or an attribute. If

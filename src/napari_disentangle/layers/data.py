@@ -18,6 +18,7 @@ from napari_disentangle.layers.values import (
     values,
 )
 from napari_disentangle.model.encode import limits
+from napari_disentangle.model.sorting import Sorting
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
@@ -177,7 +178,21 @@ def _maps(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerD
         yield part, _linked(shown, styles[0]), "image"
 
 
-_SHOWN = {"image": _rendered, "score": _anomaly, "channels": _maps}
+def _classes(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:
+    """Numbers of classes in their own colours, each with how much it fills."""
+    sorting = output.lazy.operation
+    assert isinstance(sorting, Sorting)
+    known = _attributes(output, data, styles[0]) | _geometry(output, styles[0])
+    del known["rgb"]
+    numbers = np.arange(1, len(sorting.rgb) + 1)
+    pairs = zip(numbers.tolist(), np.insert(sorting.rgb, 3, 1, axis=1), strict=True)
+    known["colormap"] = {None: np.zeros(4), **dict(pairs)}
+    colours = dict(zip(("red", "green", "blue"), sorting.rgb.T, strict=True))
+    known["features"] = {"index": numbers, "share": sorting.shares, **colours}
+    yield data, _linked(known, styles[0]), "labels"
+
+
+_SHOWN = {"image": _rendered, "score": _anomaly, "channels": _maps, "classes": _classes}
 
 
 def _part(data: Any, place: int, number: int) -> Any:

@@ -18,7 +18,7 @@ from napari_disentangle.layers.save import DISPLAY
 from napari_disentangle.pipeline.kinds import KINDS
 
 # Outputs that are labels.
-LABELS = ("regions", "objects")
+LABELS = ("regions", "classes", "objects")
 # Of channels that are shown over each other.
 _COLORMAPS = ("bop blue", "bop orange", "green", "magenta", "cyan", "yellow", "red")
 # Larger images stay in their files until they are looked at.

@@ -208,5 +208,14 @@ def pyramid(lazy: LazyImage, first: Array) -> Any:
         return first
     smaller = range(1, len(lazy.field.levels))
     shapes = [replace(lazy, level=i, key=()).shape for i in smaller]
+    if lazy.operation.numbers:
+        return [first, *(_thinned(first, shape) for shape in shapes)]
     values = first if first.dtype.kind == "f" else first.astype(np.float32)
     return [first, *(to_dtype(means(values, shape), first.dtype) for shape in shapes)]
+
+
+def _thinned(numbers: Array, shape: Sequence[int]) -> Array:
+    """Some of the pixels of numbers (..., Y, X), which have no means."""
+    pairs = zip(shape[-2:], numbers.shape[-2:], strict=True)
+    y, x = (np.arange(small) * large // small for small, large in pairs)
+    return numbers[..., y[:, None], x]

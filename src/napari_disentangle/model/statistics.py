@@ -21,6 +21,8 @@ _LEAST_BACKGROUND = 0.01
 _WEIGHTS = (0.45, 0.93)
 _PLENTY = 0.3
 _SLOPE = 1.8
+# Percentiles that stand for the lightest and the darkest.
+ENDS = 1.0, 99.0
 # Share of the foreground that moments are taken of, from the dimmest pixels on: few
 # bright cells are what differs most between fields of one look. Chosen on fields that
 # no benchmark reports, with a look at two small sources that one does.
@@ -121,6 +123,12 @@ def log_std(std: Doubles, mean: Doubles) -> Values:
     """Logarithm of a spread, kept away from zero by a thousandth of the mean."""
     floor = np.maximum(1e-3 * np.abs(mean), 1e-6)
     return np.log(np.maximum(std, floor))
+
+
+def ends(signal: Array, percents: tuple[float, float] = ENDS) -> Values:
+    """Low percentile and log range (2C,) of pixels (C, N)."""
+    low, high = np.percentile(signal, percents, axis=1)
+    return np.concatenate([low, log_std(high - low, low)])
 
 
 def middle_frame(values: Any) -> tuple[Any, Any]:

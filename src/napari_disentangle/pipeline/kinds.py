@@ -12,17 +12,19 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.encode import encoded
 from napari_disentangle.model.model import Model
+from napari_disentangle.model.sorting import sorted_by
 from napari_disentangle.objects.codes import Codes
 from napari_disentangle.objects.telling import telling_in
 
-Kind = Literal["content", "swap", "anomaly", "expected", "maps", "objects"]
+Kind = Literal["content", "swap", "anomaly", "expected", "maps", "classes", "objects"]
 Need = Literal["nothing", "donor", "detector", "prediction", "objects"]
-Shown = Literal["image", "score", "channels", "labels"]
+Shown = Literal["image", "score", "channels", "classes", "labels"]
 
 # The one that has regions, and the one that is compared with the image in their table.
 CONTENT: Kind = "content"
 SWAP: Kind = "swap"
 MAPS: Kind = "maps"
+CLASSES: Kind = "classes"
 ANOMALY: Kind = "anomaly"
 EXPECTED: Kind = "expected"
 OBJECTS: Kind = "objects"
@@ -79,7 +81,8 @@ class OutputKind:
         What it cannot be made without. A detector that predicts is one as well.
     shown
         ``"image"``: as the image is; ``"score"``: one signed map that has regions;
-        ``"channels"``: a grey layer per channel; ``"labels"``: numbers of objects.
+        ``"channels"``: a grey layer per channel; ``"classes"``: numbers of classes in
+        their colours; ``"labels"``: numbers of objects.
     usual
         Whether it is made unless something else is asked for.
     pixels
@@ -182,6 +185,13 @@ KINDS: dict[Kind, OutputKind] = {
         "content maps",
         lambda given: encoded(_rendered(given)),
         shown="channels",
+        pixels=False,
+    ),
+    CLASSES: OutputKind(
+        "classes",
+        "class map",
+        lambda given: sorted_by(_rendered(given)),
+        shown="classes",
         pixels=False,
     ),
     OBJECTS: OutputKind(

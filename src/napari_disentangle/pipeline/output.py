@@ -35,8 +35,8 @@ class Output:
     Attributes
     ----------
     kind
-        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"`` or
-        ``"objects"``.
+        ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``,
+        ``"classes"`` or ``"objects"``.
     lazy
         The array; ``lazy.provenance`` says how it came about.
     donor
@@ -114,7 +114,8 @@ def apply(
     output
         ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, the pseudo-normal
         image that a detector predicts, ``"maps"``, the content maps that a model
-        works with, for other programs, or ``"objects"``, labels of what is found in
+        works with, for other programs, ``"classes"``, what ``affine`` takes the pixels
+        of a colour image for, or ``"objects"``, labels of what is found in
         content-only, which is computed at once.
     donor, strength
         For a swap: image, images or attribute, and how far to go (0 to 1).

@@ -98,7 +98,8 @@ class Settings(Frozen):
     model, config
         Model and its settings.
     outputs
-        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``.
+        Any of ``"content"``, ``"swap"``, ``"anomaly"``, ``"expected"``, ``"maps"``,
+        ``"classes"``, ``"objects"``.
     strength
         How far a swap goes.
     detector, detector_config

@@ -44,7 +44,7 @@ from napari_disentangle._qt.window.regions_box import RegionsBox
 from napari_disentangle._qt.window.tasks import COMPARABLE, LOOK, ODD, SWAP, TASKS
 from napari_disentangle.model.registry import models
 from napari_disentangle.pipeline.follow import Step
-from napari_disentangle.pipeline.kinds import ANOMALY, EXPECTED, MAPS, Kind
+from napari_disentangle.pipeline.kinds import ANOMALY, CLASSES, EXPECTED, MAPS, Kind
 
 # Of the panel in pixels: the least, and what it asks for.
 _NARROW, _WIDE, _HIGH = 270, 380, 700
@@ -158,6 +158,21 @@ class Panel(QWidget):  # type: ignore[misc]
         self.model.currentTextChanged.connect(self.model_chosen)
         self.description = words()
         self._forms = {name: form_of(e.config) for name, e in models().items()}
+        self._pool_part = self._measuring()
+        self.detector = DetectorBox()
+        self.method = Section(
+            "Method",
+            "The model, its settings, and how looks are measured",
+            ("model", self.model),
+            self.description,
+            *(form.native for form in self._forms.values()),
+            self._pool_part,
+            self.detector,
+        )
+        return self.method
+
+    def _measuring(self) -> QWidget:
+        """How looks are measured, and what else is shown of them."""
         self.pool = named(QComboBox(), "one look per", LOOK)
         for value, text in _POOLS.items():
             self.pool.addItem(text, value)
@@ -171,20 +186,17 @@ class Panel(QWidget):  # type: ignore[misc]
             "content maps",
             "The maps that the model works with, as grey layers for other programs",
         )
-        self.detector = DetectorBox()
-        self._pool_part = together(
-            ("one look per", self.pool), ("look measured on", self.measured), self.maps
+        self.classes = named(
+            QCheckBox("class map too"),
+            "class map",
+            "What affine takes pixels for, as labels in the colours of their classes",
         )
-        self.method = Section(
-            "Method",
-            "The model, its settings, and how looks are measured",
-            ("model", self.model),
-            self.description,
-            *(form.native for form in self._forms.values()),
-            self._pool_part,
-            self.detector,
+        return together(
+            ("one look per", self.pool),
+            ("look measured on", self.measured),
+            self.maps,
+            self.classes,
         )
-        return self.method
 
     def _computer(self) -> Section:
         self.device = named(QComboBox(), "device", "Where to compute")
@@ -248,8 +260,9 @@ class Panel(QWidget):  # type: ignore[misc]
         if self.task == ODD:
             expected = (EXPECTED,) if self.detector.wants_expected() else ()
             return (*expected, ANOMALY)
-        maps: tuple[Kind, ...] = (MAPS,) if self.maps.isChecked() else ()
-        return (*TASKS[self.task].outputs, *maps)
+        more = {MAPS: self.maps, CLASSES: self.classes}
+        wanted = (kind for kind, box in more.items() if box.isChecked())
+        return (*TASKS[self.task].outputs, *wanted)
 
     @property
     def form(self) -> Any:

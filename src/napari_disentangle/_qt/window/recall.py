@@ -14,7 +14,7 @@ from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
 from napari_disentangle.errors import DataError
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.registry import models
-from napari_disentangle.pipeline.kinds import KINDS, MAPS
+from napari_disentangle.pipeline.kinds import CLASSES, KINDS, MAPS
 from napari_disentangle.pipeline.recipe import Recipe, Source
 
 
@@ -49,6 +49,7 @@ def recall(panel: Panel, recipe: Recipe) -> tuple[Attribute | None, list[str]]:
     panel.pool.setCurrentIndex(max(0, panel.pool.findData(recipe.pool)))
     panel.strength.setValue(round(100 * recipe.strength))
     panel.maps.setChecked(MAPS in recipe.outputs)
+    panel.classes.setChecked(CLASSES in recipe.outputs)
     panel.choose_device(recipe.device)
     panel.normal.choose(OTHERS if recipe.normals else ITSELF)
     _choose_images(panel, recipe, found)

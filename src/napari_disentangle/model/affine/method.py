@@ -8,9 +8,9 @@ far as both have the classes, and is ``percentile`` where they have none. OUR CH
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,12 +30,12 @@ from napari_disentangle.model.base import (
 from napari_disentangle.model.closed import balanced, percentile, vote
 from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.statistics import balanced as both_alike
-from napari_disentangle.model.statistics import moments
+from napari_disentangle.model.statistics import ends, moments
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_disentangle.model.affine.net import Readers
+    from napari_disentangle.model.affine.net import ClassNet, Readers
     from napari_disentangle.model.affine.palette import Palette
 
 # Tiles that the networks see, of an image that has more.
@@ -125,17 +125,43 @@ class ClassWise(PixelMethod):
         from napari_disentangle.model.affine.net import seen
         from napari_disentangle.model.affine.palette import palette
 
-        found = moments(sample.signal, sample.foreground, sample.modality)
-        mean, covariance = both_alike(sample.signal, sample.foreground)
-        known = [torch.from_numpy(v[None]).float() for v in (found, mean, covariance)]
+        known = _frames(sample)
         classes, signals = [], []
         for tile in _shown(sample.tiles):
             maps, small = seen(torch.from_numpy(tile[None]).float(), *known)
             classes.append(self._net(maps).flatten(2))
             signals.append(small.flatten(2))
         pixels = torch.cat(classes, 2)[..., None], torch.cat(signals, 2)[..., None]
-        ends = torch.from_numpy(percentile.ends(sample.signal)[None])
-        return found, palette(ends, *pixels)
+        shown = torch.from_numpy(ends(sample.signal)[None])
+        return known[0][0].numpy(), palette(shown, *pixels)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Pixels around a region that classes hang on, and where regions begin."""
+        from napari_disentangle.model.affine.net import REACH, STRIDE
+
+        return REACH * STRIDE, STRIDE
+
+    @property
+    def sorted_classes(self) -> int:
+        """Number of the classes that pixels are sorted into."""
+        return len(self._net.each()[0].log_trust)
+
+    def sorter(self, sample: Sample) -> Callable[[torch.Tensor], Array]:
+        """What gives the pixels of an image the numbers of classes.
+
+        Parameters
+        ----------
+        sample
+            Pixels of the image.
+
+        Returns
+        -------
+        callable
+            From a signal (C, h, w) to numbers (h, w) of type uint8, from 1 on: of the
+            first network's classes, as in the names of an attribute's values.
+        """
+        return partial(_sorted, self._net.each()[0], _frames(sample))
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content (C, ...) of a signal: in the frame of the closed form."""
@@ -201,6 +227,33 @@ class ClassWise(PixelMethod):
     @property
     def _net(self) -> Readers:
         return _net(self.weights)
+
+
+def _frames(sample: Sample) -> list[torch.Tensor]:
+    """What the networks have to know of an image: moments, mean and covariance."""
+    import torch
+
+    found = moments(sample.signal, sample.foreground, sample.modality)
+    both = both_alike(sample.signal, sample.foreground)
+    return [torch.from_numpy(value[None]).float() for value in (found, *both)]
+
+
+def _sorted(
+    net: ClassNet, frames: Sequence[torch.Tensor], signal: torch.Tensor
+) -> Array:
+    """Numbers (h, w) of the classes of a signal (C, h, w)."""
+    import torch
+
+    from napari_disentangle.model.affine.net import STRIDE, seen
+
+    height, width = signal.shape[1:]
+    even = torch.nn.functional.pad(
+        signal[None], (0, width % STRIDE, 0, height % STRIDE), mode="replicate"
+    )
+    with torch.inference_mode():
+        numbers = 1 + net(seen(even.float(), *frames)[0])[0].argmax(dim=0)
+    large = numbers.repeat_interleave(STRIDE, 0).repeat_interleave(STRIDE, 1)
+    return np.asarray(large[:height, :width].numpy(), np.uint8)
 
 
 def _shown(tiles: Sequence[tuple[Array, float]]) -> Iterator[Array]:

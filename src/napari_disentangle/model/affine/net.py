@@ -31,6 +31,8 @@ _RIDGE, _FAR = 0.02, 0.4
 # used; and how much less it puts up with then. Chosen on groups that are not reported.
 _LEARNING, _ROUNDS, _STRICT = 3, 8, 0.5
 _DILATIONS = (1, 2, 4, 8)
+# Pixels around one that its class hangs on, at the networks' resolution.
+REACH = sum(_DILATIONS)
 
 
 class _Reach(nn.Conv2d):

@@ -20,8 +20,7 @@ from napari_disentangle.model.affine.palette import (
     correction,
     palette,
 )
-from napari_disentangle.model.closed import percentile
-from napari_disentangle.model.statistics import balanced, moments
+from napari_disentangle.model.statistics import balanced, ends, moments
 
 Tiles = Sequence[Sequence[Floats]]
 
@@ -213,7 +212,7 @@ def view(signal: torch.Tensor) -> View:
 
 def _measure(tile: Array) -> tuple[Any, ...]:
     own = rows(tile)
-    return percentile.ends(own[0]), moments(*own, "brightfield"), *balanced(*own)
+    return ends(own[0]), moments(*own, "brightfield"), *balanced(*own)
 
 
 def rows(tile: Array) -> tuple[Array, Mask]:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import numpy as np
 
-from napari_disentangle.image.arrays import Array
 from napari_disentangle.model.base import (
     Affine,
     AffineMethod,
@@ -14,7 +13,7 @@ from napari_disentangle.model.base import (
     per_channel,
 )
 from napari_disentangle.model.settings import Settings
-from napari_disentangle.model.statistics import log_std
+from napari_disentangle.model.statistics import ENDS, ends
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Config(Settings):
         If one is out of range, or ``low`` is not below ``high``.
     """
 
-    low: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 1.0
-    high: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 99.0
+    low: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = ENDS[0]
+    high: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = ENDS[1]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -37,13 +36,7 @@ class Config(Settings):
 
 
 def _estimate(sample: Sample, config: Config) -> Values:
-    return ends(sample.signal, config.low, config.high)
-
-
-def ends(signal: Array, low: float = Config.low, high: float = Config.high) -> Values:
-    """Low percentile and log range (2C,) of pixels (C, N)."""
-    least, most = np.percentile(signal, (low, high), axis=1)
-    return np.concatenate([least, log_std(most - least, least)])
+    return ends(sample.signal, (config.low, config.high))
 
 
 def _frame(values: Values) -> Affine:
