@@ -231,11 +231,58 @@ def test_padding_that_jpeg_has_frayed_does_not_move_a_look(
     assert moved < (0.5 if name in ("affine", "balanced", "levels") else 1.1)
 
 
-def test_a_black_pen_is_image() -> None:
+@pytest.mark.parametrize("end", [200, 256])
+def test_a_black_pen_is_image(end: int) -> None:
     pixels = TISSUE.copy()
-    pixels[:200, 100:130] = 18
+    pixels[:end, 100:130] = 18
     assert valid(nd.Field(pixels, "YXC")).all()
     assert valid(nd.Field(as_jpeg(pixels), "YXC")).all()
+
+
+def on_glass(what: str, glass: float) -> np.ndarray:
+    """Tissue with edges of all kinds on an empty slide."""
+    y, x = np.mgrid[:160, :160]
+    where = {
+        "nothing": y < 0,
+        "a cell": np.hypot(y - 70, x - 60) < 6,
+        "a large cell": np.hypot(y - 80, x - 80) < 60,
+        "a square": (abs(y - 80) < 40) & (abs(x - 70) < 40),
+        "a core, turned": abs((y - 80) + 0.5 * (x - 80)) < 25,
+        "a strip": abs(y - 80) < 30,
+        "below a straight edge": y > 70,
+        "two cells": (np.hypot(y - 40, x - 40) < 9) | (np.hypot(y - 100, x - 120) < 9),
+    }[what]
+    pixels = np.where(where[..., None], (170, 110, 160), glass)
+    noise = np.random.default_rng(0).normal(0, 3, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+
+ON_GLASS = (
+    "nothing",
+    "a cell",
+    "a large cell",
+    "a square",
+    "a core, turned",
+    "a strip",
+    "below a straight edge",
+    "two cells",
+)
+
+
+@pytest.mark.parametrize("what", ON_GLASS)
+@pytest.mark.parametrize("glass", [222, 235, 246])
+def test_an_empty_slide_is_image_whatever_lies_on_it(what: str, glass: float) -> None:
+    pixels = on_glass(what, glass)
+    assert valid(nd.Field(pixels, "YXC")).all()
+    assert valid(nd.Field(as_jpeg(pixels), "YXC")).all()
+
+
+def test_a_slide_in_a_white_frame_keeps_its_glass() -> None:
+    framed = framed_in(on_glass("a large cell", 235), 255, (12, 12, 12, 12))
+    inside = np.pad(np.ones((160, 160), bool), 12)
+    for pixels in (framed, as_jpeg(framed)):
+        found = valid(nd.Field(pixels, "YXC"))
+        assert (found == inside).mean() > 0.99
 
 
 def test_jpeg_of_a_slide_without_padding_is_valid_as_a_whole() -> None:

@@ -27,11 +27,13 @@ _JPEG, _FRAYED = 8, 2
 _WHOLE, _ENDS = 0.98, 0.5
 
 
-# Share of a dark area that is of the value itself.
-_CORE = 0.5
+# Share of an area that is within so many levels of its value.
+_CORE = {NEAR: 0.1, 12: 0.6}
 # Share of a plane around an image that was turned, at least; degrees by which its sides
 # are off, the share of them that is not farther off, and of those across the longest.
 _CORNERS, _TURNED, _SQUARE, _ACROSS = 0.01, 4.0, 0.8, 0.1
+# Share of a plane that an image which was turned fills, at least.
+_LEAST_TURNED = 0.3
 
 
 class Edge(NamedTuple):
@@ -86,25 +88,27 @@ def frayed(plane: Array, value: float, known: Mask, step: float) -> Mask:
     near = like(plane, value, RINGING)
     if np.count_nonzero(near) < _LEAST:
         return np.zeros(near.shape, bool)
-    exact = like(plane, value, NEAR)
-    found = _bands(near)
-    if value == 0:  # hardly a pixel of an image is as dark
-        found |= _cored(straight_areas(near, _DARK), exact)
-    else:
-        found |= _around(near)
-    found &= ~known
-    return np.asarray(found | _whole_blocks(exact & ~(known | found), step))
+    # hardly a pixel of an image is as dark as black padding
+    found = _bands(near) | (
+        straight_areas(near, _DARK) if value == 0 else _around(near)
+    )
+    found = _cored(found, plane, value) & ~known
+    exact = like(plane, value, NEAR) & ~(known | found)
+    return np.asarray(found | _whole_blocks(exact, step))
 
 
-def _cored(areas: Mask, exact: Mask) -> Mask:
-    """Areas (h, w) that are mostly of the value itself; a stroke of a pen is not."""
+def _cored(areas: Mask, plane: Array, value: float) -> Mask:
+    """Areas (h, w) that are of the value, but for what JPEG did: no pen, no glass."""
     from scipy.ndimage import label
 
     parts, _ = label(areas)
-    sizes = np.bincount(parts.ravel())
-    inside = np.bincount(parts.ravel(), weights=exact.ravel())
-    most = inside >= _CORE * np.maximum(sizes, 1)
-    return np.asarray(areas & most[parts])
+    numbers = parts.ravel()
+    sizes = np.maximum(np.bincount(numbers), 1)
+    cored = np.ones(len(sizes), bool)
+    for off, share in _CORE.items():
+        within = np.bincount(numbers, weights=like(plane, value, off).ravel())
+        cored &= within >= share * sizes
+    return np.asarray(areas & cored[parts])
 
 
 def _around(alike: Mask) -> Mask:
@@ -122,7 +126,7 @@ def _around(alike: Mask) -> Mask:
     from skimage.morphology import convex_hull_image
 
     hull = np.asarray(convex_hull_image(image))
-    if (~hull).mean() < _CORNERS or not _square(image):
+    if not _LEAST_TURNED <= hull.mean() <= 1 - _CORNERS or not _square(image):
         return nothing
     edge = hull & ~binary_erosion(hull, border_value=1)
     touched = binary_dilation(image, iterations=2)[edge].mean()
@@ -198,10 +202,11 @@ def _bands(alike: Mask) -> Mask:
     lines, columns = _whole(alike), _whole(alike.T)
     ways = (alike, columns, found), (alike.T, lines, found.T)
     for own, across, bands in ways if lines.any() or columns.any() else ():
+        if across.all():
+            continue
         inside = own[:, ~across]
-        rows = _whole(inside)
-        ends = np.append(np.flatnonzero(np.diff(np.pad(rows, 1).astype(np.int8))), 0)
-        for start, stop in zip(ends[:-1:2], ends[1::2], strict=False):
+        ends = np.flatnonzero(np.diff(np.pad(_whole(inside), 1).astype(np.int8)))
+        for start, stop in zip(ends[::2], ends[1::2], strict=True):
             sides = inside[max(0, start - 2) : start], inside[stop : stop + 2]
             if all(_ends(side) for side in sides) and stop - start < len(own):
                 bands[start:stop] = True
