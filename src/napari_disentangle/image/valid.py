@@ -96,23 +96,30 @@ class Padding:
         Of the plane at full resolution (Y, X).
     off
         How many levels a pixel may be off a value.
+    blurred
+        Map (h, w) of pixels that JPEG has mixed with padding beside them.
     """
 
     values: tuple[float, ...]
     near: tuple[Mask, ...]
     shape: tuple[int, int]
     off: int
+    blurred: Mask
 
     def of(self, plane: Array, y: NDArray[np.intp], x: NDArray[np.intp]) -> Mask:
         """Padding among pixels (C, h, w) at these rows and columns of the plane."""
         found = np.zeros(plane.shape[1:], bool)
         for value, near in zip(self.values, self.near, strict=True):
-            rows, columns = (
-                np.rint(at * (m - 1) / max(n - 1, 1)).astype(int)
-                for at, m, n in zip((y, x), near.shape, self.shape, strict=True)
-            )
-            found |= like(plane, value, self.off) & near[np.ix_(rows, columns)]
+            found |= like(plane, value, self.off) & self.at(near, y, x)
         return found
+
+    def at(self, near: Mask, y: NDArray[np.intp], x: NDArray[np.intp]) -> Mask:
+        """A map at these rows and columns of the plane."""
+        rows, columns = (
+            np.rint(at * (m - 1) / max(n - 1, 1)).astype(int)
+            for at, m, n in zip((y, x), near.shape, self.shape, strict=True)
+        )
+        return np.asarray(near[np.ix_(rows, columns)])
 
 
 def valid(
@@ -183,7 +190,10 @@ def padding(image: Planes, lead: Lead) -> Padding | None:
     if not found:
         return None
     known, maps = zip(*found, strict=True)
-    return Padding(known, tuple(map(_wider, maps)), image.plane_shape, off)
+    frayed_off = off == RINGING
+    beside = round(_BLURRED * max(plane.shape[1:]) / max(image.plane_shape))
+    blurred = _wider(np.any(maps, axis=0), frayed_off * max(1, beside))
+    return Padding(known, tuple(map(_wider, maps)), image.plane_shape, off, blurred)
 
 
 def searched(image: Planes) -> bool:
@@ -252,22 +262,24 @@ def colours(image: Planes) -> list[int]:
     return [i for i, name in enumerate(image.channel_names) if name != "alpha"]
 
 
-def _wider(near: Mask) -> Mask:
-    """One pixel more on all sides: an edge lies between two pixels of the map."""
+def _wider(near: Mask, pixels: int = 1) -> Mask:
+    """Some pixels more on all sides: an edge lies between two pixels of the map."""
     from scipy.ndimage import binary_dilation
 
-    return np.asarray(binary_dilation(near, np.ones((3, 3), bool)))
+    if not pixels:
+        return near
+    return np.asarray(binary_dilation(near, np.ones((3, 3), bool), pixels))
 
 
-def blurred(image: Planes, known: Mask, lead: Lead) -> Mask:
+def blurred(image: Planes, lead: Lead, y: slice, x: slice) -> Mask:
     """Pixels (h, w) of a region that JPEG has mixed with the padding beside them."""
-    from scipy.ndimage import binary_dilation
-
+    rows, columns = (
+        np.arange(*s.indices(n)) for s, n in zip((y, x), image.plane_shape, strict=True)
+    )
     padded = _found(image, lead)
     if padded is None or padded.off < RINGING:
-        return np.zeros(known.shape, bool)
-    near = binary_dilation(~known, np.ones((3, 3), bool), _BLURRED)
-    return np.asarray(known & near)
+        return np.zeros((len(rows), len(columns)), bool)
+    return padded.at(padded.blurred, rows, columns)
 
 
 # --- single pixels --------------------------------------------------------------------

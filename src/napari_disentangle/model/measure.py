@@ -359,7 +359,7 @@ def _read(field: Field, block: Block, index: Sequence[int]) -> Part:
     y, x = block.y.slice, block.x.slice
     plane = field.plane(block.lead, y, x)
     valid = field.valid(plane, block.lead, y, x)
-    odd = stray(field, plane) | blurred(field, valid, block.lead)
+    odd = stray(field, plane) | blurred(field, block.lead, y, x)
     allowed = valid & field.mask(block.lead, y, x) & ~odd
     # in one order, as single precision adds up to other digits in another one
     pixels = np.ascontiguousarray(plane[list(index)])
