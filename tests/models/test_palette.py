@@ -212,6 +212,27 @@ def test_a_lone_nucleus_is_no_outlier_where_both_have_one(own: int, other: int) 
     assert np.abs(made - truth).mean() < 1
 
 
+@pytest.mark.parametrize("share", [0.004, 0.02])
+def test_few_cells_on_an_empty_slide_have_a_look(share: float) -> None:
+    """Also where they fill less than the last percent."""
+    y, x = np.mgrid[:384, :384]
+    few = np.full((384, 384, 3), (231.0, 229, 233))
+    radius = (share * 384**2 / 4 / np.pi) ** 0.5
+    for at in ((90, 80), (100, 300), (290, 90), (280, 310)):
+        few[np.hypot(y - at[0], x - at[1]) < radius] = (160, 96, 160)
+    few = np.clip(few + np.random.default_rng(0).normal(0, 2, few.shape), 0, 255)
+    image = nd.Field(few.astype(np.uint8), "YXC")
+    donor = nd.Field(synthetic.render(synthetic.tissue(4, 256), synthetic.ROSE), "YXC")
+    model = nd.fit([image, donor], "affine")
+    made = model.swap(image, donor).astype(float)
+    bright = np.percentile(donor.data, 95, axis=(0, 1))
+    assert np.abs(np.median(made, axis=(0, 1)) - bright).max() < 25
+    assert 40 < made[90, 80].mean() < 190
+    back = model.swap(donor, image).astype(float)
+    spread = back.std(axis=(0, 1)) / donor.data.std(axis=(0, 1))
+    assert spread.min() > 0.3
+
+
 def test_nothing_jumps_while_the_strength_changes() -> None:
     image = nd.Field(cells(1, 20, PLAIN), "YXC")
     donor = nd.Field(cells(2, 30, OTHER), "YXC")

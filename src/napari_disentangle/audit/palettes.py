@@ -74,8 +74,8 @@ def palettes_of(
             "only looks of whole images that 'affine' measured in colour have a "
             f"palette, but these are of {look.model!r} or one per plane"
         )
-    absorbance, shares = method.classes(look.values)
-    theirs, filled = method.classes(donor.values)
+    pair = method.pair(look.values, donor.values)
+    (absorbance, shares), (theirs, filled) = (one.classes() for one in pair)
     matrix, offset = method.map_between(look.values, donor.values)
     after = absorbance @ matrix.T + offset
     order = np.argsort(absorbance.sum(axis=1), kind="stable")

@@ -217,6 +217,10 @@ def _rows(attribute: Attribute) -> Doubles:
     return attribute.values.reshape(math.prod(shape[:-1]), shape[-1])
 
 
+# In names of values that are of all pixels, also of those far from all others.
+OF_ALL = " of all pixels"
+
+
 def pooled(rows: Doubles, names: Sequence[str]) -> Doubles:
     """Mean (P,) of rows (n, P) of values, in any order; NaN rows do not count.
 

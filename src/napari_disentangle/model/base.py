@@ -129,6 +129,8 @@ class Method:
         Whether it measures the foreground only.
     robust
         Whether a few pixels far from all others are left out where it measures.
+    both
+        Whether it is given the pixels with those as well, as :attr:`Sample.every`.
     learns
         Kinds of image that it can be fitted to.
     needs_fit
@@ -146,6 +148,7 @@ class Method:
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
     robust: bool = False
+    both: bool = False
     learns: tuple[Modality, ...] = ()
     needs_fit: bool = False
     sampled: bool = True
@@ -252,6 +255,7 @@ class AffineMethod(PixelMethod):
     modalities: tuple[Modality, ...] = ("brightfield", "fluorescence")
     masked: bool = True
     robust: bool = False
+    both: bool = False
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
         """Content maps of a signal (C, ...)."""

@@ -333,16 +333,15 @@ def _told_apart(
 ) -> tuple[list[Part], list[Sample], Foreground]:
     """The blocks without outliers, their pixels, and what tells their foreground."""
     foreground = _foreground(field, parts)
-    every = [_sample(method, field, part, foreground) for part in parts]
     inliers = _inliers(method, parts, foreground)
-    if inliers is parts:
-        return parts, every, foreground
-    foreground = _foreground(field, inliers)
-    samples = [
-        replace(_sample(method, field, part, foreground), every=whole)
-        for part, whole in zip(inliers, every, strict=True)
-    ]
-    return inliers, samples, foreground
+    own = foreground if inliers is parts else _foreground(field, inliers)
+    samples = [_sample(method, field, part, own) for part in inliers]
+    if method.both and inliers is not parts:
+        samples = [
+            replace(sample, every=_sample(method, field, part, foreground))
+            for sample, part in zip(samples, parts, strict=True)
+        ]
+    return inliers, samples, own
 
 
 def _foreground(field: Field, parts: Sequence[Part]) -> Foreground:

@@ -22,7 +22,7 @@ _WEIGHTS = (0.45, 0.93)
 _PLENTY = 0.3
 _SLOPE = 1.8
 # Percentiles that stand for the lightest and the darkest.
-ENDS = 1.0, 99.0
+_ENDS = 1.0, 99.0
 # Share of the foreground that moments are taken of, from the dimmest pixels on: few
 # bright cells are what differs most between fields of one look. Chosen on fields that
 # no benchmark reports, with a look at two small sources that one does.
@@ -125,9 +125,15 @@ def log_std(std: Doubles, mean: Doubles) -> Values:
     return np.log(np.maximum(std, floor))
 
 
-def ends(signal: Array, percents: tuple[float, float] = ENDS) -> Values:
-    """Low percentile and log range (2C,) of pixels (C, N)."""
-    low, high = np.percentile(signal, percents, axis=1)
+def ends(signal: Array, foreground: Mask) -> Values:
+    """What is lightest, and the log range up to what is darkest (2C,).
+
+    The lightest percent of pixels (C, N), and the darkest percent of the foreground
+    (N,): a few cells on an empty slide have a range as well.
+    """
+    some = chosen(signal, foreground) if foreground.any() else signal
+    low = np.percentile(signal, _ENDS[0], axis=1)
+    high = np.percentile(some, _ENDS[1], axis=1)
     return np.concatenate([low, log_std(high - low, low)])
 
 

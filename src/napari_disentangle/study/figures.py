@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_disentangle.audit import lisi, probe, silhouette
 from napari_disentangle.image.arrays import Array
+from napari_disentangle.model.attribute import OF_ALL
 from napari_disentangle.study.facts import Facts, features
 from napari_disentangle.study.looks import Looks
 from napari_disentangle.study.scan import Item
@@ -204,7 +205,11 @@ def _values(record: Mapping[str, Any]) -> Array | None:
     if "look" not in record:
         return None
     names = record["look"]["names"]
-    chosen = [i for i, name in enumerate(names) if " class " not in name]
+    chosen = [
+        i
+        for i, name in enumerate(names)
+        if " class " not in name and not name.endswith(OF_ALL)
+    ]
     values = np.array(record["look"]["values"], np.float64)  # what is missing is NaN
     rows = values.reshape(-1, len(names))[:, chosen]
     rows = rows[np.isfinite(rows).all(axis=1)]

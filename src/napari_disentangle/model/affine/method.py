@@ -3,7 +3,8 @@
 Moments take the tissue's composition for its stain. Here small networks sort pixels
 into classes that do not depend on the look, and the attribute is a palette: the mean
 colour and the share of every class. A swap takes the source's colours to the donor's as
-far as both have the classes, and is ``percentile`` where they have none. OUR CHOICE.
+far as both have the classes; where they have none, it makes what is lightest and what
+is darkest match. OUR CHOICE.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.field import Modality
+from napari_disentangle.model.attribute import OF_ALL
 from napari_disentangle.model.base import (
     Affine,
     AffineMethod,
@@ -26,8 +28,9 @@ from napari_disentangle.model.base import (
     Values,
     Weights,
     apply_affine,
+    per_channel,
 )
-from napari_disentangle.model.closed import balanced, percentile, vote
+from napari_disentangle.model.closed import balanced, vote
 from napari_disentangle.model.lesson import Lesson
 from napari_disentangle.model.statistics import balanced as both_alike
 from napari_disentangle.model.statistics import ends, moments
@@ -42,11 +45,9 @@ if TYPE_CHECKING:
 _TILES = 16
 # Values of `balanced` per channel.
 _MOMENTS = 4
-# In names of values that are of all pixels.
-_EVERY = " of all pixels"
-# Pixels far from all others count where squared differences of classes are this share
-# of those without them, and not where they are that. Chosen on swaps of one half of the
-# open sources, and on pen.
+# Pixels far from all others count where squared differences of classes, in the frame of
+# the closed form and as they are shown, are this share of those without them, and not
+# where they are that. Chosen on swaps of one half of the open sources, and on pen.
 _BETTER, _ALIKE = 0.4, 0.55
 _SAME = 1e-12
 # Smallest edge in pixels of a tile that the networks are shown.
@@ -74,14 +75,15 @@ class Vote(AffineMethod):
 class ClassWise(PixelMethod):
     """The model with trained weights, for images of C channels with K classes.
 
-    The values of an attribute are the moments of `balanced` (4C), and twice the ends of
-    `percentile` (2C), the colours of the classes (K * C), and their shares (K): first
-    without pixels that are far from all others, then with them.
+    The values of an attribute are the moments of `balanced` (4C), and twice what is
+    lightest and darkest (2C), the colours of the classes (K * C), and their shares (K):
+    first without pixels that are far from all others, then with them.
     """
 
     weights: Weights
     modalities: tuple[Modality, ...] = ("brightfield",)
     robust: bool = True
+    both: bool = True
     learns: tuple[Modality, ...] = ("brightfield",)
 
     def learned(self, settings: Any, weights: Weights | None) -> Method:
@@ -109,8 +111,9 @@ class ClassWise(PixelMethod):
         classes = range(1, net.classes + 1)
         colours = (f"{c} of class {k}" for k in classes for c in channels)
         shares = (f"share of class {k}" for k in classes)
-        one = (*percentile.METHOD.names(channels), *colours, *shares)
-        return (*balanced.METHOD.names(channels), *one, *(n + _EVERY for n in one))
+        ends = per_channel("lightest", "log range")(channels)
+        one = (*ends, *colours, *shares)
+        return (*balanced.METHOD.names(channels), *one, *(n + OF_ALL for n in one))
 
     def estimate(self, sample: Sample, config: Any) -> Values:
         """Moments, and both palettes."""
@@ -132,7 +135,7 @@ class ClassWise(PixelMethod):
             classes.append(self._net(maps).flatten(2))
             signals.append(small.flatten(2))
         pixels = torch.cat(classes, 2)[..., None], torch.cat(signals, 2)[..., None]
-        shown = torch.from_numpy(ends(sample.signal)[None])
+        shown = torch.from_numpy(ends(sample.signal, sample.foreground)[None])
         return known[0][0].numpy(), palette(shown, *pixels)
 
     @property
@@ -164,25 +167,20 @@ class ClassWise(PixelMethod):
         return partial(_sorted, self._net.each()[0], _frames(sample))
 
     def encode(self, x: torch.Tensor, source: Values) -> torch.Tensor:
-        """Content (C, ...) of a signal: in the frame of the closed form."""
+        """Content (C, ...) of a signal: in the frame of `balanced`."""
         return apply_affine(x, *balanced.METHOD.frame(source[: _MOMENTS * len(x)]))
 
     def map_between(self, source: Values, target: Values) -> Affine:
         """Affine map of the signal from one attribute to another."""
-        from napari_disentangle.model.affine import palette as palettes
+        from napari_disentangle.model.affine.palette import swap
 
-        net = self._net
-        own, other = self._pair(source, target)
-        matrix, offset = palettes.correction(own, other, net.rule)
-        found = palettes.held(matrix), offset
-        moved, shift = palettes.between(own, other, found)
-        moved, shift = palettes.gentle(moved, shift, own)
+        moved, shift = swap(*self.pair(source, target), self._net.rule)
         return moved[0].numpy(), shift[0].numpy()
 
     def classes(self, values: Values) -> tuple[Values, Values]:
         """Colours (K, C), in absorbance, and shares (K,) of the classes of a look."""
         known, _ = _palettes(values, self._net.channels)
-        return known.colours[0].numpy(), known.masses[0].numpy()
+        return known.classes()
 
     def doubt(self, source: Values, target: Values) -> float:
         """How far the networks differ about a swap, as a share of the full scale.
@@ -192,35 +190,34 @@ class ClassWise(PixelMethod):
         """
         import torch
 
-        from napari_disentangle.model.affine import palette as palettes
         from napari_disentangle.model.affine.looks import show
+        from napari_disentangle.model.affine.palette import swap
 
         net = self._net
-        own, other = self._pair(source, target)
+        own, other = self.pair(source, target)
         shown = []
         for classes, one in net.parts():
             pair = own.only(classes), other.only(classes)
-            found = palettes.correction(*pair, one.rule)
-            matrix, offset = palettes.between(*pair, found)
+            matrix, offset = swap(*pair, one.rule)
             shown.append(show(own.colours @ matrix.mT + offset[:, None]))
         apart = torch.stack(shown).var(dim=0, correction=0).mean(dim=2)
         return float((apart * own.masses).sum().sqrt())
 
-    def _pair(self, source: Values, target: Values) -> tuple[Palette, Palette]:
+    def pair(self, source: Values, target: Values) -> tuple[Palette, Palette]:
         """Palettes of two looks that can be compared.
 
         With pixels far from all others where both have such, as few cells on an empty
         slide: colours of classes then agree much better. In between, some of both, so
         that nothing jumps while a person changes the strength.
         """
-        from napari_disentangle.model.affine.palette import apart, blended
+        from napari_disentangle.model.affine.palette import blended, differences
 
         net = self._net
         own, own_every = _palettes(source, net.channels)
         other, other_every = _palettes(target, net.channels)
-        pairs = (own, other), (own_every, other_every)
-        without, every = (apart(*pair, net.rule) for pair in pairs)
-        ratio = every / max(without, _SAME)
+        without = differences(own, other, net.rule)
+        every = differences(own_every, other_every, net.rule)
+        ratio = max(b / max(a, _SAME) for a, b in zip(without, every, strict=True))
         share = min(max((_ALIKE - ratio) / (_ALIKE - _BETTER), 0.0), 1.0)
         return blended(own, own_every, share), blended(other, other_every, share)
 

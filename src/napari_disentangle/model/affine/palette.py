@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
+from napari_disentangle.image.arrays import Doubles
+from napari_disentangle.model.affine.looks import show
+
 # Of masses, so that a class that is missing has a colour as well.
 _NOTHING = 1e-9
 # The correction counts half as much where classes have this much in common; two images
@@ -29,7 +32,7 @@ class Palette:
     Attributes
     ----------
     ends
-        Low percentile and log range of the closed form `percentile` (B, 2C).
+        What is lightest, and the log range up to what is darkest (B, 2C).
     colours
         Mean signal of every class (B, K, C).
     masses
@@ -43,6 +46,10 @@ class Palette:
     def part(self, rows: slice) -> Palette:
         """Some of the images."""
         return Palette(self.ends[rows], self.colours[rows], self.masses[rows])
+
+    def classes(self) -> tuple[Doubles, Doubles]:
+        """Colours (K, C) and shares (K,) of the first image."""
+        return self.colours[0].numpy(), self.masses[0].numpy()
 
     def only(self, classes: slice) -> Palette:
         """Some of the classes, as if there were no others."""
@@ -143,12 +150,21 @@ def correction(
     return found.mT[..., :n], found.mT[..., n]
 
 
-def apart(source: Palette, target: Palette, rule: Rule) -> float:
-    """Mean squared difference of the classes that both have, after the closed form."""
+def differences(source: Palette, target: Palette, rule: Rule) -> tuple[float, float]:
+    """Mean squared differences of classes that both have, after the closed form.
+
+    In its frame, and as they are shown.
+    """
     x, y = (_standard(one) for one in (source, target))
+    anchor, scale = frame(target.ends)
+    shown = [show(z * scale[:, None] + anchor[:, None]) for z in (x, y)]
     common = _common(source, target, rule)
-    found = (common * (y - x).square().sum(dim=-1)).sum()
-    return float(found / (common.sum() + _NOTHING))
+    total = float(common.sum()) + _NOTHING
+    first, second = (
+        float((common * (b - a).square().sum(dim=-1)).sum()) / total
+        for a, b in ((x, y), shown)
+    )
+    return first, second
 
 
 def _common(source: Palette, target: Palette, rule: Rule) -> torch.Tensor:
@@ -184,6 +200,14 @@ def held(matrix: torch.Tensor) -> torch.Tensor:
     return held
 
 
+def swap(
+    source: Palette, target: Palette, rule: Rule
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Affine map (B, C, C), (B, C) of the signal that is rendered by."""
+    matrix, offset = correction(source, target, rule)
+    return gentle(*between(source, target, (held(matrix), offset)), source)
+
+
 def gentle(
     matrix: torch.Tensor, offset: torch.Tensor, source: Palette
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -193,9 +217,9 @@ def gentle(
     less than was asked, the background still lands where it was to.
     """
     left, stretch, right = torch.linalg.svd(matrix)
-    kept = (left * stretch.clamp(max=_STEEPEST)[:, None, :]) @ right
     if bool((stretch <= _STEEPEST).all()):
         return matrix, offset
+    kept = (left * stretch.clamp(max=_STEEPEST)[:, None, :]) @ right
     level = source.ends[:, : matrix.shape[-1], None].to(matrix)
     return kept, offset + ((matrix - kept) @ level)[..., 0]
 

@@ -46,7 +46,7 @@ class View:
     signal
         (B, C, h, w).
     ends
-        Of the closed form `percentile` (B, 2C).
+        Of what is lightest and darkest (B, 2C).
     moments
         Of the closed form `balanced` (B, 4C).
     mean, covariance
@@ -212,7 +212,7 @@ def view(signal: torch.Tensor) -> View:
 
 def _measure(tile: Array) -> tuple[Any, ...]:
     own = rows(tile)
-    return ends(own[0]), moments(*own, "brightfield"), *balanced(*own)
+    return ends(*own), moments(*own, "brightfield"), *balanced(*own)
 
 
 def rows(tile: Array) -> tuple[Array, Mask]:

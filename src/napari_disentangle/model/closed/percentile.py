@@ -13,7 +13,7 @@ from napari_disentangle.model.base import (
     per_channel,
 )
 from napari_disentangle.model.settings import Settings
-from napari_disentangle.model.statistics import ENDS, ends
+from napari_disentangle.model.statistics import log_std
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Config(Settings):
         If one is out of range, or ``low`` is not below ``high``.
     """
 
-    low: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = ENDS[0]
-    high: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = ENDS[1]
+    low: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 1.0
+    high: Annotated[float, {"min": 0.0, "max": 100.0, "step": 0.1}] = 99.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +36,9 @@ class Config(Settings):
 
 
 def _estimate(sample: Sample, config: Config) -> Values:
-    return ends(sample.signal, (config.low, config.high))
+    percents = (config.low, config.high)
+    low, high = np.percentile(sample.signal, percents, axis=1)
+    return np.concatenate([low, log_std(high - low, low)])
 
 
 def _frame(values: Values) -> Affine:
