@@ -153,12 +153,13 @@ METHOD = """\
 
 The known-truth swap, with `affine` trained anew without each part of the sources:
 violet histology, smears and slides; one half of the open sources; and the other. Which
-of two readings a swap takes was settled on other pairs of the second half (the rows
-from `oscc_india_he_224` on). Its decibels, and those of `balanced`, are differences to the best published
-closed form of the row, which is chosen with the truth in hand and given as what it wins
-over no swap. *composed* looks are another stain before another camera. The slides of
-the three scanners may not be redistributed: no model learned from them, and `affine` is
-the bundled one. Means give every group one vote; intervals are 95 %, over groups.
+of two readings a swap takes was settled on the second half, whose rows (from
+`oscc_india_he_224` on) that flatters. Its decibels, and those of `balanced`, are
+differences to the best published closed form of the row, which is chosen with the truth
+in hand and given as what it wins over no swap. *composed* looks are another stain
+before another camera. The slides of the three scanners may not be redistributed: no
+model learned from them, and `affine` is the bundled one. Means give every
+group one vote; intervals are 95 %, over groups.
 """
 
 
