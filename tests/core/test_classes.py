@@ -26,7 +26,9 @@ def classes(pixels: np.ndarray, axes: str = "YXC", tile: int = 512) -> np.ndarra
     return np.asarray(replace(lazy, tile=tile))
 
 
-@pytest.mark.parametrize("tile", [32, 50, 64])
+@pytest.mark.parametrize(
+    "tile", [50, *(pytest.param(n, marks=pytest.mark.slow) for n in (32, 64))]
+)
 def test_tiles_are_the_whole(tile: int) -> None:
     whole = classes(TISSUE)
     assert (whole.shape, whole.dtype) == ((131, 131), np.uint8)
@@ -94,7 +96,9 @@ def test_layers_are_labels_in_the_colours_of_the_classes() -> None:
         assert np.abs(before - shown).max() < 0.15
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".ome.zarr"])
+@pytest.mark.parametrize(
+    "suffix", [".tif", pytest.param(".ome.zarr", marks=pytest.mark.slow)]
+)
 def test_from_the_command_line_and_back(tmp_path: Path, suffix: str) -> None:
     import tifffile
 

@@ -61,9 +61,6 @@ def test_a_class_map_is_labels_that_follow_every_run(smears: Any) -> None:
     made = smears.layer("[classes]")
     assert type(made).__name__ == "Labels"
     assert made.data.min() > 0
-    names = smears.names
-    smears.run()
-    assert smears.names == names
     smears.panel.model.setCurrentText("mk")
     smears.run()
     assert any("only 'affine' sorts the pixels" in words for words in smears.said)

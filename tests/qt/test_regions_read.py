@@ -61,7 +61,9 @@ def by_console(desk: Any, donor: Any) -> Any:
     return nd.add_layers(desk.viewer, model, slide, ["swap"], donor)[0]
 
 
-@pytest.mark.parametrize("way", [by_panel, by_console])
+@pytest.mark.parametrize(
+    "way", [by_panel, pytest.param(by_console, marks=pytest.mark.slow)]
+)
 def test_what_is_read_is_what_is_seen(desk: Any, slide: Any, way: Any) -> None:
     layer, read = slide
     donor = desk.viewer.add_image(load("blood_2"), rgb=True, name="donor")
