@@ -50,7 +50,7 @@ def _warmth(image: np.ndarray) -> float:
     return float((image[..., 0].astype(float) - image[..., 2]).mean())
 
 
-def test_a_class_map_is_labels_that_follow_every_run(smears: Any) -> None:
+def test_a_class_map_is_labels_and_models_without_one_say_so(smears: Any) -> None:
     smears.panel.model.setCurrentText("affine")
     smears.panel.method.open()
     smears.wait(smears.panel.classes.isVisible)
