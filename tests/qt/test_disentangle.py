@@ -58,7 +58,9 @@ def test_a_class_map_is_labels_and_models_without_one_say_so(smears: Any) -> Non
     smears.click_box(smears.panel.classes)
     assert smears.panel.outputs() == ("swap", "classes")
     smears.run()
+    assert smears.layer("[swapped]").visible
     made = smears.layer("[classes]")
+    assert not made.visible  # it would lie on it
     assert type(made).__name__ == "Labels"
     assert made.data.min() > 0
     smears.panel.model.setCurrentText("mk")

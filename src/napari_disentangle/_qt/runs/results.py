@@ -109,6 +109,8 @@ class LastRun:
         """Show this result, and not what would add to it or hide it."""
         for layer in pair.layers:
             layer.visible = seen
+        if not seen:
+            return
         others = [one for one in self._results_of(pair) if one.visible]
         alike = KINDS[_output(pair)].shown == "image"
         added = [one for one in pair.sources if _adds(one) and alike]
