@@ -88,13 +88,14 @@ def test_fit_stop_and_use_run_and_slide(tissues: Any) -> None:
     swapped = tissues.layer("[swapped]")
     np.testing.assert_array_equal(swapped.data, model.swap(*images))
     for strength in (40, 0):
-        before = swapped.data
         tissues.panel.strength.setValue(strength)
-        tissues.wait(lambda b=before: swapped.data is not b, 10)
+        tissues.wait(lambda s=strength: _strength(swapped) == s / 100, 10)
         fresh = model.swap(*images, strength / 100)
         np.testing.assert_array_equal(swapped.data, fresh)
-        recipe = swapped.metadata["napari-disentangle"]["recipe"]
-        assert recipe["strength"] == strength / 100
+
+
+def _strength(layer: Any) -> float:
+    return float(layer.metadata["napari-disentangle"]["recipe"]["strength"])
 
 
 def test_run_before_fit_is_one_sentence(tissues: Any) -> None:
