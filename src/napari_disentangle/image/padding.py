@@ -1,7 +1,8 @@
 """Where the padding of a plane is: areas of one value, whose edges are straight.
 
 JPEG frays the edges of padding, and colours bleed into it: there it is told by whole
-rows and columns, by darkness that no image has, and by whole blocks. OUR CHOICE.
+rows and columns, by darkness that no image has, by the sides of an image that was
+turned, and by whole blocks, each mostly of the value itself. OUR CHOICE.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,8 +26,6 @@ _LINE = 0.12
 _JPEG, _FRAYED = 8, 2
 # Share of a row of frayed padding that is near its value, and of the next at most.
 _WHOLE, _ENDS = 0.98, 0.5
-
-
 # Share of an area that is within so many levels of its value.
 _CORE = {NEAR: 0.1, 12: 0.6}
 # Share of a plane around an image that was turned, at least; degrees by which its sides

@@ -192,7 +192,8 @@ def padding(image: Planes, lead: Lead) -> Padding | None:
     known, maps = zip(*found, strict=True)
     frayed_off = off == RINGING
     beside = round(_BLURRED * max(plane.shape[1:]) / max(image.plane_shape))
-    blurred = _wider(np.any(maps, axis=0), frayed_off * max(1, beside))
+    pixels = np.any([like(plane, value, off) & near for value, near in found], axis=0)
+    blurred = _wider(pixels, frayed_off * max(1, beside))
     return Padding(known, tuple(map(_wider, maps)), image.plane_shape, off, blurred)
 
 

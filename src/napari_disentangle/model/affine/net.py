@@ -166,7 +166,7 @@ def seen(
     Returns
     -------
     tuple
-        Maps (B, 2C, h / 2, w / 2): the signal in the frame of the closed form, and
+        Maps (B, 2C, h / 2, w / 2): the signal in the frame of `balanced`, and
         white; and the signal itself (B, C, h / 2, w / 2).
     """
     known = avg_pool2d(signal.isfinite().to(signal), STRIDE)
