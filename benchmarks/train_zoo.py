@@ -1,4 +1,4 @@
-"""Train the bundled model: ``python benchmarks/train_zoo.py``, 15 minutes, two cores.
+"""Train the bundled model: ``python benchmarks/train_zoo.py``, 30 minutes, two cores.
 
 Only on images that may be redistributed and on none that a benchmark reports, but for
 sources too small to be split, which are reported with models that never saw them.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 NAME = "affine-brightfield"
 SEED = 0
-STEPS, QUICK_STEPS = 3000, 1
+STEPS, QUICK_STEPS = 6000, 1
 # Networks of a model.
 READERS = 2
 # Known looks are dealt over pairs of these, for the audit in a card.
