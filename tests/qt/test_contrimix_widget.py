@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import napari_disentangle as nd
+from napari_disentangle.layers import values as layer_values
 from napari_disentangle.samples.synthetic import pair
 
 if TYPE_CHECKING:
@@ -92,6 +93,25 @@ def test_fit_stop_and_use_run_and_slide(tissues: Any) -> None:
         tissues.wait(lambda s=strength: _strength(swapped) == s / 100, 10)
         fresh = model.swap(*images, strength / 100)
         np.testing.assert_array_equal(swapped.data, fresh)
+
+
+def test_the_slider_of_a_large_swap_does_not_hold_the_window(
+    tissues: Any, published: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks compute in a worker; what was asked for last is what is shown."""
+    monkeypatch.setattr(layer_values, "EAGER", 1000)
+    tissues.widget.buttons.use_model(published)
+    tissues.run()
+    swapped = tissues.layer("[swapped]")
+    assert swapped.multiscale
+    images = [nd.Field.from_layer(tissues.viewer.layers[name]) for name in NAMES]
+    for strength in (70, 20, 50):
+        tissues.panel.strength.setValue(strength)
+        tissues.widget.settle()
+    tissues.wait(lambda: _strength(swapped) == 0.5)
+    fresh = nd.load(published).swap(*images, 0.5)
+    tissues.wait(lambda: np.array_equal(swapped.data[0], fresh))
+    assert not any("another strength" in line for line in tissues.said)
 
 
 def _strength(layer: Any) -> float:

@@ -7,7 +7,7 @@ may depend on the region itself: what is per image has been measured before.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,10 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Span, Tile, tiles
 
 Job = Generator[tuple[Lead, Tile, Array] | None, None, None]
+# Plane and tile; without a plane where all planes of a stack are computed together.
+Part = tuple[Lead, Tile]
+# In which order parts are computed: the next is asked for when it is begun.
+Order = Callable[[list[Part]], Iterator[Part]]
 
 TILE = 512
 # Of operations pixel by pixel, which are over before a person could want to stop them.
@@ -184,7 +188,9 @@ class LazyImage:
         sizes = (-(-len(_span(self._of(axis))) // self.tile) for axis in "YX")
         return int(np.prod([*self._lead_shape(), *sizes]))
 
-    def fill(self, out: Any, record: Record | None = None) -> Iterator[int]:
+    def fill(
+        self, out: Any, record: Record | None = None, order: Order = iter
+    ) -> Generator[int, None, None]:
         """Compute into an array of this view's shape, tile by tile.
 
         Parameters
@@ -193,6 +199,8 @@ class LazyImage:
             Array to be written to.
         record
             What is in it already is not computed again, and what is added is noted.
+        order
+            In which order tiles are computed; as they lie in the image by default.
 
         Yields
         ------
@@ -205,20 +213,21 @@ class LazyImage:
         every = (self._name(*one) for one in product(self._leads(), self._grid()))
         done = {name for name in every if name in known.done}
         try:
-            yield from self._filling(out, threads, known, done)
+            yield from self._filling(out, threads, known, done, order)
         except DeviceMemoryError:
             if threads == 1:
                 raise
             # What does not fit beside others may fit alone.
-            yield from self._filling(out, 1, known, done)
+            yield from self._filling(out, 1, known, done, order)
 
     def _filling(
-        self, out: Any, threads: int, record: Record, done: set[str]
+        self, out: Any, threads: int, record: Record, done: set[str], order: Order
     ) -> Iterator[int]:
         import torch
 
         begin = partial(use_threads, torch.get_num_threads())
-        with closing(side_by_side(self._jobs(done), threads, begin)) as parts:
+        jobs = self._jobs(done, order)
+        with closing(side_by_side(jobs, threads, begin)) as parts:
             for part in parts:
                 if part is not None:
                     lead, tile, values = part
@@ -261,15 +270,15 @@ class LazyImage:
         y, x = tile.inner
         return f"{self.level} {','.join(map(str, lead))} {y.start} {x.start}"
 
-    def _jobs(self, done: set[str]) -> Iterator[Job]:
+    def _jobs(self, done: set[str], order: Order) -> Iterator[Job]:
         """What can be computed apart: tiles, or in stacks tiles of all planes."""
         leads, grid, operation = self._leads(), self._grid(), self.operation
         if isinstance(operation, Stacked):
-            for tile in grid:
+            for _, tile in order([((), tile) for tile in grid]):
                 left = [one for one in leads if self._name(one, tile) not in done]
                 yield self._through(operation, tile, left)
             return
-        for lead, tile in product(leads, grid):
+        for lead, tile in order([*product(leads, grid)]):
             if self._name(lead, tile) not in done:
                 yield self._alone(tile, lead)
 

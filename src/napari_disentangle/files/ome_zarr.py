@@ -181,6 +181,7 @@ def fill(lazy: LazyImage, arrays: Sequence[Any], record: Record) -> Iterator[int
     smaller = thinned if lazy.operation.numbers else averaged
     along = arrays[: _along(lazy.tile)] if len(own) == 1 else arrays[:1]
     yield from lazy.fill(Permuted(along, lazy.axes, order, smaller), record)
+    steps: Iterator[int]
     done = lazy.parts()
     for i, target in enumerate(arrays[len(along) :], len(along)):
         if i < len(own):

@@ -161,6 +161,37 @@ class Turned(OnDisk):
         return turned
 
 
+@dataclass(frozen=True, eq=False)
+class Plane(OnDisk):
+    """One of what lies along an axis of a stored array; read when it is indexed.
+
+    Attributes
+    ----------
+    array
+        What is stored.
+    axis, number
+        Which axis, and which along it.
+    """
+
+    array: OnDisk
+    axis: int
+    number: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Of the other axes."""
+        whole = self.array.shape
+        return (*whole[: self.axis], *whole[self.axis + 1 :])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """Of the values."""
+        return self.array.dtype
+
+    def _part(self, key: tuple[Any, ...]) -> Array:
+        return self.array[(*key[: self.axis], self.number, *key[self.axis :])]
+
+
 # --- what is kept ---------------------------------------------------------------------
 _LOCK = RLock()
 _FILES: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()

@@ -97,7 +97,8 @@ def add_layers(
 def _put(
     viewer: Any, output: Output, styles: Sequence[Style], marking: Marking | None
 ) -> Iterator[Any]:
-    for data in layer_data(output, styles, marking):
+    pieces = list(layer_data(output, styles, marking))  # whole, before it is seen
+    for data in pieces:
         if isinstance(data, tuple):
             yield put_layer(viewer, data).layer
 

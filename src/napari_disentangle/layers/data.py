@@ -9,6 +9,8 @@ import numpy as np
 
 from napari_disentangle.detector.detector import Score
 from napari_disentangle.detector.export import named
+from napari_disentangle.files.stored import OnDisk, Plane
+from napari_disentangle.layers.filed import Focus
 from napari_disentangle.layers.style import Style
 from napari_disentangle.layers.values import (
     pyramid,
@@ -69,9 +71,15 @@ class Marking:
 
 
 def layer_data(
-    output: Output, styles: Sequence[Style], marking: Marking | None = None
+    output: Output,
+    styles: Sequence[Style],
+    marking: Marking | None = None,
+    focus: Focus | None = None,
 ) -> Iterator[Step | LayerData | Score]:
     """Compute an output as far as napari needs it, and put it into layer tuples.
+
+    A layer may come before all of its values are computed; the steps that follow it
+    compute them, what is near the ``focus`` first.
 
     Yields
     ------
@@ -87,9 +95,12 @@ def layer_data(
     if output.codes is not None:
         yield _labels(output, output.codes, styles[0])
         return
-    data = yield from values(output, kind.title)
+    looked_at = focus or Focus()
+    shown = yield from values(output, kind.title, looked_at)
+    data = shown.data
     yield from _SHOWN[kind.shown](output, data, styles)
-    if marking and kind.needs == "prediction":
+    yield from shown.rest
+    if marking and looked_at.wanted and kind.needs == "prediction":
         marking.keep(output, data[0] if isinstance(data, list) else data)
 
 
@@ -197,8 +208,11 @@ _SHOWN = {"image": _rendered, "score": _anomaly, "channels": _maps, "classes": _
 
 def _part(data: Any, place: int, number: int) -> Any:
     """One of what lies along an axis of an array, or of the arrays of a pyramid."""
-    key = (*(slice(None),) * place, number)
-    return [level[key] for level in data] if isinstance(data, list) else data[key]
+    if isinstance(data, list):
+        return [_part(level, place, number) for level in data]
+    if isinstance(data, OnDisk):
+        return Plane(data, place, number)
+    return data[(*(slice(None),) * place, number)]
 
 
 def _attributes(

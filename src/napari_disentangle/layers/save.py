@@ -17,6 +17,7 @@ from napari_disentangle.image.arrays import Doubles
 from napari_disentangle.image.field import Field
 from napari_disentangle.image.from_layer import axes_of_labels
 from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.filed import unfinished
 
 # In the provenance of a file: how its layer was shown.
 DISPLAY = "display"
@@ -69,7 +70,18 @@ def write_layer(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
 
 def writing(path: str, data: Any, attributes: dict[str, Any]) -> Iterator[Done]:
-    """Save one layer as :func:`write_layer` does, so that it can be cancelled."""
+    """Save one layer as :func:`write_layer` does, so that it can be cancelled.
+
+    Raises
+    ------
+    DataError
+        If it is still being computed, or cannot be written.
+    """
+    if unfinished(data):
+        raise DataError(
+            f"{attributes.get('name', 'the layer')!r} is not computed to its end: wait "
+            "for that, then save it"
+        )
     kept = attributes.get("metadata", {}).get(KEY, {}) | _display(attributes)
     features = attributes.get("features", {})
     columns = {str(name): np.asarray(features[name]) for name in features}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from napari_disentangle.detector.score import Scoring
 from napari_disentangle.errors import DataError
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.signal import to_dtype
-from napari_disentangle.layers.filed import filed
+from napari_disentangle.layers.filed import Focus, filed
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
 from napari_disentangle.pipeline.output import Output
@@ -68,13 +68,29 @@ class Unit(Operation):
         return self.inner(plane, lead).astype(np.float32) / np.float32(self.full_scale)
 
 
-def values(output: Output, what: str) -> Generator[Step, None, Any]:
+@dataclass(frozen=True, eq=False)
+class Shown:
     """Data of a layer: an array, a lazy one, or a list of them for a pyramid.
+
+    Attributes
+    ----------
+    data
+        What can be seen.
+    rest
+        Computes what is still missing in it.
+    """
+
+    data: Any
+    rest: Iterator[Step] = field(default_factory=lambda: iter(()))
+
+
+def values(output: Output, what: str, focus: Focus) -> Generator[Step, None, Shown]:
+    """Data of a layer, as far as they have to be known before they can be seen.
 
     Small results are computed, large ones and pyramids stay lazy except for the
     coarsest level, which napari keeps. What looks at neighbours takes too long to be
-    computed while a person moves about: it is computed at once, into a file if it is
-    large.
+    computed while a person moves about: it is computed at once, or, if it is large,
+    into a file that can be seen while it fills.
 
     Parameters
     ----------
@@ -82,6 +98,8 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
         What is shown.
     what
         The output in words, for messages.
+    focus
+        Where such a file is filled first.
 
     Raises
     ------
@@ -91,11 +109,11 @@ def values(output: Output, what: str) -> Generator[Step, None, Any]:
     shown, doing = _shown(output.lazy), f"computing {what}"
     if KINDS[output.kind].shown == "score" or shown.operation.halo:
         if shown.size > EAGER:
-            return (yield from filed(shown, doing))
-        return pyramid(shown, (yield from whole(shown, doing)))
+            return Shown(*filed(shown, doing, focus))
+        return Shown(pyramid(shown, (yield from whole(shown, doing))))
     if shown.field.multiscale or shown.size > EAGER:
-        return (yield from _levels(shown, doing))
-    return (yield from whole(shown, doing))
+        return Shown((yield from _levels(shown, doing)))
+    return Shown((yield from whole(shown, doing)))
 
 
 def too_large(output: Output) -> bool:
@@ -180,10 +198,10 @@ def scored(
 
 
 def _shown(lazy: LazyImage) -> LazyImage:
-    field = lazy.field
-    if not (lazy.rgb and field.dtype.kind in "ui" and field.dtype.itemsize > 1):
+    image = lazy.field
+    if not (lazy.rgb and image.dtype.kind in "ui" and image.dtype.itemsize > 1):
         return lazy
-    return replace(lazy, operation=Unit(lazy.operation, field.full_scale))
+    return replace(lazy, operation=Unit(lazy.operation, image.full_scale))
 
 
 def whole(lazy: LazyImage, doing: str) -> Generator[Step, None, Array]:

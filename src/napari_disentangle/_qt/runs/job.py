@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_disentangle.detector.detector import Score
 from napari_disentangle.image.field import Field
 from napari_disentangle.layers.data import KEY, LINK, LayerData, Marking, layer_data
+from napari_disentangle.layers.filed import Focus
 from napari_disentangle.layers.style import Picked
 from napari_disentangle.layers.values import too_large
 from napari_disentangle.pipeline.follow import Failed, Step, follow
@@ -49,19 +50,29 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished output, the layers that show it, its score, and regions of that."""
+    """An output, the layers that show it, its score, and regions of that.
+
+    With a ``focus`` it is not finished: steps follow that fill its layers, what is near
+    the focus first, and then :class:`Filled`.
+    """
 
     output: Output
     picked: Picked
     layers: tuple[LayerData, ...]
     score: Score | None = None
     found: tuple[Any, dict[str, Any]] | None = None
+    focus: Focus | None = None
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a person should know, in words."""
         none = (_NO_REGIONS,) if too_large(self.output) else ()
         return (*self.output.status, *none)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its layers are not filled."""
+        return self.focus is not None and not self.focus.filled
 
     def having(self, piece: LayerData | Score) -> Result:
         """The same with one more piece."""
@@ -77,7 +88,11 @@ class Result:
         return replace(self, found=found)
 
 
-def run_job(job: Job) -> Generator[Step | Failed | Result, None, None]:
+class Filled:
+    """The layers of the last result are filled, or nobody looks at them any more."""
+
+
+def run_job(job: Job) -> Generator[Step | Failed | Result | Filled, None, None]:
     """Compute all outputs; the steps' ``done`` counts the whole run."""
     parts = len(job.picked) * len(job.recipe.outputs)
     finished = 0
@@ -90,22 +105,39 @@ def run_job(job: Job) -> Generator[Step | Failed | Result, None, None]:
             continue
         output = part.remembering()  # for the slider
         picked = next(one for one in job.picked if one.field is output.image)
-        result = Result(output, picked, ())
-        for piece in layer_data(output, picked.styles, job.marking):
+        for piece in _shown(Result(output, picked, ()), job.marking):
             if isinstance(piece, Step):
                 yield replace(piece, done=(finished + 0.5 + piece.done / 2) / parts)
+            elif isinstance(piece, Result):
+                own = (as_the_donor(*one, job) for one in enumerate(piece.layers))
+                yield replace(piece, layers=tuple(own))
             else:
-                result = result.having(as_the_donor(piece, len(result.layers), job))
+                yield piece
         finished += 1
-        yield result.searched(job.marking)
 
 
-def as_the_donor(piece: Any, number: int, job: Job) -> Any:
+def _shown(
+    result: Result, marking: Marking | None = None
+) -> Iterator[Step | Result | Filled]:
+    """One result, as soon as it can be seen."""
+    focus = Focus()
+    for piece in layer_data(result.output, result.picked.styles, marking, focus):
+        if not isinstance(piece, Step):
+            result = result.having(piece)
+            continue
+        if result.layers and result.focus is None:
+            result = replace(result, focus=focus)
+            yield result
+        yield piece
+    yield Filled() if result.focus else result.searched(marking)
+
+
+def as_the_donor(number: int, piece: LayerData, job: Job) -> LayerData:
     """A layer of a swap with the contrast limits of the donor, if there is one donor.
 
     So both look alike where they are alike.
     """
-    if not isinstance(piece, tuple) or len(job.donors) != 1 or job.recipe.strength < 1:
+    if len(job.donors) != 1 or job.recipe.strength < 1:
         return piece
     styles, (data, attributes, kind) = job.donors[0].styles, piece
     swapped = attributes["metadata"][KEY]["output"] == SWAP
@@ -117,11 +149,12 @@ def as_the_donor(piece: Any, number: int, job: Job) -> Any:
     return data, {**attributes, "contrast_limits": limits, "metadata": known}, kind
 
 
-def recomputed(result: Result, strength: float) -> list[LayerData]:
-    """The layers of a swap with another strength."""
-    output = result.output.at_strength(strength)
-    pieces = layer_data(output, result.picked.styles)
-    return [piece for piece in pieces if isinstance(piece, tuple)]
+def recomputed(
+    swaps: Sequence[Result], strength: float
+) -> Iterator[Step | Result | Filled]:
+    """Swaps with another strength."""
+    for swap in swaps:
+        yield from _shown(Result(swap.output.at_strength(strength), swap.picked, ()))
 
 
 def described(job: Job) -> dict[str, Any]:

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QObject
 
 from napari_disentangle._qt.images.picking import in_the_middle
-from napari_disentangle._qt.runs.job import Result, recomputed
+from napari_disentangle._qt.runs.growing import Growing
+from napari_disentangle._qt.runs.job import Filled, Result, recomputed
+from napari_disentangle._qt.runs.worker import StepWorker
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.put import identity
 from napari_disentangle.layers.values import parts
 
 # A swap by a network with more values than this follows only when the slider rests.
-_LIVE = 2**21
+_LIVE = 2**19
 
 
-class Live:
+class Live(QObject):  # type: ignore[misc]
     """Shows swaps of a viewer under another strength.
 
     Parameters
     ----------
     viewer
         Where their layers are.
+    parent
+        What it goes with.
+    say
+        Takes a message.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(
+        self, viewer: Any, parent: QObject, say: Callable[[str], None]
+    ) -> None:
+        super().__init__(parent)
         self.viewer = viewer
+        self._say = say
         # Arrays of ours, by layer, that are written to while the slider moves.
         self._own: dict[str, Array] = {}
+        self._growing = Growing(viewer)
+        self._worker: StepWorker | None = None
+        # What is wanted after that: the last that was asked for.
+        self._next: partial[Any] | None = None
 
     def follow(self, swaps: Sequence[Result], strength: float) -> None:
         """Where it is seen: in visible layers, and of stacks in one plane.
@@ -47,15 +63,53 @@ class Live:
                 self.settle([swap], strength)
 
     def settle(self, swaps: Sequence[Result], strength: float) -> None:
-        """Everywhere; the layers keep how they came about."""
-        for swap in swaps:
-            made = recomputed(swap, strength)
-            for layer, (data, known, _) in zip(self._layers(swap), made, strict=True):
+        """Everywhere, networks in a worker; the layers keep how they came about."""
+        at_once = [one for one in swaps if not one.output.lazy.operation.halo]
+        for step in recomputed(at_once, strength):
+            self._take(step)
+        self._own = {}
+        if len(at_once) < len(swaps):
+            later = [one for one in swaps if one.output.lazy.operation.halo]
+            self._next = partial(recomputed, later, strength)
+            self._go_on()
+
+    # --- networks -----------------------------------------------------------------
+    def _go_on(self) -> None:
+        """Begin what was asked for last, in place of what is computed now."""
+        if self._worker is not None:
+            self._worker.quit()
+        elif self._next is not None:
+            self._worker, self._next = StepWorker(self._next), None
+            self._worker.yielded.connect(self._take)
+            self._worker.errored.connect(self._failed)
+            self._worker.finished.connect(self._ended)
+            self.destroyed.connect(self._worker.quit)
+            self._worker.start()
+
+    def _failed(self, error: Exception) -> None:
+        self._say(f"A swap has another strength than the slider says: {error}")
+
+    def _ended(self) -> None:
+        self._worker = None
+        self._growing.end()
+        self._go_on()
+
+    def _take(self, step: Any) -> None:
+        """Show what was computed, unless something else is wanted now."""
+        if isinstance(step, Filled):
+            self._growing.end()
+        elif not isinstance(step, Result):
+            self._growing.follow()
+        elif self._next is None:
+            layers = self._layers(step)
+            for layer, (data, known, _) in zip(layers, step.layers, strict=True):
                 if layer is not None:
                     layer.data = data
                     layer.metadata = {**layer.metadata, **known["metadata"]}
-        self._own = {}
+            if step.focus is not None:
+                self._growing.begin(step, [one for one in layers if one is not None])
 
+    # --- pixel by pixel -----------------------------------------------------------
     def _layers(self, swap: Result) -> list[Any]:
         """Layers of a swap, in the order of its parts; ``None`` for a removed one."""
         shown = {identity(layer.metadata): layer for layer in self.viewer.layers}

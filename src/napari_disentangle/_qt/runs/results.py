@@ -158,6 +158,19 @@ class LastRun:
             if layer.unique_id in there:
                 layer.visible = True
 
+    def take_back(self, layers: Sequence[Any]) -> None:
+        """Take these layers away, and put back what they replaced."""
+        gone = {layer.unique_id for layer in layers}
+        for pair in self.pairs():
+            for one in reversed(pair.before):
+                if one.layer.unique_id in gone:
+                    one.restore(self.viewer.layers)
+        self._pairs = [
+            pair
+            for pair in self._pairs
+            if not any(layer.unique_id in gone for layer in pair.layers)
+        ]
+
     def keep(self) -> None:
         """Protect the results: no later run changes them."""
         self.show(RESULT)

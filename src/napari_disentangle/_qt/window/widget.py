@@ -14,11 +14,13 @@ from superqt.utils import qdebounced, qthrottled
 from napari_disentangle._qt.images.picking import marking_layers, sources
 from napari_disentangle._qt.images.table import REFERENCE
 from napari_disentangle._qt.numbers.data import Figures
-from napari_disentangle._qt.runs.job import Job, Result
+from napari_disentangle._qt.runs.growing import Growing
+from napari_disentangle._qt.runs.job import Filled, Job, Result
 from napari_disentangle._qt.runs.live import Live
 from napari_disentangle._qt.runs.results import RESULT, SIDE, LastRun, Pair
 from napari_disentangle._qt.runs.worker import Idle, StepWorker, Turns
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
+from napari_disentangle._qt.window.account import Account
 from napari_disentangle._qt.window.buttons import Buttons
 from napari_disentangle._qt.window.panel import Panel
 from napari_disentangle._qt.window.plan import (
@@ -33,8 +35,6 @@ from napari_disentangle._qt.window.plan import (
 from napari_disentangle._qt.window.regions import Regions
 from napari_disentangle._qt.window.sight import WholeSample
 from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
-from napari_disentangle._qt.window.wording import remarks
-from napari_disentangle.errors import DisentangleError
 from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.train import Progress
 from napari_disentangle.pipeline.follow import Failed, Step
@@ -67,12 +67,11 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._turns = Turns(self)
         self._started, self._told = 0.0, ""
         self._sources: dict[Any, tuple[Any, ...]] = {}
-        # What is said of the run, and of which images every remark is.
-        self._lines: list[str] = []
-        self._notes: dict[str, list[str]] = {}
+        self._account = Account(self.panel.message)
         self.buttons = Buttons(self)
         self._swaps: list[Result] = []
-        self._live = Live(viewer)
+        self._live = Live(viewer, self, self.add_words)
+        self._growing = Growing(viewer)
         self._fit: FitJob | None = None
         self._follow_slider = qthrottled(self.follow, timeout=_SLIDER_MS)
         self._rest_slider = qdebounced(self.settle, timeout=_REST_MS)
@@ -179,7 +178,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def add_words(self, line: str) -> None:
         """Say something beside what is said already."""
-        self._note([line])
+        self._account.add(line)
 
     def plan(self) -> Plan:
         """What Run would do now.
@@ -226,7 +225,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         """Start a worker."""
         self._idle.stop()
         self.panel.message.clear()
-        self._lines, self._notes = [], {}
+        self._account.begin(len(self._sources))
         worker = StepWorker(steps)
         worker.yielded.connect(self._step_soon)
         worker.errored.connect(self._step_soon)
@@ -259,8 +258,11 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         elif isinstance(step, Result):
             self._add(step)
         elif isinstance(step, Failed):
-            self._note([f"{step.image} was not done: {step.reason}"])
+            self._account.add(f"{step.image} was not done: {step.reason}")
+        elif isinstance(step, Filled):
+            self._growing.end()
         elif isinstance(step, Step):
+            self._growing.follow()
             self.panel.show_progress(step, monotonic() - self._started)
         elif isinstance(step, Figures):
             self.panel.show_figures(step)
@@ -282,7 +284,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         name, sources = result.output.image.name, self._sources[result.picked]
         there = {layer.unique_id for layer in self.viewer.layers}
         if not known and not all(layer.unique_id in there for layer in sources):
-            self._note([f"{name}: removed, so nothing was added"])
+            self._account.add(f"{name}: removed, so nothing was added")
             return
         done = len(known.before) if known else 0
         pair = self.last.add(result.layers[done], sources, known)
@@ -291,31 +293,27 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
             return
         if result.output.donor is not None:
             self._swaps.append(result)
+        if result.focus is not None:
+            self._growing.begin(result, pair.layers)
         self.regions.add(result, pair.layers)
-        for remark in result.remarks:
-            names = self._notes.setdefault(remark, [])
-            if name not in names:
-                names.append(name)
-        self._note([])
+        self._account.remark(name, result.remarks)
 
-    def _note(self, more: list[str]) -> None:
-        """Say more, before what there is to say of images."""
-        self._lines += more
-        known = remarks(self._notes, len(self._sources))
-        self.panel.message.say([*self._lines, *known])
+    def _take_back(self) -> None:
+        """Leave no result that is not computed to its end."""
+        self.last.take_back(self._growing.layers)
+        self._growing.end()
+        self._swaps = [one for one in self._swaps if not one.unfinished]
 
     def _failed(self, error: Exception) -> None:
-        known = isinstance(error, (DisentangleError, ValueError))
-        text = str(error) if known else f"{type(error).__name__}: {error}"
-        self._lines.insert(0, f"The run stopped: {text}")
-        self._note([])
+        self._take_back()
+        self._account.fail(error)
 
     def _cancelled(self) -> None:
+        self._take_back()
         done = len({pair.sources for pair in self.last.pairs()})
         if self._fit is None:
             stay = f": {done} finished image{'s' * (done != 1)} stay" if done else ""
-            self._lines.insert(0, f"Cancelled{stay}.")
-            self._note([])
+            self._account.put_first(f"Cancelled{stay}.")
 
     def _finished(self) -> None:
         thrown_away, self._fit = self._fit is not None, None
@@ -332,6 +330,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         """Stop and go when the dock is closed: napari then takes its widget out."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.cancel()
+            self._take_back()
             self.deleteLater()
         return bool(super().event(event))
 
