@@ -56,14 +56,15 @@ def test_the_tile_that_is_looked_at_comes_first(y: int, x: int, t: int) -> None:
     lazy = result((2, 160, 128), "TYX", "content")
     focus = Focus({"T": t, "Y": y, "X": x})
     levels, steps = filed(lazy, "computing", focus)
-    first = next(step for step in steps if np.asarray(levels[0]).any())
+    next(step for step in steps if np.asarray(levels[0]).any())
     seen = np.asarray(levels[0][t]) != 0
     rows, columns = (slice(n // TILE * TILE, (n // TILE + 1) * TILE) for n in (y, x))
     assert seen[rows, columns].any()
     assert seen.sum() == seen[rows, columns].sum()
     focus.place = {"T": 1 - t, "Y": 0, "X": 0}  # a person moves on
-    next(step for step in steps if step.done > first.done)
-    assert np.asarray(levels[0][1 - t, :TILE, :TILE]).any()
+    # some tiles may have been begun already, in other threads
+    next(step for step in steps if np.asarray(levels[0][1 - t, :TILE, :TILE]).any())
+    assert (np.asarray(levels[0]) != 0).sum() <= 6 * TILE**2
     steps.close()
 
 
@@ -73,7 +74,7 @@ def test_nobody_looks_any_more(tmp_path: Any, monkeypatch: Any) -> None:
     levels, steps = filed(result((160, 128), "YX"), "computing", focus)
     next(steps)
     focus.wanted = False
-    assert len(list(steps)) < 5
+    assert [*steps][-1].done < 0.5
     assert unfinished(levels)
     del levels, steps
     gc.collect()
