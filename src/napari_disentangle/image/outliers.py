@@ -16,15 +16,16 @@ from napari_disentangle.image.foreground import Foreground, coherence
 
 # Largest share of the pixels that are outliers, edges aside, and of the foreground.
 _MOST = 0.055
-_OF_TISSUE = 1 / 3
+_OF_TISSUE = 1 / 2
 _FEWEST = 20
-# Robust standard deviations from which on an amount of stain is far, and a colour.
-_DARK, _STRANGE = 4.0, 10.0
+# Robust standard deviations from which on an amount of stain is far.
+_DARK = 4.0
 _STEPS = 1.15 ** np.arange(14)
 # Over this range of distances before them, there are so many times fewer pixels.
 _GAP, _BETWEEN = 1.5, 0.35
-# Share of the pixels that the middle of the colours is taken of.
-_DENSEST = 0.9
+# Share of the pixels that the middle of the colours and their spread are taken of, and
+# standard deviations from which on a colour is far: the fewer pixels, the less spread.
+_STRANGE = ((0.8, 10.0), (0.5, 30.0))
 # Squares in pixels over which objects of all sizes are looked for, largest first.
 _SIZES = (25, 13, 3)
 # A bright object reaches this share of the highest mean; around it, it is above that.
@@ -91,8 +92,9 @@ def _strange(blocks: Sequence[Sampled], foreground: Foreground) -> list[Mask]:
     if most < _FEWEST:
         return [np.zeros_like(mask) for mask in tissue]
     far = _beyond_gap(_amounts(stained), _DARK, most)
-    if not far.any():
-        far = _beyond_gap(_colours(stained), _STRANGE, most)
+    for densest, first in _STRANGE:
+        if not far.any():
+            far = _beyond_gap(_colours(stained, densest), first, most)
     masks = np.split(far, np.cumsum([mask.sum() for mask in tissue])[:-1])
     for mask, part in zip(tissue, masks, strict=True):
         mask[mask] = part
@@ -123,17 +125,17 @@ def _amounts(stained: Array) -> Doubles:
     return distances
 
 
-def _colours(stained: Array) -> Doubles:
-    """How far pixels (C, N) are from the densest of them, in standard deviations.
+def _colours(stained: Array, densest: float) -> Doubles:
+    """How far pixels (C, N) are from this share of them, in standard deviations.
 
     By concentration steps (Rousseeuw and Van Driessen 1999, section 3).
     """
     few: Array = stained[:, :: -(-stained.shape[1] // _MOST_PIXELS)]
-    middle: Array = few.mean(axis=1, keepdims=True)
+    middle: Array = np.median(few, axis=1, keepdims=True)
     inverse: Array = np.eye(len(few), dtype=few.dtype)
     for _ in range(8):
         distances = _mahalanobis(few - middle, inverse)
-        near = chosen(few, distances <= np.quantile(distances, _DENSEST))
+        near = chosen(few, distances <= np.quantile(distances, densest))
         middle = near.mean(axis=1, keepdims=True)
         covariance = np.cov(near) + 1e-5 * np.eye(len(few))
         inverse = np.linalg.inv(covariance).astype(few.dtype)
