@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from napari_disentangle.model.base import Values, apply_affine
 # Pixels that are computed at once, so that what is in between stays in the cache.
 _AT_ONCE = 2**17
 _LEVELS = 256
+# Maps rows of all channels into targets.
+Rows = Callable[[Sequence[Array], Sequence[Array | None]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +48,13 @@ class PixelMap:
 
         Channels whose array is ``None`` are not computed.
         """
-        fast = planes[0].dtype == np.uint8 and self._tables is not None
-        compute = self._look_up if fast else self._compute
         height, width = planes[0].shape
         step = max(1, _AT_ONCE // max(1, width))
+        compute: Rows = self._compute
+        if planes[0].dtype == np.uint8 and self._tables is not None:
+            compute = self._look_up
+        elif self.space == "intensity":
+            compute = partial(self._multiply, self._room(planes, step))
         for first in range(0, height, step):
             rows = slice(first, first + step)
             targets = [None if one is None else one[rows] for one in out]
@@ -92,6 +97,27 @@ class PixelMap:
             product -= less
             np.clip(product, 0, _LEVELS - 1, out=product)
             target[:] = product
+
+    def _room(self, planes: Sequence[Array], rows: int) -> Array:
+        """Values and results of so many rows (2, C, N); fresh memory is slow."""
+        pixels = min(rows, len(planes[0])) * planes[0].shape[1]
+        return np.empty((2, len(planes), pixels), float_type(planes[0].dtype))
+
+    def _multiply(
+        self, room: Array, rows: Sequence[Array], targets: Sequence[Array | None]
+    ) -> None:
+        import torch
+
+        values, moved = room[..., : rows[0].size]
+        for channel, row in zip(values, rows, strict=True):
+            channel.reshape(row.shape)[:] = row
+        known = (self.matrix, self.offset)
+        w, b = (torch.from_numpy(part.astype(room.dtype)) for part in known)
+        results = torch.from_numpy(moved)
+        torch.addmm(b[:, None], w, torch.from_numpy(values), out=results)
+        for shown, target in zip(moved, targets, strict=True):
+            if target is not None:
+                use_up(shown.reshape(target.shape), target)
 
     def _compute(self, rows: Sequence[Array], targets: Sequence[Array | None]) -> None:
         import torch
