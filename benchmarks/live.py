@@ -114,8 +114,30 @@ def measured(edge: int, steps: int, folder: Path) -> dict[str, tuple[float, floa
     )
     twice, _ = run(widget)
     found["Run again to its end"] = again, twice
+    found["map: press Run to its layer, then to its first tile"] = mapped(
+        viewer, widget
+    )
     viewer.close()
     return found
+
+
+def mapped(viewer: Any, widget: Any) -> tuple[float, float]:
+    """Milliseconds until an anomaly map is there, then until what is seen of it is."""
+    widget.panel.choose_task("odd")
+    edge = viewer.layers["slide"].data[0].shape[0]
+    viewer.scene.camera.center = (0, edge / 2, edge / 2)
+    viewer.scene.camera.zoom = 1
+    start = time.monotonic()
+    widget.panel.run.click()
+    wait(lambda: any("anomaly map" in one.name for one in viewer.layers), 120)
+    there = time.monotonic()
+    made = next(one for one in viewer.layers if "anomaly map" in one.name)
+    middle = (slice(edge // 2, edge // 2 + 8),) * 2
+    wait(lambda: bool(np.asarray(made.data[0][middle]).any()), 120)
+    seen = time.monotonic()
+    widget.panel.cancel.click()
+    wait(lambda: not widget.running, 60)
+    return 1000 * (there - start), 1000 * (seen - there)
 
 
 def sliding(name: str, images: list[np.ndarray], steps: int) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_disentangle.layers.values import as_it_is
 from napari_disentangle.samples.data import load
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
@@ -352,8 +353,17 @@ def test_pyramid_gives_a_pyramid_that_follows_the_slider(smears: Any) -> None:
     swapped = smears.layer("pyramid [swapped]")
     assert swapped.multiscale
     assert [level.shape for level in swapped.data] == [x.shape for x in levels]
+    shown, before = swapped.data[0], swapped.thumbnail.copy()
+    kept, whole = as_it_is(swapped.data), np.asarray(swapped.data[0])
     smears.panel.strength.setValue(0)
     smears.wait(lambda: bool((np.asarray(swapped.data[-1]) == levels[-1]).all()))
+    assert swapped.data[0] is shown
+    np.testing.assert_array_equal(shown, levels[0])
+    smears.wait(lambda: not np.array_equal(swapped.thumbnail, before))
+    assert swapped.metadata["napari-disentangle"]["recipe"]["strength"] == 0
+    # what is being saved is as it was when Save was pressed
+    np.testing.assert_array_equal(kept[0], whole)
+    assert not np.array_equal(kept[-1], levels[-1])
 
 
 @pytest.mark.parametrize(

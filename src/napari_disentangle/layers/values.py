@@ -68,6 +68,78 @@ class Unit(Operation):
         return self.inner(plane, lead).astype(np.float32) / np.float32(self.full_scale)
 
 
+@dataclass(eq=False)
+class Changeable:
+    """What a layer shows, computed where it is seen; exchanged in its place.
+
+    Setting the data of a layer takes napari about as long as adding one.
+    """
+
+    lazy: LazyImage
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the values."""
+        return self.lazy.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.lazy.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.lazy.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.lazy.dtype
+
+    def __len__(self) -> int:
+        return len(self.lazy)
+
+    def __getitem__(self, item: Any) -> Any:
+        return self.lazy[item]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.lazy, dtype)
+
+
+def changeable(data: Any) -> Any:
+    """The same data of a layer, what is lazy in it changeable."""
+    if isinstance(data, list):
+        return [changeable(level) for level in data]
+    return Changeable(data) if isinstance(data, LazyImage) else data
+
+
+def exchanged(shown: Any, data: Any) -> bool:
+    """Put other data of the same kind in the place of the data of a layer.
+
+    ``False`` if all of it is in memory, or in a file.
+    """
+    if isinstance(shown, Changeable):
+        shown, data = [shown], [data] if isinstance(data, Changeable) else data
+    if not isinstance(shown[0], Changeable):
+        return False
+    for place, level in zip(shown, data, strict=False):
+        if isinstance(place, Changeable):
+            place.lazy = level.lazy if isinstance(level, Changeable) else level
+        else:  # the coarsest one
+            place[...] = level
+    return True
+
+
+def as_it_is(data: Any) -> Any:
+    """The data of a layer, which no slider changes any more."""
+    if isinstance(data, np.ndarray):
+        return data.copy()
+    if isinstance(data, Sequence):
+        return [as_it_is(level) for level in data]
+    return data.lazy if isinstance(data, Changeable) else data
+
+
 @dataclass(frozen=True, eq=False)
 class Shown:
     """Data of a layer: an array, a lazy one, or a list of them for a pyramid.
@@ -121,10 +193,12 @@ def too_large(output: Output) -> bool:
     return KINDS[output.kind].shown == "score" and output.lazy.size > EAGER
 
 
-def parts(output: Output, layers: int) -> list[LazyImage]:
-    """Values of an output at full resolution, one part for each of so many layers."""
-    shown = _shown(output.lazy)
-    return [shown] if layers == 1 else [shown[i] for i in range(layers)]
+def parts(output: Output, layers: int) -> list[list[LazyImage]]:
+    """Levels of the values of an output, for each of so many layers."""
+    levels = _shown(output.lazy).levels
+    if layers == 1:
+        return [[*levels]]
+    return [[level[i] for level in levels] for i in range(layers)]
 
 
 def shown_alike(

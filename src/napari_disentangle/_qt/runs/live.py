@@ -15,7 +15,7 @@ from napari_disentangle._qt.runs.job import Filled, Result, recomputed
 from napari_disentangle._qt.runs.worker import StepWorker
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.put import identity
-from napari_disentangle.layers.values import parts
+from napari_disentangle.layers.values import exchanged, parts
 
 # A swap by a network with more values than this follows only when the slider rests.
 _LIVE = 2**19
@@ -59,8 +59,10 @@ class Live(QObject):  # type: ignore[misc]
                 continue
             if all(isinstance(layer.data, np.ndarray) for layer in layers):
                 self._show_planes(swap, strength)
-            else:  # computed where it is seen
+            elif lazy.operation.halo:  # in a file
                 self.settle([swap], strength)
+            else:  # computed where it is seen
+                self._show_levels(swap, strength)
 
     def settle(self, swaps: Sequence[Result], strength: float) -> None:
         """Everywhere, networks in a worker; the layers keep how they came about."""
@@ -102,10 +104,9 @@ class Live(QObject):  # type: ignore[misc]
             self._growing.follow()
         elif self._next is None:
             layers = self._layers(step)
-            for layer, (data, known, _) in zip(layers, step.layers, strict=True):
+            for layer, data in zip(layers, step.layers, strict=True):
                 if layer is not None:
-                    layer.data = data
-                    layer.metadata = {**layer.metadata, **known["metadata"]}
+                    _renew(layer, *data)
             if step.focus is not None:
                 self._growing.begin(step, [one for one in layers if one is not None])
 
@@ -117,10 +118,16 @@ class Live(QObject):  # type: ignore[misc]
 
     def _show_planes(self, swap: Result, strength: float) -> None:
         lazies = parts(swap.output.at_strength(strength), len(swap.picked.styles))
-        for layer, lazy in zip(self._layers(swap), lazies, strict=True):
+        for layer, (lazy, *_) in zip(self._layers(swap), lazies, strict=True):
             if layer is not None and layer.visible:
                 key = _seen(self.viewer, layer)
                 self._writable(layer)[key] = np.asarray(lazy[key])
+                layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def _show_levels(self, swap: Result, strength: float) -> None:
+        levels = parts(swap.output.at_strength(strength), len(swap.picked.styles))
+        for layer, own in zip(self._layers(swap), levels, strict=True):
+            if layer is not None and layer.visible and exchanged(layer.data, own):
                 layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def _writable(self, layer: Any) -> Array:
@@ -130,6 +137,15 @@ class Live(QObject):  # type: ignore[misc]
             own = self._own[layer.unique_id] = layer.data.copy()
             layer.data = own
         return own
+
+
+def _renew(layer: Any, data: Any, known: dict[str, Any], kind: str) -> None:
+    """Show other values of the same result."""
+    if exchanged(layer.data, data):
+        layer.refresh()
+    else:
+        layer.data = data
+    layer.metadata = {**layer.metadata, **known["metadata"]}
 
 
 def _seen(viewer: Any, layer: Any) -> tuple[int | slice, ...]:

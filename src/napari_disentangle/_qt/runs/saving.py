@@ -29,6 +29,7 @@ from napari_disentangle.files.registry import read_provenance
 from napari_disentangle.files.text import table_of
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.save import has_table, writing
+from napari_disentangle.layers.values import as_it_is
 from napari_disentangle.pipeline.follow import Step
 from napari_disentangle.pipeline.kinds import KINDS
 
@@ -90,7 +91,11 @@ class Saving:
 def _as_it_is(layer: Any) -> tuple[Any, dict[str, Any], str]:
     """The layer now: napari changes the metadata that a layer has in its place."""
     data, attributes, kind = layer.as_layer_data_tuple()
-    return data, {**attributes, "metadata": dict(attributes["metadata"])}, kind
+    return (
+        as_it_is(data),
+        {**attributes, "metadata": dict(attributes["metadata"])},
+        kind,
+    )
 
 
 def _check_free(path: Path, replace: bool) -> None:
