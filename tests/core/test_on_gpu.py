@@ -47,6 +47,12 @@ def detectors():
     return found
 
 
+@pytest.fixture(scope="module")
+def context():
+    """A detector that computes convolutions."""
+    return fitted(picture(0, 128), "context", cell=14.0)
+
+
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
@@ -158,7 +164,7 @@ def test_convolutions_are_not_rounded_until_the_last_thread_is_done(usual):
     assert convolutions() == usual
 
 
-def test_what_is_computed_on_a_gpu_is_computed_exactly(detectors):
+def test_what_is_computed_on_a_gpu_is_computed_exactly(context):
     image, seen = picture(9), []
 
     @dataclass(frozen=True)
@@ -177,15 +183,15 @@ def test_what_is_computed_on_a_gpu_is_computed_exactly(detectors):
                 yield step
             return np.zeros((1, 64, 64), np.float32)
 
-    lazy, usual = detectors[2].lazy(image), convolutions()
+    lazy, usual = context.lazy(image), convolutions()
     np.asarray(replace(lazy, operation=Elsewhere(lazy.operation)))
     assert set(seen) == {("ieee", True, True)} != {usual}
     assert convolutions() == usual
 
 
-def test_tiles_are_larger_on_a_gpu(detectors, monkeypatch):
+def test_tiles_are_larger_on_a_gpu(context, monkeypatch):
     monkeypatch.setattr(model, "pick", lambda device: "cuda:0")
-    made = [detectors[0].whole(picture(9), device=d) for d in ("auto", "cuda:0")]
+    made = [context.whole(picture(9), device=d) for d in ("auto", "cuda:0")]
     assert len({lazy.tile for lazy in made}) == 1
     monkeypatch.undo()
-    assert made[0].tile > detectors[0].whole(picture(9), device="cpu").tile
+    assert made[0].tile > context.whole(picture(9), device="cpu").tile

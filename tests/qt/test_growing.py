@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def slide(desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A slide whose anomaly map is too large, in 25 tiles."""
+    """A slide whose anomaly map is too large, in 16 tiles."""
     monkeypatch.setattr(values, "EAGER", 2**20)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    edge = 5 * TILE
+    edge = 4 * TILE
     tiled = np.tile(immunohistochemistry(), (5, 5, 1))[:edge, :edge]
     desk.viewer.add_image(tiled, rgb=True, name="slide")
     desk.panel.choose_task("odd")
@@ -40,19 +40,19 @@ def begun(desk: Any) -> Any:
 
 def computed(layer: Any) -> Any:
     """Which tiles have values."""
-    tiles = np.asarray(layer.data[0]).reshape(5, TILE, 5, TILE)
+    tiles = np.asarray(layer.data[0]).reshape(4, TILE, 4, TILE)
     return np.abs(tiles).max(axis=(1, 3)) > 0
 
 
 def test_a_map_is_seen_where_it_is_looked_at(slide: Any, tmp_path: Path) -> None:
-    slide.viewer.scene.camera.center = (4.5 * TILE, 0.5 * TILE)
+    slide.viewer.scene.camera.center = (3.5 * TILE, 0.5 * TILE)
     slide.viewer.scene.camera.zoom = 1
     layer = begun(slide)
     slide.wait(lambda: bool(computed(slide.layer("anomaly")).any()))
     seen = computed(layer)
     assert slide.widget.running
-    assert seen[4, 0]
-    assert not seen[0, 4]
+    assert seen[3, 0]
+    assert not seen[0, 3]
     slide.wait(lambda: not slide.widget.running)
     assert computed(layer).all()
     assert any("too large to be searched" in line for line in slide.said)
