@@ -189,7 +189,7 @@ def run(widget: Any) -> tuple[float, float]:
 def slider(widget: Any, step: int) -> None:
     """One step of the slider, at once."""
     widget.panel.strength.setValue(90 - step)
-    widget.follow()
+    widget.slider.follow()
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ def test_the_slider_of_a_large_swap_does_not_hold_the_window(
     images = [nd.Field.from_layer(tissues.viewer.layers[name]) for name in NAMES]
     for strength in (70, 20, 50):
         tissues.panel.strength.setValue(strength)
-        tissues.widget.settle()
+        tissues.widget.slider.settle()
     tissues.wait(lambda: _strength(swapped) == 0.5)
     fresh = nd.load(published).swap(*images, 0.5)
     tissues.wait(lambda: np.array_equal(swapped.data[0], fresh))

@@ -402,7 +402,7 @@ def test_saved_attribute_as_donor(smears: Any, tmp_path: Any) -> None:
     smears.run()
     first = smears.layer("[swapped]").data
     path = tmp_path / "look.json"
-    look = smears.widget._swaps[0].output.donor
+    look = smears.widget.slider.given_look()
     path.write_text(json.dumps(look.to_json()))
     smears.widget.buttons.use_look(str(path))
     table = smears.panel.images.table

@@ -458,7 +458,7 @@ def test_a_look_of_another_kind_is_refused_before_run(
     smears.panel.choose_task("swap")
     smears.run()
     place = str(tmp_path / "mylook")
-    smears.widget.buttons.save_look(smears.widget.given_look(), place)
+    smears.widget.buttons.save_look(smears.widget.slider.given_look(), place)
     assert "Saved: mylook.json" in smears.panel.message.text()
     smears.viewer.layers.clear()
     smears.viewer.add_image(np.arange(4096, dtype=np.uint8).reshape(64, 64), name="one")

@@ -26,7 +26,7 @@ from napari_disentangle.image.field import Field
 from napari_disentangle.image.tiling import Span, Tile, tiles
 
 Job = Generator[tuple[Lead, Tile, Array] | None, None, None]
-# Plane and tile; without a plane where all planes of a stack are computed together.
+# Plane and tile; of planes that are computed together along Z the first.
 Part = tuple[Lead, Tile]
 # In which order parts are computed: the next is asked for when it is begun.
 Order = Callable[[list[Part]], Iterator[Part]]
@@ -274,13 +274,24 @@ class LazyImage:
         """What can be computed apart: tiles, or in stacks tiles of all planes."""
         leads, grid, operation = self._leads(), self._grid(), self.operation
         if isinstance(operation, Stacked):
-            for _, tile in order([((), tile) for tile in grid]):
-                left = [one for one in leads if self._name(one, tile) not in done]
+            stacks = self._stacks(leads)
+            for lead, tile in order([*product(stacks, grid)]):
+                every = stacks[lead]
+                left = [one for one in every if self._name(one, tile) not in done]
                 yield self._through(operation, tile, left)
             return
         for lead, tile in order([*product(leads, grid)]):
             if self._name(lead, tile) not in done:
                 yield self._alone(tile, lead)
+
+    def _stacks(self, leads: list[Lead]) -> dict[Lead, list[Lead]]:
+        """Planes that differ along Z alone, by the first of them."""
+        axes = self.field.lead_axes
+        found: dict[Lead, list[Lead]] = {}
+        for lead in leads:
+            place = tuple(n for n, axis in zip(lead, axes, strict=True) if axis != "Z")
+            found.setdefault(place, []).append(lead)
+        return {stack[0]: stack for stack in found.values()}
 
     def _alone(self, tile: Tile, lead: Lead) -> Job:
         values = yield from self._run(tile, lead)

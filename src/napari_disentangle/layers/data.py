@@ -13,7 +13,6 @@ from napari_disentangle.files.stored import OnDisk, Plane
 from napari_disentangle.layers.filed import Focus
 from napari_disentangle.layers.style import Style
 from napari_disentangle.layers.values import (
-    changeable,
     pyramid,
     scored,
     shown_alike,
@@ -130,8 +129,7 @@ def _rendered(
         if KINDS[output.kind].recoloured and "contrast_limits" in own:
             ends = shown_alike(own["contrast_limits"], source, part)
             own |= {"contrast_limits": ends}
-        known = _linked(_attributes(output, part, style) | own, style)
-        yield changeable(part), known, "image"
+        yield part, _linked(_attributes(output, part, style) | own, style), "image"
 
 
 def _anomaly(output: Output, data: Any, styles: Sequence[Style]) -> Iterator[LayerData]:

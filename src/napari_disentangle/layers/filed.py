@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from threading import Lock
 from typing import Any
 from weakref import finalize
 
@@ -18,6 +19,7 @@ from napari_disentangle.errors import DataError
 from napari_disentangle.files.halves import Permuted, averaged, thinned
 from napari_disentangle.files.ome_zarr import create, order_of
 from napari_disentangle.files.stored import Plane, Turned
+from napari_disentangle.image.arrays import Array
 from napari_disentangle.pipeline.follow import Step
 
 # Another plane is farther than anything in the same plane.
@@ -36,26 +38,32 @@ class Focus:
         Pixel of every axis; the middle of an axis that is not named.
     wanted, filled
         Whether anybody still looks at the result, and whether all of it is computed.
+    lock
+        Held while its file is read or written: Windows allows one of them at a time.
     """
 
     place: Mapping[str, float] = field(default_factory=dict)
     wanted: bool = True
     filled: bool = False
+    lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def nearest_first(self, lazy: LazyImage, parts: list[Part]) -> Iterator[Part]:
-        """Parts of a result in the order of their distance; asked anew for each."""
+        """Parts of a result in the order of their distance, also while that changes."""
         leads = np.array([lead for lead, _ in parts], float)
         ends = [[(s.start, s.stop - 1) for s in tile.inner] for _, tile in parts]
         middles, left = np.mean(ends, axis=2), np.ones(len(parts), bool)
         whole = dict(zip(lazy.axes, lazy.shape, strict=True))
-        lead_axes = lazy.field.lead_axes[: leads.shape[1]]
         while self.wanted and left.any():
-            place = {axis: (n - 1) / 2 for axis, n in whole.items()} | {**self.place}
-            planes = np.abs(leads - [place[axis] for axis in lead_axes]).sum(axis=1)
-            within = np.abs(middles - [place[axis] for axis in "YX"]).max(axis=1)
-            far = np.where(left, planes * _PLANE + within, np.inf)
-            left[nearest := int(far.argmin())] = False
-            yield parts[nearest]
+            asked = self.place
+            place = {axis: (n - 1) / 2 for axis, n in whole.items()} | {**asked}
+            plane = [place[axis] for axis in lazy.field.lead_axes]
+            far = np.abs(leads - plane).sum(axis=1) * _PLANE
+            far += np.abs(middles - [place[axis] for axis in "YX"]).max(axis=1)
+            for nearest in np.argsort(np.where(left, far, np.inf))[: left.sum()]:
+                left[nearest] = False
+                yield parts[nearest]
+                if not self.wanted or self.place != asked:
+                    break
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +71,10 @@ class Level(Turned):
     """A level of a result that may not be filled yet."""
 
     focus: Focus
+
+    def _part(self, key: tuple[Any, ...]) -> Array:
+        with self.focus.lock:
+            return super()._part(key)
 
 
 def unfinished(data: Any) -> bool:
@@ -116,14 +128,28 @@ def filed(
     return levels, _filling(lazy, levels, doing, focus)
 
 
+@dataclass(frozen=True, eq=False)
+class _Locked:
+    """Lets nobody read while something is written."""
+
+    out: Permuted
+    lock: Lock
+
+    def __setitem__(self, key: tuple[slice, ...], values: Array) -> None:
+        with self.lock:
+            self.out[key] = values
+
+
 def _filling(
     lazy: LazyImage, levels: list[Level], doing: str, focus: Focus
 ) -> Iterator[Step]:
     """Compute tile by tile, every level of a tile at once."""
     smaller = thinned if lazy.operation.numbers else averaged
     arrays = [level.array for level in levels]
-    out, total = Permuted(arrays, lazy.axes, order_of(lazy), smaller), lazy.parts()
+    levelled = Permuted(arrays, lazy.axes, order_of(lazy), smaller)
+    out, total = _Locked(levelled, focus.lock), lazy.parts()
     parts = lazy.fill(out, order=lambda parts: focus.nearest_first(lazy, parts))
+    yield Step(doing, 0.0)  # it can be seen from here on
     try:
         with closing(parts):
             for done in parts:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from napari_disentangle.layers.data import KEY, LINK, LayerData, made_of
+from napari_disentangle.layers.values import changeable
 from napari_disentangle.pipeline.kinds import KINDS, OBJECTS
 
 # Outlines of regions, in pixels of the screen, so that what is inside can be seen; in a
@@ -33,6 +35,8 @@ class Before:
         As they were; ``data`` is ``None`` if the layer was not there.
     features, limits
         Of labels, and of what has contrast limits.
+    removed
+        Layers of an earlier run that gave way to it.
     """
 
     layer: Any
@@ -40,6 +44,7 @@ class Before:
     metadata: Any = None
     features: Any = None
     limits: Any = None
+    removed: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, layer: Any) -> Before:
@@ -54,6 +59,8 @@ class Before:
 
     def restore(self, layers: Any) -> None:
         """Undo: put back what was there, or take the layer away."""
+        for layer in self.removed:
+            layers.append(layer)
         if self.data is None:
             layers.remove(self.layer)
             return
@@ -84,22 +91,27 @@ def put_layer(viewer: Any, data: LayerData) -> Before:
     Before
         The layer, and what it was before.
     """
-    array, attributes, kind = data
+    array, attributes, kind = changeable(data[0]), *data[1:]
     tag = identity(attributes["metadata"])
     same = [one for one in viewer.layers if identity(one.metadata) == tag]
-    for other in [one for one in viewer.layers if _more_maps(one, tag)]:
-        viewer.layers.remove(other)
+    gone = [one for one in viewer.layers if _more_maps(one, tag)]
     if same and _changed(same[0], attributes):
         link = same[0].metadata[LINK]
         same[0].metadata = {**same[0].metadata, LINK: {**link, "kept": True}}
     elif same and _fits(same[0], array, attributes, kind):
-        before = Before.of(same[0])
+        before = replace(Before.of(same[0]), removed=_removed(viewer, gone))
         _renew(same[0], array, attributes)
         return before
     else:
-        for old in same:
-            viewer.layers.remove(old)
-    return Before(_new(viewer, array, attributes, kind))
+        gone += same
+    removed = _removed(viewer, gone)
+    return Before(_new(viewer, array, attributes, kind), removed=removed)
+
+
+def _removed(viewer: Any, layers: Sequence[Any]) -> tuple[Any, ...]:
+    for layer in layers:
+        viewer.layers.remove(layer)
+    return tuple(layers)
 
 
 def _new(viewer: Any, array: Any, attributes: dict[str, Any], kind: str) -> Any:

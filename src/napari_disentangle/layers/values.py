@@ -108,10 +108,14 @@ class Changeable:
 
 
 def changeable(data: Any) -> Any:
-    """The same data of a layer, what is lazy in it changeable."""
+    """The same data for a layer, what is lazy in it changeable; nobody else has it."""
     if isinstance(data, list):
-        return [changeable(level) for level in data]
+        return [level.copy() if _known(level) else changeable(level) for level in data]
     return Changeable(data) if isinstance(data, LazyImage) else data
+
+
+def _known(level: Any) -> bool:
+    return isinstance(level, np.ndarray)
 
 
 def exchanged(shown: Any, data: Any) -> bool:
@@ -133,10 +137,8 @@ def exchanged(shown: Any, data: Any) -> bool:
 
 def as_it_is(data: Any) -> Any:
     """The data of a layer, which no slider changes any more."""
-    if isinstance(data, np.ndarray):
-        return data.copy()
     if isinstance(data, Sequence):
-        return [as_it_is(level) for level in data]
+        return [level.copy() if _known(level) else as_it_is(level) for level in data]
     return data.lazy if isinstance(data, Changeable) else data
 
 

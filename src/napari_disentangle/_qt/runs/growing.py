@@ -9,8 +9,9 @@ from typing import Any
 from napari_disentangle._qt.images.picking import in_the_middle
 from napari_disentangle._qt.runs.job import Result
 
-# Seconds between two times that layers are drawn anew: a tile may take far less.
-_PAUSE = 0.2
+# Seconds between two times that layers are drawn anew, and how many times as long as
+# drawing takes: a tile may take far less.
+_PAUSE, _TIMES = 0.2, 5
 
 
 class Growing:
@@ -26,7 +27,12 @@ class Growing:
         self.viewer = viewer
         self._result: Result | None = None
         self._layers: Sequence[Any] = ()
-        self._drawn = 0.0
+        self._drawn, self._pause = 0.0, _PAUSE
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is a result that is not whole."""
+        return self._result is not None and self._result.unfinished
 
     @property
     def layers(self) -> list[Any]:
@@ -51,13 +57,15 @@ class Growing:
         place = in_the_middle(self.viewer, layers[0])
         own = axes if len(place) == len(axes) else axes.replace("C", "")
         focus.place = dict(zip(own, place, strict=True))
-        if monotonic() - self._drawn > _PAUSE:
+        if (start := monotonic()) - self._drawn > self._pause:
             for layer in [one for one in layers if one.visible]:
                 layer.refresh(thumbnail=False, highlight=False, extent=False)
             self._drawn = monotonic()
+            self._pause = max(_PAUSE, _TIMES * (self._drawn - start))
 
-    def end(self) -> None:
-        """Draw all of it: nothing more comes."""
+    def end(self) -> Result | None:
+        """Draw all of it: nothing more comes of this result."""
         for layer in self.layers:
             layer.refresh()
-        self._result, self._layers = None, ()
+        result, self._result, self._layers = self._result, None, ()
+        return result

@@ -74,6 +74,11 @@ class Result:
         """Whether its layers are not filled."""
         return self.focus is not None and not self.focus.filled
 
+    def bare(self) -> Result:
+        """The same without its values, which may be large."""
+        layers = tuple((None, known, kind) for _, known, kind in self.layers)
+        return Result(self.output, self.picked, layers)
+
     def having(self, piece: LayerData | Score) -> Result:
         """The same with one more piece."""
         if isinstance(piece, tuple):

@@ -2,133 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QObject
 
 from napari_disentangle._qt.images.picking import in_the_middle
-from napari_disentangle._qt.runs.growing import Growing
-from napari_disentangle._qt.runs.job import Filled, Result, recomputed
-from napari_disentangle._qt.runs.worker import StepWorker
+from napari_disentangle._qt.runs.job import Result, recomputed
 from napari_disentangle.image.arrays import Array
-from napari_disentangle.layers.put import identity
+from napari_disentangle.layers.data import KEY
+from napari_disentangle.layers.put import Before, identity
 from napari_disentangle.layers.values import exchanged, parts
 
-# A swap by a network with more values than this follows only when the slider rests.
-_LIVE = 2**19
 
-
-class Live(QObject):  # type: ignore[misc]
+class Live:
     """Shows swaps of a viewer under another strength.
+
+    What goes pixel by pixel at once; networks take a run, whose results are shown here.
 
     Parameters
     ----------
     viewer
         Where their layers are.
-    parent
-        What it goes with.
-    say
-        Takes a message.
     """
 
-    def __init__(
-        self, viewer: Any, parent: QObject, say: Callable[[str], None]
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
-        self._say = say
         # Arrays of ours, by layer, that are written to while the slider moves.
         self._own: dict[str, Array] = {}
-        self._growing = Growing(viewer)
-        self._worker: StepWorker | None = None
-        # What is wanted after that: the last that was asked for.
-        self._next: partial[Any] | None = None
+        # What layers were before the result that is being computed for them.
+        self._before: list[Before] = []
 
+    # --- pixel by pixel -----------------------------------------------------------
     def follow(self, swaps: Sequence[Result], strength: float) -> None:
         """Where it is seen: in visible layers, and of stacks in one plane.
 
-        What is not seen, and what takes long, is left to :meth:`settle`.
+        What is not seen is left to :meth:`settle`.
         """
-        for swap in swaps:
-            layers = [one for one in self._layers(swap) if one and one.visible]
-            lazy = swap.output.lazy
-            if not layers or (lazy.operation.halo and lazy.size > _LIVE):
-                continue
-            if all(isinstance(layer.data, np.ndarray) for layer in layers):
-                self._show_planes(swap, strength)
-            elif lazy.operation.halo:  # in a file
-                self.settle([swap], strength)
-            else:  # computed where it is seen
-                self._show_levels(swap, strength)
+        for swap in _pixelwise(swaps):
+            levels = parts(swap.output.at_strength(strength), len(swap.picked.styles))
+            for layer, own in zip(self._layers(swap), levels, strict=True):
+                if layer is not None and layer.visible:
+                    if not exchanged(layer.data, own):
+                        key = _seen(self.viewer, layer)
+                        self._writable(layer)[key] = np.asarray(own[0][key])
+                    layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def settle(self, swaps: Sequence[Result], strength: float) -> None:
-        """Everywhere, networks in a worker; the layers keep how they came about."""
-        at_once = [one for one in swaps if not one.output.lazy.operation.halo]
-        for step in recomputed(at_once, strength):
-            self._take(step)
+        """Everywhere; the layers keep how they came about."""
+        for made in recomputed(_pixelwise(swaps), strength):
+            if isinstance(made, Result):
+                self._renew(made)
         self._own = {}
-        if len(at_once) < len(swaps):
-            later = [one for one in swaps if one.output.lazy.operation.halo]
-            self._next = partial(recomputed, later, strength)
-            self._go_on()
 
-    # --- networks -----------------------------------------------------------------
-    def _go_on(self) -> None:
-        """Begin what was asked for last, in place of what is computed now."""
-        if self._worker is not None:
-            self._worker.quit()
-        elif self._next is not None:
-            self._worker, self._next = StepWorker(self._next), None
-            self._worker.yielded.connect(self._take)
-            self._worker.errored.connect(self._failed)
-            self._worker.finished.connect(self._ended)
-            self.destroyed.connect(self._worker.quit)
-            self._worker.start()
-
-    def _failed(self, error: Exception) -> None:
-        self._say(f"A swap has another strength than the slider says: {error}")
-
-    def _ended(self) -> None:
-        self._worker = None
-        self._growing.end()
-        self._go_on()
-
-    def _take(self, step: Any) -> None:
-        """Show what was computed, unless something else is wanted now."""
-        if isinstance(step, Filled):
-            self._growing.end()
-        elif not isinstance(step, Result):
-            self._growing.follow()
-        elif self._next is None:
-            layers = self._layers(step)
-            for layer, data in zip(layers, step.layers, strict=True):
-                if layer is not None:
-                    _renew(layer, *data)
-            if step.focus is not None:
-                self._growing.begin(step, [one for one in layers if one is not None])
-
-    # --- pixel by pixel -----------------------------------------------------------
     def _layers(self, swap: Result) -> list[Any]:
         """Layers of a swap, in the order of its parts; ``None`` for a removed one."""
         shown = {identity(layer.metadata): layer for layer in self.viewer.layers}
         return [shown.get(identity(known["metadata"])) for _, known, _ in swap.layers]
 
-    def _show_planes(self, swap: Result, strength: float) -> None:
-        lazies = parts(swap.output.at_strength(strength), len(swap.picked.styles))
-        for layer, (lazy, *_) in zip(self._layers(swap), lazies, strict=True):
-            if layer is not None and layer.visible:
-                key = _seen(self.viewer, layer)
-                self._writable(layer)[key] = np.asarray(lazy[key])
-                layer.refresh(thumbnail=False, highlight=False, extent=False)
-
-    def _show_levels(self, swap: Result, strength: float) -> None:
-        levels = parts(swap.output.at_strength(strength), len(swap.picked.styles))
-        for layer, own in zip(self._layers(swap), levels, strict=True):
-            if layer is not None and layer.visible and exchanged(layer.data, own):
-                layer.refresh(thumbnail=False, highlight=False, extent=False)
+    def _renew(self, made: Result) -> list[Any]:
+        """Show other values of a result in its layers."""
+        pairs = zip(self._layers(made), made.layers, strict=True)
+        there = [(layer, data) for layer, data in pairs if layer is not None]
+        for layer, (data, known, _) in there:
+            if exchanged(layer.data, data):
+                layer.refresh()
+            else:
+                layer.data = data
+            layer.metadata = {**layer.metadata, **known["metadata"]}
+        return [layer for layer, _ in there]
 
     def _writable(self, layer: Any) -> Array:
         """An array that only this layer has; setting another one takes napari long."""
@@ -138,14 +80,41 @@ class Live(QObject):  # type: ignore[misc]
             layer.data = own
         return own
 
+    # --- networks -----------------------------------------------------------------
+    def late(self, swaps: Sequence[Result], strength: float) -> list[Result]:
+        """Swaps by networks that are shown with another strength."""
+        return [
+            swap
+            for swap in swaps
+            if swap.output.lazy.operation.halo
+            and any(_strength(one) != strength for one in self._layers(swap) if one)
+        ]
 
-def _renew(layer: Any, data: Any, known: dict[str, Any], kind: str) -> None:
-    """Show other values of the same result."""
-    if exchanged(layer.data, data):
-        layer.refresh()
-    else:
-        layer.data = data
-    layer.metadata = {**layer.metadata, **known["metadata"]}
+    def begin(self, made: Result) -> list[Any]:
+        """Show a result that may have to be filled yet; its layers."""
+        layers = [layer for layer in self._layers(made) if layer is not None]
+        self._before = [Before.of(layer) for layer in layers] if made.focus else []
+        return self._renew(made)
+
+    def end(self) -> None:
+        """What was shown last is whole."""
+        self._before = []
+
+    def put_back(self) -> None:
+        """Show what was there before a result that is not whole."""
+        there = {layer.unique_id for layer in self.viewer.layers}
+        for before in self._before:
+            if before.layer.unique_id in there:
+                before.restore(self.viewer.layers)
+        self._before = []
+
+
+def _pixelwise(swaps: Sequence[Result]) -> list[Result]:
+    return [swap for swap in swaps if not swap.output.lazy.operation.halo]
+
+
+def _strength(layer: Any) -> float:
+    return float(layer.metadata[KEY]["recipe"]["strength"])
 
 
 def _seen(viewer: Any, layer: Any) -> tuple[int | slice, ...]:

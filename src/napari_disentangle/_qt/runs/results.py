@@ -63,7 +63,8 @@ class LastRun:
         self.viewer = viewer
         self.mode = RESULT
         self._pairs: list[Pair] = []
-        self._hidden: list[Any] = []
+        # What is hidden, and for the layer of which result.
+        self._hidden: list[tuple[Any, Any]] = []
         self._beside: tuple[Any, ...] = ()
         self._grid: tuple[Any, ...] | None = None
         self._camera: tuple[Any, float] = ((), 1.0)
@@ -117,7 +118,7 @@ class LastRun:
         for layer in (*others, *added):
             if layer.visible:
                 layer.visible = False
-                self._hidden.append(layer)
+                self._hidden.append((pair.layers[0].unique_id, layer))
 
     def _results_of(self, pair: Pair) -> Iterator[Any]:
         """Earlier results of the same image."""
@@ -153,8 +154,11 @@ class LastRun:
         for pair in reversed(pairs):
             for one in reversed(pair.before):
                 one.restore(self.viewer.layers)
+        self._see_again(hidden)
+
+    def _see_again(self, hidden: Iterable[tuple[Any, Any]]) -> None:
         there = self._there()
-        for layer in hidden:
+        for _, layer in hidden:
             if layer.unique_id in there:
                 layer.visible = True
 
@@ -170,6 +174,8 @@ class LastRun:
             for pair in self._pairs
             if not any(layer.unique_id in gone for layer in pair.layers)
         ]
+        self._see_again(pair for pair in self._hidden if pair[0] in gone)
+        self._hidden = [pair for pair in self._hidden if pair[0] not in gone]
 
     def keep(self) -> None:
         """Protect the results: no later run changes them."""

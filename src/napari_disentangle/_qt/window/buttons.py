@@ -138,7 +138,7 @@ class Buttons:
         table.set_role(table.layers(), IMAGE)
 
     def _save_look(self) -> None:
-        look = self.widget.given_look()
+        look = self.widget.slider.given_look()
         if look is None:
             self.widget.say("Run a swap first: then the look that it gave is kept.")
             return
@@ -206,7 +206,7 @@ class Buttons:
     ) -> None:
         """Write layers of a run into a folder."""
         with said(self.widget.say):
-            self.widget.settle()  # what is saved is not written to any more
+            self.widget.slider.flush()  # what is saved is not written to any more
             self.widget.launch(Saving.of(layers, place, suffix, replace).steps)
 
     def _report(self) -> None:

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
-from superqt.utils import qdebounced, qthrottled
 
 from napari_disentangle._qt.images.picking import marking_layers, sources
 from napari_disentangle._qt.images.table import REFERENCE
 from napari_disentangle._qt.numbers.data import Figures
 from napari_disentangle._qt.runs.growing import Growing
 from napari_disentangle._qt.runs.job import Filled, Job, Result
-from napari_disentangle._qt.runs.live import Live
-from napari_disentangle._qt.runs.results import RESULT, SIDE, LastRun, Pair
+from napari_disentangle._qt.runs.results import RESULT, LastRun, Pair
 from napari_disentangle._qt.runs.worker import Idle, StepWorker, Turns
 from napari_disentangle._qt.training.job import FitJob, Kept, Preview, run_fit
 from napari_disentangle._qt.window.account import Account
@@ -34,16 +32,13 @@ from napari_disentangle._qt.window.plan import (
 )
 from napari_disentangle._qt.window.regions import Regions
 from napari_disentangle._qt.window.sight import WholeSample
+from napari_disentangle._qt.window.slider import Slider
 from napari_disentangle._qt.window.tasks import COMPARABLE, ODD, SWAP
-from napari_disentangle.model.attribute import Attribute
 from napari_disentangle.model.train import Progress
 from napari_disentangle.pipeline.follow import Failed, Step
 
 if TYPE_CHECKING:
     import napari
-
-_SLIDER_MS = 30
-_REST_MS = 200
 
 
 class DisentangleWidget(QWidget):  # type: ignore[misc]
@@ -69,12 +64,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self._sources: dict[Any, tuple[Any, ...]] = {}
         self._account = Account(self.panel.message)
         self.buttons = Buttons(self)
-        self._swaps: list[Result] = []
-        self._live = Live(viewer, self, self.add_words)
+        self.slider = Slider(self)
         self._growing = Growing(viewer)
         self._fit: FitJob | None = None
-        self._follow_slider = qthrottled(self.follow, timeout=_SLIDER_MS)
-        self._rest_slider = qdebounced(self.settle, timeout=_REST_MS)
         # else napari fills the dock below the widget instead of letting it grow
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
@@ -97,7 +89,7 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         panel.normal.kind_box.currentIndexChanged.connect(self._normal_changed)
         panel.detector.cell.valueChanged.connect(self._choices_changed)
         panel.model.currentTextChanged.connect(self._choices_changed)
-        panel.strength.valueChanged.connect(self._strength_changed)
+        panel.strength.valueChanged.connect(self.slider.moved)
         panel.run.clicked.connect(self.start)
         panel.cancel.clicked.connect(self.cancel)
         panel.fitting.fit.clicked.connect(self.fit)
@@ -162,11 +154,6 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.message.say([reason] * bool(reason) + lines)
 
     # --- running ------------------------------------------------------------------
-    def given_look(self) -> Attribute | None:
-        """The look that the last swap gave."""
-        looks = [swap.output.donor for swap in self._swaps if swap.output.donor]
-        return looks[0] if looks else None
-
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
@@ -194,9 +181,10 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         """Run (the button)."""
         with said(self.say):
             plan = self.plan()
+            self.slider.flush()
             pairs = zip(plan.job.picked, plan.sources, strict=True)
             self._sources = dict(pairs)
-            self._swaps = []
+            self.slider.forget()
             self.last.begin()
             self.regions.begin(plan.names.marks)
             self.panel.looks.clear()
@@ -224,8 +212,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def launch(self, steps: Any) -> None:
         """Start a worker."""
         self._idle.stop()
-        self.panel.message.clear()
-        self._account.begin(len(self._sources))
+        if not self.slider.running:
+            self.panel.message.clear()
+            self._account.begin(len(self._sources))
         worker = StepWorker(steps)
         worker.yielded.connect(self._step_soon)
         worker.errored.connect(self._step_soon)
@@ -255,12 +244,14 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def _step(self, step: Any) -> None:
         if isinstance(step, Exception):
             self._failed(step)
+        elif isinstance(step, Result) and self.slider.running:
+            self.slider.show(step, self._growing)
         elif isinstance(step, Result):
             self._add(step)
         elif isinstance(step, Failed):
             self._account.add(f"{step.image} was not done: {step.reason}")
         elif isinstance(step, Filled):
-            self._growing.end()
+            self.slider.filled(self._growing.end())
         elif isinstance(step, Step):
             self._growing.follow()
             self.panel.show_progress(step, monotonic() - self._started)
@@ -285,24 +276,28 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         there = {layer.unique_id for layer in self.viewer.layers}
         if not known and not all(layer.unique_id in there for layer in sources):
             self._account.add(f"{name}: removed, so nothing was added")
+            if result.focus is not None:
+                result.focus.wanted = False
             return
         done = len(known.before) if known else 0
         pair = self.last.add(result.layers[done], sources, known)
         if done + 1 < len(result.layers):
             self._turns.then(self._add, result, pair)
             return
-        if result.output.donor is not None:
-            self._swaps.append(result)
         if result.focus is not None:
             self._growing.begin(result, pair.layers)
+        else:
+            self.slider.add(result)
         self.regions.add(result, pair.layers)
         self._account.remark(name, result.remarks)
 
     def _take_back(self) -> None:
         """Leave no result that is not computed to its end."""
-        self.last.take_back(self._growing.layers)
+        if self._growing.unfinished and self.slider.running:
+            self.slider.put_back()
+        elif self._growing.unfinished:
+            self.last.take_back(self._growing.layers)
         self._growing.end()
-        self._swaps = [one for one in self._swaps if not one.unfinished]
 
     def _failed(self, error: Exception) -> None:
         self._take_back()
@@ -310,6 +305,9 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
 
     def _cancelled(self) -> None:
         self._take_back()
+        if self.slider.running:
+            self.slider.say_cancelled(self._account)
+            return
         done = len({pair.sources for pair in self.last.pairs()})
         if self._fit is None:
             stay = f": {done} finished image{'s' * (done != 1)} stay" if done else ""
@@ -321,10 +319,12 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
         self.panel.set_running(False)
         if thrown_away:
             self.panel.fitting.show_thrown_away()
-        self.last.finish()
-        self.regions.finish()
+        if not self.slider.running:
+            self.last.finish()
+            self.regions.finish()
         self._choices_changed()
         self._show_after()
+        self.slider.ended()
 
     def event(self, event: Any) -> bool:
         """Stop and go when the dock is closed: napari then takes its widget out."""
@@ -350,36 +350,22 @@ class DisentangleWidget(QWidget):  # type: ignore[misc]
     def undo(self) -> None:
         """Undo last run (the button)."""
         self.last.undo()
-        self._swaps = []
+        self.slider.forget()
         self.panel.looks.clear()
         self.regions.begin("")
         self._show_after()
 
     def keep(self) -> None:
         """Keep this result (the button)."""
+        self.slider.flush()
         self.last.keep()
-        self._swaps = []
+        self.slider.forget()
         self._show_after()
 
     def show_mode(self, mode: str, on: bool = True) -> None:
         """See originals, results, both side by side, or the difference."""
         self.last.show(mode)
         self._show_after()
-
-    def _strength_changed(self, value: int) -> None:
-        self.panel.show_strength()
-        if self._swaps and self.last.mode not in (RESULT, SIDE):
-            self.show_mode(RESULT)
-        self._follow_slider()
-        self._rest_slider()
-
-    def follow(self) -> None:
-        """Show the strength of the slider where it is seen."""
-        self._live.follow(self._swaps, self.panel.strength.value() / 100)
-
-    def settle(self) -> None:
-        """Bring all swaps to the strength of the slider, if one lags behind."""
-        self._live.settle(self._swaps, self.panel.strength.value() / 100)
 
 
 class AnomalyWidget(DisentangleWidget):
