@@ -111,7 +111,22 @@ def test_the_slider_of_a_large_swap_does_not_hold_the_window(
     tissues.wait(lambda: _strength(swapped) == 0.5)
     fresh = nd.load(published).swap(*images, 0.5)
     tissues.wait(lambda: np.array_equal(swapped.data[0], fresh))
-    assert not any("another strength" in line for line in tissues.said)
+    tissues.wait(lambda: not tissues.widget.running)
+    _cancelled_keeps(tissues, swapped, fresh)
+
+
+def _cancelled_keeps(tissues: Any, swapped: Any, before: Any) -> None:
+    """A strength that is cancelled leaves pixels and provenance as they were."""
+    tissues.panel.strength.setValue(10)
+    tissues.widget.slider.settle()
+    assert tissues.widget.running
+    tissues.click(tissues.panel.cancel)
+    tissues.wait(lambda: not tissues.widget.running)
+    assert tissues.said[0] == "Cancelled: the swap keeps its strength."
+    assert _strength(swapped) == 0.5
+    np.testing.assert_array_equal(swapped.data[0], before)
+    tissues.click(tissues.panel.undo)
+    assert tissues.names == NAMES
 
 
 def _strength(layer: Any) -> float:

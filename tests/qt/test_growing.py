@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,29 @@ from skimage.data import immunohistochemistry
 
 import napari_disentangle as nd
 from napari_disentangle.compute.lazy import TILE
-from napari_disentangle.layers import values
+from napari_disentangle.layers import filed, values
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @pytest.fixture
-def slide(desk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def gate(monkeypatch: pytest.MonkeyPatch) -> Semaphore:
+    """Lets so many tiles through as it is told to."""
+    gate, store = Semaphore(0), filed.Locked.__setitem__
+
+    def wait_and_store(self: Any, key: Any, values: Any) -> None:
+        assert gate.acquire(timeout=60)
+        store(self, key, values)
+
+    monkeypatch.setattr(filed.Locked, "__setitem__", wait_and_store)
+    return gate
+
+
+@pytest.fixture
+def slide(
+    desk: Any, gate: Semaphore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     """A slide whose anomaly map is too large, in 16 tiles."""
     monkeypatch.setattr(values, "EAGER", 2**20)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -44,15 +60,19 @@ def computed(layer: Any) -> Any:
     return np.abs(tiles).max(axis=(1, 3)) > 0
 
 
-def test_a_map_is_seen_where_it_is_looked_at(slide: Any, tmp_path: Path) -> None:
+def test_a_map_is_seen_where_it_is_looked_at(
+    slide: Any, gate: Semaphore, tmp_path: Path
+) -> None:
     slide.viewer.scene.camera.center = (3.5 * TILE, 0.5 * TILE)
     slide.viewer.scene.camera.zoom = 1
     layer = begun(slide)
-    slide.wait(lambda: bool(computed(slide.layer("anomaly")).any()))
+    gate.release(6)  # two may have been begun before anybody looked
+    slide.wait(lambda: int(computed(slide.layer("anomaly")).sum()) == 6)
     seen = computed(layer)
     assert slide.widget.running
     assert seen[3, 0]
     assert not seen[0, 3]
+    gate.release(100)
     slide.wait(lambda: not slide.widget.running)
     assert computed(layer).all()
     assert any("too large to be searched" in line for line in slide.said)
@@ -73,18 +93,37 @@ def test_a_map_is_seen_where_it_is_looked_at(slide: Any, tmp_path: Path) -> None
     assert not list(tmp_path.glob("napari-disentangle-*"))
 
 
-def test_cancel_leaves_no_half_of_a_map(slide: Any) -> None:
+def test_cancel_leaves_no_half_of_a_map(slide: Any, gate: Semaphore) -> None:
     begun(slide)
     slide.click(slide.panel.cancel)
+    gate.release(100)
     slide.wait(lambda: not slide.widget.running)
     assert slide.names == ["slide"]
     assert slide.said[0] == "Cancelled."
 
 
-def test_a_layer_that_is_removed_is_not_computed_on(slide: Any) -> None:
+def test_a_layer_that_is_removed_is_not_computed_on(
+    slide: Any, gate: Semaphore
+) -> None:
     layer = begun(slide)
     slide.viewer.layers.remove(layer)
+    gate.release(4)
+    slide.wait(lambda: int(computed(layer).sum()) >= 2)
+    gate.release(100)
     slide.wait(lambda: not slide.widget.running)
     assert not computed(layer).all()
     assert slide.names == ["slide"]
     assert slide.panel.run.isEnabled()
+
+
+def test_what_a_cancelled_map_hid_is_seen_again(slide: Any, gate: Semaphore) -> None:
+    source = slide.layer("slide")
+    model = nd.fit(nd.Field.from_layer(source), "meanstd")
+    (content,) = nd.add_layers(slide.viewer, model, source, ["content"])
+    begun(slide)
+    assert not content.visible
+    slide.click(slide.panel.cancel)
+    gate.release(100)
+    slide.wait(lambda: not slide.widget.running)
+    assert content.visible
+    assert not any("anomaly" in name for name in slide.names)

@@ -129,7 +129,7 @@ def filed(
 
 
 @dataclass(frozen=True, eq=False)
-class _Locked:
+class Locked:
     """Lets nobody read while something is written."""
 
     out: Permuted
@@ -147,7 +147,7 @@ def _filling(
     smaller = thinned if lazy.operation.numbers else averaged
     arrays = [level.array for level in levels]
     levelled = Permuted(arrays, lazy.axes, order_of(lazy), smaller)
-    out, total = _Locked(levelled, focus.lock), lazy.parts()
+    out, total = Locked(levelled, focus.lock), lazy.parts()
     parts = lazy.fill(out, order=lambda parts: focus.nearest_first(lazy, parts))
     yield Step(doing, 0.0)  # it can be seen from here on
     try:

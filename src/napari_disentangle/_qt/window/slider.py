@@ -35,8 +35,8 @@ class Slider:
         self.running = False
         self._widget, self._live = widget, Live(widget.viewer)
         self._swaps: list[Result] = []
-        # Whether it was moved on while something ran.
-        self._again = False
+        # Whether it was moved on while something ran, and what the run is for.
+        self._again, self._asked = False, 0.0
         self._follow_soon = qthrottled(self.follow, _SLIDER_MS, parent=widget)
         self._settle_soon = qdebounced(self.settle, _REST_MS, parent=widget)
 
@@ -80,11 +80,11 @@ class Slider:
         self.flush()
         late, strength = self._live.late(self._swaps, self.strength), self.strength
         if late and self._widget.running:
-            self._again = True
-            if self.running:
+            self._again = not self.running or self._asked != strength
+            if self.running and self._again:
                 self._widget.cancel()
         elif late:
-            self.running = True
+            self.running, self._asked = True, strength
             self._widget.launch(lambda: recomputed(late, strength))
 
     # --- the run that follows it --------------------------------------------------
