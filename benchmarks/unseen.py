@@ -1,6 +1,6 @@
 """Known-truth swaps of images whose source no network has seen.
 
-``python benchmarks/unseen.py`` trains one model without each part of the sources (45
+``python benchmarks/unseen.py`` trains one model without each part of the sources (90
 minutes of two cores, kept in ``.benchmarks``), swaps what that model never saw, and
 writes its section of ``docs/studies.md``. ``--quick`` trains a step and prints one row.
 """
@@ -22,10 +22,11 @@ import page
 import torch
 from report import table
 from results import Score, bootstrap, interval
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from sources import BLOOD, HALVES, SCANNERS, SLIDES, VIOLET, Source, named, pairs
 from swap import case_of, field_of, psnr, swapped
-from train_zoo import QUICK_STEPS, SEED, fit_on, shippable
+from train_zoo import QUICK_STEPS, SEED, STEPS, fit_on, shippable
 
 import napari_disentangle as nd
 from napari_disentangle.model.base import Weights
@@ -70,11 +71,25 @@ def weights(part: Part, steps: int | None = None) -> Weights:
     names = [s.name for s in shippable(without=part.left_out)]
     if steps is not None:
         return fit_on(names[:1], SEED, steps)
-    path = KEPT / f"without {part.name}.safetensors"
+    path = _kept(part)
     if not path.exists():
         KEPT.mkdir(exist_ok=True)
-        save_file(dict(fit_on(names, SEED).tensors), path)
+        made = dict(fit_on(names, SEED).tensors)
+        save_file(made, path, metadata={"steps": str(STEPS)})
     return Weights(load_file(path), {})
+
+
+def _kept(part: Part) -> Path:
+    return KEPT / f"without {part.name}.safetensors"
+
+
+def _trained(parts: Sequence[str]) -> str:
+    """For how many steps the networks of every part were trained."""
+    said = []
+    for part in (part for part in PARTS if part.name in parts and _kept(part).exists()):
+        with safe_open(_kept(part), "numpy") as file:
+            said.append(f"{part.name} {(file.metadata() or {}).get('steps', '?')}")
+    return f"Steps of training per network: {', '.join(said) or 'few'}."
 
 
 def scores(source: Source, learned: Weights | None, limit: int) -> Iterator[Score]:
@@ -137,6 +152,7 @@ def _mean(
 def section(found: Sequence[Score], left_out: Sequence[str]) -> str:
     """All of the section as Markdown."""
     missing = f"Left out, as it was not asked for: {', '.join(left_out) or 'nothing'}."
+    asked = [part.name for part in PARTS if part.name not in left_out]
     lines = list(rows(found))
     mean = [f"{np.mean([float(r[i].split()[0]) for r in lines]):+.2f}" for i in (4, 5)]
     head = ["images", "looks", "groups", "best published", "balanced", "affine"]
@@ -144,7 +160,7 @@ def section(found: Sequence[Score], left_out: Sequence[str]) -> str:
         COMMAND,
         METHOD,
         table(head, [*lines, ["*mean of rows*", "", "", "", *mean]]),
-        missing,
+        f"{_trained(asked)} {missing}",
     )
 
 

@@ -53,7 +53,9 @@ class PixelMap:
         compute: Rows = self._compute
         if planes[0].dtype == np.uint8 and self._tables is not None:
             compute = self._look_up
-        elif self.space == "intensity":
+        elif (
+            self.space == "intensity" and planes[0].dtype.kind in "ui" and self._finite
+        ):
             compute = partial(self._multiply, self._room(planes, step))
         for first in range(0, height, step):
             rows = slice(first, first + step)
@@ -98,6 +100,11 @@ class PixelMap:
             np.clip(product, 0, _LEVELS - 1, out=product)
             target[:] = product
 
+    @property
+    def _finite(self) -> bool:
+        """Whether every pixel is mapped to a number."""
+        return bool(np.isfinite([*self.matrix.ravel(), *self.offset]).all())
+
     def _room(self, planes: Sequence[Array], rows: int) -> Array:
         """Values and results of so many rows (2, C, N); fresh memory is slow."""
         pixels = min(rows, len(planes[0])) * planes[0].shape[1]
@@ -115,9 +122,12 @@ class PixelMap:
         w, b = (torch.from_numpy(part.astype(room.dtype)) for part in known)
         results = torch.from_numpy(moved)
         torch.addmm(b[:, None], w, torch.from_numpy(values), out=results)
+        limits = np.iinfo(rows[0].dtype)
         for shown, target in zip(moved, targets, strict=True):
             if target is not None:
-                use_up(shown.reshape(target.shape), target)
+                np.rint(shown, out=shown)
+                np.clip(shown, limits.min, limits.max, out=shown)
+                np.copyto(target, shown.reshape(target.shape), casting="unsafe")
 
     def _compute(self, rows: Sequence[Array], targets: Sequence[Array | None]) -> None:
         import torch
