@@ -129,9 +129,9 @@ def mapped(viewer: Any, widget: Any) -> tuple[float, float]:
     viewer.scene.camera.zoom = 1
     start = time.monotonic()
     widget.panel.run.click()
-    wait(lambda: any("anomaly map" in one.name for one in viewer.layers), 120)
+    wait(lambda: any("[anomaly]" in one.name for one in viewer.layers), 120)
     there = time.monotonic()
-    made = next(one for one in viewer.layers if "anomaly map" in one.name)
+    made = next(one for one in viewer.layers if "[anomaly]" in one.name)
     middle = (slice(edge // 2, edge // 2 + 8),) * 2
     wait(lambda: bool(np.asarray(made.data[0][middle]).any()), 120)
     seen = time.monotonic()

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_disentangle._qt.images.picking import in_the_middle
 from napari_disentangle._qt.runs.job import Result, recomputed
+from napari_disentangle.compute.lazy import LazyImage
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.layers.data import KEY
 from napari_disentangle.layers.put import Before, identity
@@ -43,7 +44,7 @@ class Live:
             levels = parts(swap.output.at_strength(strength), len(swap.picked.styles))
             for layer, own in zip(self._layers(swap), levels, strict=True):
                 if layer is not None and layer.visible:
-                    if not exchanged(layer.data, own):
+                    if not exchanged(layer.data, _drawn(layer, own)):
                         key = _seen(self.viewer, layer)
                         self._writable(layer)[key] = np.asarray(own[0][key])
                     layer.refresh(thumbnail=False, highlight=False, extent=False)
@@ -107,6 +108,11 @@ class Live:
             if before.layer.unique_id in there:
                 before.restore(self.viewer.layers)
         self._before = []
+
+
+def _drawn(layer: Any, levels: list[LazyImage]) -> list[LazyImage]:
+    """Levels without the coarsest, which is in memory, where others are seen."""
+    return levels if layer.data_level == len(levels) - 1 else levels[:-1]
 
 
 def _pixelwise(swaps: Sequence[Result]) -> list[Result]:
