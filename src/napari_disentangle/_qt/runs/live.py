@@ -31,6 +31,7 @@ class Live:
         self.viewer = viewer
         # Arrays of ours, by layer, that are written to while the slider moves.
         self._own: dict[str, Array] = {}
+        self._followed = False
         # What layers were before the result that is being computed for them.
         self._before: list[Before] = []
 
@@ -40,6 +41,7 @@ class Live:
 
         What is not seen is left to :meth:`settle`.
         """
+        self._followed = True
         for swap in _pixelwise(swaps):
             levels = parts(swap.output.at_strength(strength), len(swap.picked.styles))
             for layer, own in zip(self._layers(swap), levels, strict=True):
@@ -51,10 +53,20 @@ class Live:
 
     def settle(self, swaps: Sequence[Result], strength: float) -> None:
         """Everywhere; the layers keep how they came about."""
-        for made in recomputed(_pixelwise(swaps), strength):
+        own = _pixelwise(swaps)
+        behind = own if self._followed else self._behind(own, strength)
+        for made in recomputed(behind, strength):
             if isinstance(made, Result):
                 self._renew(made)
-        self._own = {}
+        self._own, self._followed = {}, False
+
+    def _behind(self, swaps: Sequence[Result], strength: float) -> list[Result]:
+        """Those that are shown with another strength."""
+        return [
+            swap
+            for swap in swaps
+            if any(_strength(one) != strength for one in self._layers(swap) if one)
+        ]
 
     def _layers(self, swap: Result) -> list[Any]:
         """Layers of a swap, in the order of its parts; ``None`` for a removed one."""
@@ -84,12 +96,8 @@ class Live:
     # --- networks -----------------------------------------------------------------
     def late(self, swaps: Sequence[Result], strength: float) -> list[Result]:
         """Swaps by networks that are shown with another strength."""
-        return [
-            swap
-            for swap in swaps
-            if swap.output.lazy.operation.halo
-            and any(_strength(one) != strength for one in self._layers(swap) if one)
-        ]
+        networks = [swap for swap in swaps if swap.output.lazy.operation.halo]
+        return self._behind(networks, strength)
 
     def begin(self, made: Result) -> list[Any]:
         """Show a result that may have to be filled yet; its layers."""
