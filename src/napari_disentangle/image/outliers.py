@@ -106,7 +106,8 @@ def _beyond_gap(distances: Doubles, first: float, most: float) -> Mask:
     gaps = {}
     levels = first * _STEPS
     both = np.array([levels, levels / _GAP], distances.dtype)
-    beyond = len(distances) - np.searchsorted(np.sort(distances), both, "right")
+    few = np.sort(distances[distances > both.min()])  # sorting all takes long
+    beyond = len(few) - np.searchsorted(few, both, "right")
     for level, far, farther in zip(levels, *beyond, strict=True):
         between = farther - far
         if _FEWEST <= far <= most and between <= _BETWEEN * far:
