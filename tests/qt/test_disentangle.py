@@ -366,6 +366,18 @@ def test_pyramid_gives_a_pyramid_that_follows_the_slider(smears: Any) -> None:
     assert not np.array_equal(kept[-1], levels[-1])
 
 
+def test_a_pyramid_of_one_level_follows_the_slider(smears: Any) -> None:
+    image = smears.viewer.layers[0].data
+    layer = smears.viewer.add_image([image], rgb=True, name="one", multiscale=True)
+    smears.check(layer, reference=smears.viewer.layers[1])
+    smears.run()
+    swapped = smears.layer("one [swapped]")
+    smears.panel.strength.setValue(40)
+    smears.widget.slider.follow()
+    smears.panel.strength.setValue(0)
+    smears.wait(lambda: bool((np.asarray(swapped.data[0]) == image).all()))
+
+
 @pytest.mark.parametrize(
     "task", ["comparable", "swap", pytest.param("odd", marks=pytest.mark.slow)]
 )

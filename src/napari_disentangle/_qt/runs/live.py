@@ -46,9 +46,11 @@ class Live:
             levels = parts(swap.output.at_strength(strength), len(swap.picked.styles))
             for layer, own in zip(self._layers(swap), levels, strict=True):
                 if layer is not None and layer.visible:
-                    if not exchanged(layer.data, _drawn(layer, own)):
+                    if isinstance(layer.data, np.ndarray):
                         key = _seen(self.viewer, layer)
                         self._writable(layer)[key] = np.asarray(own[0][key])
+                    else:
+                        exchanged(layer.data, _drawn(layer, own))
                     layer.refresh(thumbnail=False, highlight=False, extent=False)
 
     def settle(self, swaps: Sequence[Result], strength: float) -> None:

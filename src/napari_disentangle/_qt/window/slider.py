@@ -80,7 +80,7 @@ class Slider:
         self.flush()
         late, strength = self._live.late(self._swaps, self.strength), self.strength
         if late and self._widget.running:
-            self._again = not self.running or self._asked != strength
+            self._again |= not self.running or self._asked != strength
             if self.running and self._again:
                 self._widget.cancel()
         elif late:
