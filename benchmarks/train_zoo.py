@@ -87,17 +87,19 @@ def reader(sources: Sequence[str], steps: int, seed: int) -> Weights:
         "command": "python benchmarks/train_zoo.py",
         "not for": NOT_FOR,
     }
-    curve = []
+    curve: dict[int, float] = {}
     for progress in train(
         learning.bank(groups, seed), Classes(readers=1), seed, steps, card=card
     ):
-        if progress.index and progress.index % (STEPS // 20) == 0:
-            curve.append([progress.index, round(progress.losses["held out"], 2)])
-            sys.stdout.write(f"seed {seed}, {progress.index}: {progress.verdict}\n")
-            sys.stdout.flush()
+        at = progress.index
+        if at and at % (STEPS // 20) == 0:  # once more for what comes with a step
+            if at not in curve:
+                sys.stdout.write(f"seed {seed}, {at}: {progress.verdict}\n")
+                sys.stdout.flush()
+            curve[at] = round(progress.losses["held out"], 2)
     weights = progress.weights()
     assert weights is not None
-    return replace(weights, card={**weights.card, "curve": curve})
+    return replace(weights, card={**weights.card, "curve": list(curve.items())})
 
 
 def together(found: Sequence[Weights]) -> Weights:

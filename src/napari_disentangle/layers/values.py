@@ -14,6 +14,7 @@ from napari_disentangle.compute.pyramid import means
 from napari_disentangle.detector.detector import Score
 from napari_disentangle.detector.score import Scoring
 from napari_disentangle.errors import DataError
+from napari_disentangle.files.stored import OnDisk
 from napari_disentangle.image.arrays import Array
 from napari_disentangle.image.signal import to_dtype
 from napari_disentangle.layers.filed import Focus, filed
@@ -69,7 +70,7 @@ class Unit(Operation):
 
 
 @dataclass(eq=False)
-class Changeable:
+class Changeable(OnDisk):
     """What a layer shows, computed where it is seen; exchanged in its place.
 
     Setting the data of a layer takes napari about as long as adding one.
@@ -78,33 +79,17 @@ class Changeable:
     lazy: LazyImage
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
         """Of the values."""
         return self.lazy.shape
 
     @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return self.lazy.ndim
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return self.lazy.size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
         """Type of the values."""
         return self.lazy.dtype
 
-    def __len__(self) -> int:
-        return len(self.lazy)
-
-    def __getitem__(self, item: Any) -> Any:
-        return self.lazy[item]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.asarray(self.lazy, dtype)
+    def _part(self, key: tuple[Any, ...]) -> Array:
+        return np.asarray(self.lazy[key])
 
 
 def changeable(data: Any) -> Any:
